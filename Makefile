@@ -1,0 +1,62 @@
+# Needs only git, make and a Python from 3.11 on. Everything else is installed into .venv, at the versions and
+# hashes of requirements.lock. `make PYTHON=/path/to/python3 ...` chooses the Python, ARGS="..." adds arguments.
+
+PYTHON ?=
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --all-extras
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lock bench-demo clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+demo: $(READY) ## rehearse the sample shop's upgrade, with a report at the end
+	@$(BIN)/rehearse demo $(ARGS)
+
+test: $(READY) ## run the quick test suite
+	@$(BIN)/pytest $(ARGS)
+
+check: $(READY) ## check format, lint and types
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+
+bench-demo: $(READY) ## measure how often the demo reaches the right verdict
+	@$(BIN)/python bench/demo.py $(ARGS)
+
+lock: $(READY) ## choose versions anew, within the ranges of pyproject.toml
+	@$(COMPILE) --upgrade --group dev --output-file requirements.lock pyproject.toml
+	@$(COMPILE) --group build --constraint requirements.lock --output-file requirements-image.lock pyproject.toml
+
+clean: ## remove .venv and the caches; recordings and reports stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find rehearse tests scenarios checks bench -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+# The first of these that is new enough and can make a virtual environment.
+define FIND_PYTHON
+for name in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
+	if $$name -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		python=$$name; break; \
+	fi; \
+done; \
+if [ -z "$$python" ]; then \
+	echo "make: no Python from 3.11 on that can make a virtual environment was found." >&2; \
+	echo "  looked for: $(or $(PYTHON),python3 python3.13 python3.12 python3.11)" >&2; \
+	echo "  python3 is: $$(python3 --version 2>&1 | head -n 1)" >&2; \
+	echo "  Install Python 3.11 or newer (Debian and Ubuntu: with its package python3-venv)," >&2; \
+	echo "  or name one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; \
+	exit 1; \
+fi
+endef
+
+$(READY): requirements.lock pyproject.toml rehearse/__init__.py
+	@python=; $(FIND_PYTHON); echo "setting up $(VENV) with $$($$python --version)" >&2; $$python -m venv $(VENV)
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@

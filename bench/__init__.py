@@ -1,0 +1,1 @@
+"""Benchmarks: each prints a table and writes JSON. Not part of the quick test suite."""

@@ -1,0 +1,274 @@
+"""Commands, options and exit codes; no logic. Everything heavy is imported when a command needs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ParamSpec
+
+import typer
+
+from rehearse.errors import ConfigError, ExitCode, Interrupted, RehearseError
+
+if TYPE_CHECKING:
+    from rehearse.config import Settings
+    from rehearse.model import Result
+    from rehearse.progress import TerminalProgress
+    from rehearse.rehearsal import Comparison, Parts
+    from rehearse.store.records import Store
+
+P = ParamSpec("P")
+
+app = typer.Typer(
+    name="rehearse",
+    help="Rehearse an upgrade before it happens: go, or abort?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+runs_app = typer.Typer(help="Look at what is stored.", no_args_is_help=True)
+app.add_typer(runs_app, name="runs")
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="The configuration file; default: rehearse.toml here.")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Override one setting: --set load.rate=80. May be repeated.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="The result as JSON on stdout, and nothing else there.")
+]
+
+
+def main() -> None:
+    """Entry point of the `rehearse` command."""
+    _raise_on_signals()
+    app()
+
+
+# --- commands ---------------------------------------------------------------------------------------------------
+
+
+def _command(function: Callable[P, ExitCode]) -> Callable[P, None]:
+    """A command function returns its exit code; an error on purpose becomes one message and its own code."""
+
+    @wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            code = function(*args, **kwargs)
+        except RehearseError as error:
+            _say(f"rehearse: {error}")
+            code = error.exit_code
+        raise typer.Exit(int(code))
+
+    return wrapper
+
+
+@app.command()
+@_command
+def baseline(
+    name: Annotated[str | None, typer.Option("--name", help="Store it under this name.")] = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    quiet: QuietOption = False,
+) -> ExitCode:
+    """Record known-good behaviour; with two targets, on both, while both still run the known-good version."""
+    from rehearse import rehearsal
+
+    settings = _settings(config, set_)
+    with _progress(quiet) as progress:
+        record = rehearsal.baseline(settings, _parts(progress), name, _command_line())
+    print(f"recorded baseline {record.baseline_name!r}: run {record.run_id}")
+    return ExitCode.GO
+
+
+@app.command()
+@_command
+def compare(
+    baseline_name: Annotated[
+        str | None, typer.Option("--baseline", help="The stored baseline to compare with.")
+    ] = None,
+    without_baseline: Annotated[
+        bool, typer.Option("--without-baseline", help="Paired mode only: assume the environment term.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print hosts, requests and minutes; send nothing.")
+    ] = False,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Rehearse the upgrade against the candidate and decide: GO, ABORT or INCONCLUSIVE, with a report."""
+    from rehearse import rehearsal
+
+    settings = _settings(config, set_)
+    if dry_run:
+        from rehearse.wiring import dry_run_lines
+
+        print("\n".join(dry_run_lines(settings)))
+        return ExitCode.GO
+    options = rehearsal.CompareOptions(baseline_name, without_baseline, _command_line())
+    with _progress(quiet) as progress:
+        comparison = rehearsal.compare(settings, _parts(progress), options)
+    return _show(comparison, as_json)
+
+
+@app.command()
+@_command
+def judge(
+    run_id: Annotated[str, typer.Argument(help="A run; see `rehearse runs list`.")],
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Judge a stored comparison again from its evidence; the same evidence gives the same verdict."""
+    from rehearse import rehearsal, wiring
+
+    settings = _settings(config, set_)
+    with _store(settings) as store:
+        return _show(rehearsal.rejudge(store, run_id, wiring.report_dir(settings, run_id)), as_json)
+
+
+@app.command()
+@_command
+def report(
+    run_id: Annotated[str, typer.Argument(help="A run; see `rehearse runs list`.")],
+    config: ConfigOption = None,
+    set_: SetOption = None,
+) -> ExitCode:
+    """Write the report of a stored comparison again; its verdict stays as it was stored."""
+    from rehearse import rehearsal, wiring
+
+    settings = _settings(config, set_)
+    with _store(settings) as store:
+        for path in rehearsal.render(store, run_id, wiring.report_dir(settings, run_id)):
+            print(path)
+    return ExitCode.GO
+
+
+@runs_app.command("list")
+@_command
+def runs_list(
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many, newest first.")] = 20,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+) -> ExitCode:
+    """The newest runs: id, state, verdict."""
+    settings = _settings(config, set_)
+    with _store(settings) as store:
+        for record in store.runs(limit):
+            verdict = record.verdict.decision if record.verdict else "-"
+            print(f"{record.run_id}  {record.state:<11}  {verdict:<12}  {record.baseline_name or '-'}")
+    return ExitCode.GO
+
+
+@app.command()
+@_command
+def demo(
+    quiet: QuietOption = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the shop's databases.")] = False,
+) -> ExitCode:
+    """Rehearse two upgrades of the sample shop, a broken one and its repair; under five minutes, on loopback only."""
+    from rehearse import demo as the_demo
+
+    with _progress(quiet) as progress:
+        return the_demo.run(Path.cwd(), _parts(progress), _out, keep=keep)
+
+
+# --- what commands share ----------------------------------------------------------------------------------------
+
+
+def _settings(config: Path | None, assignments: list[str] | None) -> Settings:
+    from rehearse.config import load_settings
+
+    overrides: dict[str, object] = {}
+    for assignment in assignments or []:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set {assignment!r}: write it as KEY=VALUE, such as load.rate=80.")
+        overrides[key] = value
+    return load_settings(config, os.environ, overrides)
+
+
+def _parts(progress: TerminalProgress) -> Parts:
+    from datetime import UTC, datetime
+
+    from rehearse import rehearsal
+    from rehearse.load.engine import LocustEngine
+
+    return rehearsal.Parts(LocustEngine(), progress, lambda: datetime.now(UTC))
+
+
+def _progress(quiet: bool) -> TerminalProgress:
+    from rich.console import Console
+
+    from rehearse.progress import TerminalProgress
+
+    return TerminalProgress(Console(stderr=True), quiet)
+
+
+def _store(settings: Settings) -> Store:
+    from rehearse.store.records import Store
+    from rehearse.wiring import store_url
+
+    return Store.open(store_url(settings))
+
+
+def _show(comparison: Comparison, as_json: bool) -> ExitCode:
+    from rehearse.codec import to_jsonable
+    from rehearse.report.terminal import summary_lines
+
+    result = comparison.result
+    if as_json:
+        print(json.dumps(to_jsonable(result), allow_nan=False))
+    else:
+        html = next((str(path) for path in comparison.reports if path.suffix == ".html"), None)
+        for line in summary_lines(result, html):
+            _out(line)
+    if comparison.interrupted is not None:
+        return comparison.interrupted.exit_code
+    return _exit_code(result)
+
+
+def _exit_code(result: Result) -> ExitCode:
+    return ExitCode[result.verdict.decision]
+
+
+def _command_line() -> str:
+    return shlex.join(["rehearse", *sys.argv[1:]])
+
+
+def _out(line: str) -> None:
+    print(line, flush=True)
+
+
+def _say(message: str) -> None:
+    text = "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in message)
+    print(text, file=sys.stderr, flush=True)
+
+
+def _raise_on_signals() -> None:
+    """SIGINT and SIGTERM raise Interrupted once, so that evidence is kept; the second one ends the process."""
+
+    def handle(number: int, _frame: object) -> None:
+        for again in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(again, lambda n, _f: os._exit(128 + n))
+        raise Interrupted(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(ValueError):  # not in the main thread: an embedding program handles its own signals
+            signal.signal(number, handle)
+
+
+if __name__ == "__main__":
+    main()

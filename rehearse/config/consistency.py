@@ -1,0 +1,75 @@
+"""Mistakes that no single key shows: what does not fit together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from rehearse.config.load import Load
+from rehearse.config.mistakes import Mistake
+from rehearse.config.quantities import write_duration
+from rehearse.config.settings import Settings
+from rehearse.config.targets import complaint_about_targets
+
+MIN_BLOCKS = 8  # fewer pairs show nothing of their own spread
+MIN_ARRIVALS = 5  # in a block, or it is mostly chance
+
+
+def inconsistencies(settings: Settings) -> Iterator[Mistake]:
+    """All of them."""
+    yield from _of_targets(settings)
+    yield from _of_scenarios(settings)
+    yield from _of_objectives(settings)
+    yield from _of_load(settings.load)
+    yield from _of_budgets(settings)
+
+
+def _of_targets(settings: Settings) -> Iterator[Mistake]:
+    if complaint := complaint_about_targets(settings.targets, settings.mode):
+        where, _, sentence = complaint.partition(": ")
+        yield Mistake((where,), sentence)
+    for target in settings.targets:
+        if target.tls.key and not target.tls.cert:
+            yield Mistake(("targets", target.name, "tls", "key"), "is of no use without tls.cert; add it")
+    urls = Counter(target.url for target in settings.targets)
+    for url, count in urls.items():
+        if count > 1:
+            yield Mistake(
+                ("targets",), f"{url} is both sides: nothing could be compared; one needs another url"
+            )
+
+
+def _of_scenarios(settings: Settings) -> Iterator[Mistake]:
+    if not settings.scenarios:
+        yield Mistake(("scenarios",), "there is none; add [[scenarios]] with name and file")
+    names = Counter(scenario.name for scenario in settings.scenarios)
+    for name, count in names.items():
+        if count > 1:
+            yield Mistake(("scenarios",), f"{count} are named {name!r}; reports could not tell them apart")
+
+
+def _of_objectives(settings: Settings) -> Iterator[Mistake]:
+    if all(rule.is_advisory for rule in settings.objectives.rules):
+        yield Mistake(("objectives",), "all are advisory: nothing could decide; take it off at least one")
+
+
+def _of_load(load: Load) -> Iterator[Mistake]:
+    arrivals = load.rate * load.block_s
+    if arrivals < MIN_ARRIVALS:
+        sentence = f"{load.rate:g}/s makes {arrivals:g} arrivals in a block of {write_duration(load.block_s)}"
+        yield Mistake(("load", "rate"), f"{sentence}, {MIN_ARRIVALS} are needed; raise it, or load.block")
+
+
+def _of_budgets(settings: Settings) -> Iterator[Mistake]:
+    load, baseline = settings.load, settings.baseline
+    yield from _too_few(("load", "budget"), load.budget_s / load.rounds, load, load.rounds)
+    yield from _too_few(("baseline", "budget"), baseline.budget_s, load, baseline.rounds)
+
+
+def _too_few(where: tuple[str, str], round_s: float, load: Load, rounds: int) -> Iterator[Mistake]:
+    """Blocks are whole, in each round: what is left of a round is not measured."""
+    blocks = int(round_s / load.block_s + 1e-9) * rounds
+    if blocks < MIN_BLOCKS:
+        plural = f" in {rounds} rounds" if rounds > 1 else ""
+        sentence = f"holds {blocks} whole blocks of {write_duration(load.block_s)}{plural}"
+        yield Mistake(where, f"{sentence}, {MIN_BLOCKS} are needed; raise it, or shorten load.block")

@@ -1,0 +1,59 @@
+"""What is really in force, as TOML without a secret in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tomli_w
+
+from rehearse.config.redaction import in_command, in_header, in_url, longest_first, redact, redact_argv
+from rehearse.config.settings import Settings
+from rehearse.config.targets import Target
+
+COMMANDS = ("facts", "prepare", "reset", "restart", "start")
+
+
+def secrets_of(settings: Settings) -> tuple[str, ...]:
+    """Every secret value, longest first: what must never stand in an artefact, a log or a message."""
+    values = [secret.get_secret_value() for secret in settings.secrets]
+    values += in_url(settings.store.url.get_secret_value())
+    for target in settings.targets:
+        for name, header in target.headers.items():
+            values += in_header(name, header.get_secret_value())
+        for command in _commands(target):
+            values += in_command(command)
+    return longest_first(values)
+
+
+def _commands(target: Target) -> list[tuple[str, ...]]:
+    given = [getattr(target, name) for name in COMMANDS]
+    return [command for command in given if isinstance(command, tuple)]
+
+
+def effective_toml(settings: Settings) -> str:
+    """Every key with the value that holds, defaults included; secrets are `***`."""
+    document = settings.model_dump(
+        by_alias=True, exclude_none=True, exclude={"source", "secrets"}, context={"root": settings.root}
+    )
+    document["targets"] = {target.pop("<name>"): _shown(target) for target in document["targets"]}
+    document["store"]["url"] = _store_url(settings)
+    secrets = secrets_of(settings)
+    return tomli_w.dumps(_redacted(document, secrets), multiline_strings=True)
+
+
+def _shown(target: dict[str, Any]) -> dict[str, Any]:
+    commands = {name: target[name] for name in COMMANDS if isinstance(target.get(name), tuple)}
+    return target | {name: redact_argv(command) for name, command in commands.items()}
+
+
+def _store_url(settings: Settings) -> str:
+    """As it would stand in the file: a SQLite path below the root is relative to it."""
+    return settings.store.url.get_secret_value().replace(f":///{settings.root}/", ":///", 1)
+
+
+def _redacted(value: object, secrets: tuple[str, ...]) -> Any:  # noqa: ANN401  what TOML holds
+    if isinstance(value, dict):
+        return {key: _redacted(item, secrets) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_redacted(item, secrets) for item in value]
+    return redact(value, secrets) if isinstance(value, str) else value

@@ -1,0 +1,99 @@
+"""How much load, for how long, of which kind, and how well the load generator must do."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from rehearse.config.fields import Duration, ExistingFile, Name, Number, Percent, Whole, between
+from rehearse.config.quantities import write_duration, write_percent
+from rehearse.config.section import Section
+
+HOUR_S = 3600.0
+
+
+class RigSettings(Section):
+    """How well the load generator must do; beyond these a block is discarded on both sides."""
+
+    max_rig_lag_p99_s: Annotated[
+        Duration, between(0.001, 10, "it is lateness of the rig", write_duration)
+    ] = Field(
+        default=0.005,
+        alias="max_rig_lag",
+        description="Lateness of arrivals that is the rig's own fault (99th percentile).",
+    )
+    max_rig_lag_of_baseline_p50_ratio: Annotated[
+        Percent, between(0, 1, "it is a part of the baseline's median", write_percent)
+    ] = Field(
+        default=0.10,
+        alias="max_rig_lag_of_p50",
+        description="The same as a part of the baseline's median; the larger of the two limits holds.",
+    )
+    max_stall_s: Annotated[Duration, between(0.01, 10, "it is a pause of the event loop", write_duration)] = (
+        Field(default=0.100, description="Longest time that the worker's event loop may stand still.")
+    )
+    max_cpu_ratio: Annotated[Percent, between(0.01, 1, "it is of one core", write_percent)] = Field(
+        default=0.80, alias="max_cpu", description="CPU of a worker, of one core."
+    )
+    max_steal_ratio: Annotated[Percent, between(0, 1, "it is of all CPU time", write_percent)] | None = Field(
+        default=None,
+        alias="max_steal",
+        description="CPU time that the hypervisor gave to others. Left out: only recorded.",
+    )
+    max_discarded_ratio: Annotated[
+        Percent, between(0, 0.5, "a verdict rests on the greater part of its evidence", write_percent)
+    ] = Field(
+        default=0.20,
+        alias="max_discarded",
+        description="Share of discarded blocks from which on no run can be GO.",
+    )
+
+
+class Load(Section):
+    """How much load, and for how long."""
+
+    rate: Annotated[Number, between(0.01, 50_000, "one host cannot do more on schedule")] = Field(
+        description="Arrivals per second and side. Only you know what your users do: there is no default."
+    )
+    arrivals: Literal["poisson", "uniform"] = Field(
+        default="poisson",
+        description="Times of arrivals: as users come (`poisson`) or evenly spaced (`uniform`).",
+    )
+    warm_up_s: Annotated[Duration, between(0, HOUR_S, "it counts for nothing", write_duration)] = Field(
+        default=10.0, description="Load before anything is measured, each round."
+    )
+    block_s: Annotated[
+        Duration, between(1, 60, "shorter is noise, longer leaves too few pairs to compare", write_duration)
+    ] = Field(default=4.0, description="Length of a block, the unit of observation.")
+    budget_s: Annotated[
+        Duration, between(1, 6 * HOUR_S, "it bounds the load on the target", write_duration)
+    ] = Field(default=300.0, description="Measured load of a comparison, over all rounds, at most.")
+    seed: Annotated[Whole, between(0, 2**31 - 1, "it seeds generators")] = Field(
+        default=1, description="The same seed gives the same arrival times."
+    )
+    workers: Annotated[Whole, between(1, 64, "each is a process of its own")] = Field(
+        default=1, description="Load processes per side."
+    )
+    rounds: Annotated[Whole, between(1, 100, "each restarts the targets")] = Field(
+        default=1,
+        description="Restarts of the targets, with warm-up and blocks after each; they share the budget.",
+    )
+    users: Annotated[Whole, between(1, 20_000, "each is a greenlet with a connection")] | None = Field(
+        default=None,
+        description="Simulated users per side. Left out: as many as the rate needs, from 20 to 200.",
+    )
+    timeout_s: Annotated[
+        Duration, between(0.1, 600, "each run waits that long at its end", write_duration)
+    ] = Field(default=10.0, description="A request that takes longer counts as a timeout.")
+    rig: RigSettings = Field(default=RigSettings(), description="Limits of the load generator's own health.")
+
+
+class Scenario(Section):
+    """Scripted user behaviour: one Locust file."""
+
+    name: Name = Field(description="What reports call it.")
+    file: ExistingFile = Field(description="The Locust file, relative to the configuration.")
+    share: Annotated[Number, between(0.001, 1000, "it is weighed against the other shares")] = Field(
+        default=1.0, description="Its part of the arrivals, against the shares of the other scenarios."
+    )

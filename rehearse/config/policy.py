@@ -1,0 +1,43 @@
+"""What a verdict rests on, out of the settings, and its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+
+from rehearse.config.settings import Settings
+from rehearse.model import NoiseAssumptions, Policy, RigLimits
+
+
+def policy_of(settings: Settings) -> Policy:
+    """All that turns evidence into a verdict."""
+    judge, objectives = settings.judge, settings.objectives
+    return Policy(
+        objectives=objectives.rules,
+        overrides={name: endpoint.rules for name, endpoint in objectives.endpoints.items()},
+        critical=judge.critical,
+        floor_s=judge.floor_s,
+        abort_alpha=judge.abort_alpha,
+        go_alpha=judge.go_alpha,
+        certify_share_ratio=judge.certify_share,
+        min_pairs=judge.min_pairs,
+        min_rounds=judge.min_rounds,
+        max_baseline_error_ratio=judge.max_baseline_error_ratio,
+        guard_alpha=judge.guard_alpha,
+        guard_stop_error_ratio=judge.guard_stop_error_ratio,
+        shares_host=bool(judge.shared),
+        rig=RigLimits(**dict(settings.load.rig)),
+        noise=NoiseAssumptions(**dict(judge.noise)),
+    )
+
+
+def policy_hash(settings: Settings) -> str:
+    """SHA-256 over the policy and what the scenarios do; where they are aimed, and how hard, is no part of it."""
+    scenarios = {
+        scenario.name: hashlib.sha256(scenario.file.read_bytes()).hexdigest()
+        for scenario in settings.scenarios
+    }
+    content = {"policy": asdict(policy_of(settings)), "scenarios": scenarios}
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,119 @@
+"""The record of a run while it is under way: everything goes to the store the moment it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from rehearse.errors import Interrupted, StoreError
+from rehearse.model import (
+    Block,
+    Evidence,
+    Incident,
+    ReasonCode,
+    Reference,
+    RunRecord,
+    RunState,
+    Side,
+    WorkerFinal,
+)
+from rehearse.store.records import Store
+
+
+def iso(moment: datetime) -> str:
+    """How instants are stored: ISO 8601 in UTC, to the second."""
+    return moment.isoformat(timespec="seconds")
+
+
+class Journal:
+    """One run's record, blocks and closing accounts; each is committed before the next thing happens."""
+
+    def __init__(self, store: Store, record: RunRecord) -> None:
+        self.store = store
+        self.record = record
+        self.blocks: list[Block] = []
+        self.finals: list[WorkerFinal] = []
+        store.begin_run(record)
+
+    def update(self, **changes: Any) -> None:
+        """Change the record and commit it."""
+        self.record = replace(self.record, **changes)
+        self.store.update_run(self.record)
+
+    def add_block(self, block: Block) -> None:
+        """A block closed."""
+        self.store.add_block(self.record.run_id, block)
+        self.blocks.append(block)
+
+    def add_final(self, final: WorkerFinal) -> None:
+        """A worker closed its account."""
+        self.store.add_final(self.record.run_id, final)
+        self.finals.append(final)
+
+    def add_incident(self, incident: Incident) -> None:
+        """Something happened that the judge must know."""
+        self.update(incidents=(*self.record.incidents, incident))
+
+    def measured_pairs(self) -> int:
+        """How many measured blocks are closed on every side, over all rounds; gaps end a round's count."""
+        sides = {block.side for block in self.blocks}
+        rounds = {block.round for block in self.blocks}
+        return sum(min(self._run_of(side, number) for side in sides) for number in rounds)
+
+    def evidence(self, reference: Reference | None, is_complete: bool | None = None) -> Evidence:
+        """What is known so far, as the judge takes it."""
+        done = self.record.is_complete if is_complete is None else is_complete
+        return evidence_of(replace(self.record, is_complete=done), self.blocks, self.finals, reference)
+
+    def _run_of(self, side: Side, round_number: int) -> int:
+        indices = {
+            b.index for b in self.blocks if b.side is side and b.round == round_number and not b.is_warm_up
+        }
+        count = 0
+        while indices and min(indices) + count in indices:
+            count += 1
+        return count
+
+
+def evidence_of(
+    record: RunRecord,
+    blocks: list[Block] | tuple[Block, ...],
+    finals: list[WorkerFinal] | tuple[WorkerFinal, ...],
+    reference: Reference | None,
+) -> Evidence:
+    """The judge's view of a stored run."""
+    return Evidence(
+        mode=record.mode,
+        policy=record.policy,
+        blocks=tuple(blocks),
+        finals=tuple(finals),
+        reference=reference,
+        planned_blocks=record.planned_blocks,
+        expected_workers=record.expected_workers,
+        rounds=record.rounds,
+        restarted=record.restarted,
+        incidents=record.incidents,
+        looks=record.looks,
+        is_complete=record.is_complete,
+    )
+
+
+@contextmanager
+def kept(store: Store, record: RunRecord, now: Callable[[], datetime]) -> Iterator[Journal]:
+    """A journal whose run is marked interrupted or failed when it does not come to its end."""
+    journal = Journal(store, record)
+    try:
+        yield journal
+    except Interrupted as error:
+        if journal.record.state is RunState.RUNNING:
+            journal.add_incident(Incident(ReasonCode.INTERRUPTED, f"{error} before the rehearsal was over"))
+            journal.update(state=RunState.INTERRUPTED, ended_at=iso(now()))
+        raise
+    except BaseException:
+        if journal.record.state is RunState.RUNNING:
+            with suppress(StoreError):  # the store itself may be what failed; the first error is the one to show
+                journal.update(state=RunState.FAILED, ended_at=iso(now()))
+        raise

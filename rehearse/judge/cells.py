@@ -1,0 +1,82 @@
+"""Which cells a rehearsal has, and what each is for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rehearse.judge.pairs import Column, SeriesKey
+from rehearse.judge.stats import requests_to_certify
+from rehearse.model import Cell, Metric, Objective, Policy, Role, Scope, Side
+
+ALL_SCENARIOS = "all scenarios"
+_METRICS = tuple(Metric)
+
+
+def cells_of(policy: Policy, table: Mapping[SeriesKey, Column]) -> tuple[Cell, ...]:
+    """Every cell that the policy has an objective for, in reading order."""
+    totals = {side: _endpoint_requests(table, side) for side in Side}
+    return _completed_cells(policy, table) + tuple(
+        Cell(scope, name, objective.metric, _role(policy, scope, name, objective, column, totals), objective)
+        for (scope, name), column in table.items()
+        for objective in _objectives(policy, name)
+        if objective.metric is not Metric.COMPLETED_RATIO
+    )
+
+
+def _completed_cells(policy: Policy, table: Mapping[SeriesKey, Column]) -> tuple[Cell, ...]:
+    """What was completed is known of the load as a whole: one cell, named after the scenario when there is one."""
+    scenarios = [name for scope, name in table if scope is Scope.SCENARIO]
+    scope, name = (Scope.SCENARIO, scenarios[0]) if len(scenarios) == 1 else (Scope.REHEARSAL, ALL_SCENARIOS)
+    return tuple(
+        Cell(
+            scope, name, objective.metric, Role.ADVISORY if objective.is_advisory else Role.CERTIFY, objective
+        )
+        for objective in _objectives(policy, name)
+        if scenarios and objective.metric is Metric.COMPLETED_RATIO
+    )
+
+
+def cell_of_kind(cell: Cell, kind: str) -> Cell:
+    """The cell of one kind of error on the series of `cell`; it can only ABORT."""
+    return Cell(cell.scope, f"{cell.name} [{kind}]", cell.metric, Role.WATCH, cell.objective)
+
+
+def _objectives(policy: Policy, name: str) -> list[Objective]:
+    """What is asked of one series; an objective that asks for nothing is none."""
+    objectives = policy.objectives_for(name)
+    asked = [
+        objective for objective in objectives if objective.margin is not None or objective.limit is not None
+    ]
+    return sorted(asked, key=lambda objective: _METRICS.index(objective.metric))
+
+
+def _role(
+    policy: Policy, scope: Scope, name: str, objective: Objective, column: Column, totals: Mapping[Side, int]
+) -> Role:
+    if objective.is_advisory:
+        return Role.ADVISORY
+    if name in policy.critical or scope is Scope.SCENARIO:
+        return Role.CERTIFY
+    if scope is not Scope.ENDPOINT or largest_share(column, totals) < policy.certify_share_ratio:
+        return Role.WATCH
+    return Role.CERTIFY if _can_be_certified(policy, objective, column) else Role.WATCH
+
+
+def largest_share(column: Column, totals: Mapping[Side, int]) -> float:
+    """The larger of the two sides' shares of requests: a candidate that answers less cannot hide an endpoint."""
+    return max(column.requests(side) / totals[side] if totals[side] else 0.0 for side in Side)
+
+
+def _can_be_certified(policy: Policy, objective: Objective, column: Column) -> bool:
+    """False for an error margin that even a flawless endpoint could not prove with so few requests.
+
+    The endpoint's errors are certified with the scenario's total then, and the report says so.
+    """
+    if objective.metric is not Metric.ERROR_RATIO or objective.margin is None:
+        return True
+    needed = requests_to_certify(objective.margin, policy.go_alpha)
+    return needed is not None and max(column.requests(side) for side in Side) >= needed
+
+
+def _endpoint_requests(table: Mapping[SeriesKey, Column], side: Side) -> int:
+    return sum(column.requests(side) for (scope, _), column in table.items() if scope is Scope.ENDPOINT)

@@ -1,0 +1,178 @@
+"""What was measured of one cell, before it is judged. Worsening is positive on every scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from rehearse.judge.pairs import Column, JudgedBlocks, SeriesKey
+from rehearse.judge.stats import Estimate, Sample, share_p_value, t_quantile
+from rehearse.model import Cell, Policy, ReasonCode, Side
+
+_TWO_SIDED_ALPHA = 0.025
+_FEWEST_FREE = 2  # degrees of freedom
+_FEWEST_STORED = 4  # pairs between identical versions, below which nothing is learned from them
+
+
+@dataclass(frozen=True, slots=True)
+class Strictness:
+    """How sure the judge must be, fixed before anything is measured."""
+
+    abort_alpha: float  # of the whole family of cells, at one look
+    limit_alpha: float  # of one absolute limit, at one look
+    go_alpha: float  # of one cell
+
+    @classmethod
+    def of(cls, policy: Policy, looks: int, limits: int) -> Strictness:
+        """The policy's error rates, shared out over the looks and the absolute limits."""
+        abort_alpha = policy.abort_alpha / max(looks, 1)
+        return cls(abort_alpha, abort_alpha / max(limits, 1), policy.go_alpha)
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseOutlook:
+    """What more load of the same kind would change: `shrinking` variance falls with time, `fixed` does not."""
+
+    shrinking: float
+    fixed: float
+    degrees_of_freedom: float
+    measured_s: float
+
+    def reach(self, alpha: float) -> float:
+        """The distance of estimate and bound that no amount of such load gets below."""
+        return t_quantile(alpha, self.degrees_of_freedom) * math.sqrt(self.fixed)
+
+    def more_s(self, room: float, alpha: float) -> float | None:
+        """Seconds of further load until the bound is within `room`; None when that never happens."""
+        if room <= self.reach(alpha):
+            return None
+        wanted = (room / t_quantile(alpha, self.degrees_of_freedom)) ** 2 - self.fixed
+        return max(0.0, self.measured_s * (self.shrinking / wanted - 1)) if wanted > 0 else None
+
+    def smallest(self, alpha: float) -> float:
+        """The smallest worsening that a test at `alpha` could have shown."""
+        return t_quantile(alpha, self.degrees_of_freedom) * math.sqrt(self.shrinking + self.fixed)
+
+
+@dataclass(frozen=True, slots=True)
+class CountOutlook:
+    """The same for rare failures: the number of requests is all that matters."""
+
+    distance: float  # of the upper bound from the estimate
+    baseline_episodes: float
+    candidate_share: float  # of the requests
+    per_request: float  # what one episode adds to the candidate's ratio
+    measured_s: float
+
+    def reach(self, alpha: float) -> float:  # noqa: ARG002  # the same shape as NoiseOutlook
+        """Counts have no part that stays."""
+        return 0.0
+
+    def more_s(self, room: float, alpha: float) -> float | None:  # noqa: ARG002  # see above
+        """Seconds of further load until the bound is within `room`, as bounds shrink with the root of the time."""
+        if room <= 0:
+            return None
+        return max(0.0, self.measured_s * ((self.distance / room) ** 2 - 1))
+
+    def smallest(self, alpha: float) -> float:
+        """The smallest rise of the ratio that the exact test could have shown."""
+        episodes = 1
+        while share_p_value(episodes, episodes + self.baseline_episodes, self.candidate_share) > alpha:
+            episodes += 1
+        return max(0.0, episodes - self.baseline_episodes) * self.per_request
+
+
+Outlook = NoiseOutlook | CountOutlook
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The candidate's own level against an absolute limit, in the unit of the cell."""
+
+    limit: float
+    value: float
+    bound: float  # the far end of what the value may be, at the GO error rate
+    is_broken: bool  # the near end is beyond the limit as well
+    is_kept: bool  # the far end is inside
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One cell, measured. The scale is a log ratio for latency and a difference for ratios."""
+
+    cell: Cell
+    baseline: float | None = None
+    candidate: float | None = None
+    worsening: float | None = None
+    low: float | None = None  # two-sided 95 %
+    high: float | None = None
+    upper: float | None = None  # one-sided, what GO is decided on
+    p_value: float | None = None
+    margin: float | None = None  # effective, on this scale
+    standard_error: float | None = None
+    degrees_of_freedom: float | None = None
+    pairs: int = 0
+    baseline_count: int = 0
+    candidate_count: int = 0
+    correlation: float = 0.0  # of neighbouring pairs
+    outlook: Outlook | None = None
+    level: Level | None = None
+    detail: str = ""  # words for the sentence: what the numbers rest on
+    shortage: str = ""  # why it could not be judged; empty when it could
+    shortage_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PairedCase:
+    """All that the cells of one paired comparison have in common."""
+
+    policy: Policy
+    strictness: Strictness
+    judged: JudgedBlocks
+    table: Mapping[SeriesKey, Column]
+    stored: JudgedBlocks  # pairs between identical versions; empty without an A/A reference
+    stored_table: Mapping[SeriesKey, Column]
+    restarted: frozenset[Side]
+
+    @property
+    def measured_s(self) -> float:
+        """Seconds of load that are judged."""
+        return math.fsum(block.length_s for block in self.judged.candidate)
+
+
+def usable(earlier: Sample | None) -> Sample | None:
+    """What identical versions showed, when it is enough to learn from."""
+    if earlier is None or earlier.count - earlier.round_count < _FEWEST_STORED - 1:
+        return None
+    return earlier
+
+
+def with_estimate(seen: Measurement, change: Estimate, strictness: Strictness) -> Measurement:
+    """What was seen, with the bounds and the p-value of `change`."""
+    return replace(
+        seen,
+        worsening=change.value,
+        low=change.lower(_TWO_SIDED_ALPHA),
+        high=change.upper(_TWO_SIDED_ALPHA),
+        upper=change.upper(strictness.go_alpha),
+        p_value=change.p_value,
+        standard_error=change.standard_error,
+        degrees_of_freedom=change.degrees_of_freedom,
+    )
+
+
+def is_enough(sample: Sample, least: int) -> bool:
+    """True when the noise between pairs can be told: `least` of them, and not each in a round of its own."""
+    return sample.count >= max(least, 1) and sample.count - sample.round_count >= _FEWEST_FREE
+
+
+def too_few(seen: Measurement, needed: int, of_what: str = "") -> Measurement:
+    """The cell cannot be judged: it has fewer pairs than the policy asks for."""
+    shortage = f"only {in_pairs(seen.pairs)}{of_what}, {needed} are needed"
+    return replace(seen, shortage=shortage, shortage_code=ReasonCode.TOO_FEW_PAIRS)
+
+
+def in_pairs(count: int) -> str:
+    """How many pairs, in words."""
+    return f"{count} pair{'' if count == 1 else 's'}"

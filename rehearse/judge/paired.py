@@ -1,0 +1,133 @@
+"""Paired mode: both sides loaded at the same moment, so that what both feel cancels in each pair."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rehearse.judge.cells import cell_of_kind, cells_of
+from rehearse.judge.failures import only_kind
+from rehearse.judge.latency import Group, log_ratios, logs_of, pair_groups, samples_needed
+from rehearse.judge.levels import latency_level
+from rehearse.judge.measurement import (
+    Measurement,
+    NoiseOutlook,
+    PairedCase,
+    in_pairs,
+    is_enough,
+    too_few,
+    usable,
+    with_estimate,
+)
+from rehearse.judge.pairs import Column
+from rehearse.judge.ratios import kinds_worth_testing, measure_completed, measure_errors
+from rehearse.judge.stats import Component, Sample, combined, host_weight, noise_of_mean, start_variance
+from rehearse.judge.wording import percent
+from rehearse.model import Cell, Metric
+
+
+def measure_pairs(case: PairedCase) -> tuple[Measurement, ...]:
+    """Every cell, measured."""
+    cells = cells_of(case.policy, case.table)
+    return tuple(measured for cell in cells for measured in _measure_series(case, cell))
+
+
+def _measure_series(case: PairedCase, cell: Cell) -> list[Measurement]:
+    if cell.metric is Metric.COMPLETED_RATIO:
+        return [measure_completed(case, cell)]
+    column, before = case.table[cell.scope, cell.name], case.stored_table.get((cell.scope, cell.name))
+    if cell.metric is not Metric.ERROR_RATIO:
+        return [measure_latency(case, cell, column, before)]
+    found = [measure_errors(case, cell, column, before)]
+    for kind in kinds_worth_testing(case, cell, column):
+        of_kind = only_kind(before, kind) if before is not None else None
+        found.append(measure_errors(case, cell_of_kind(cell, kind), only_kind(column, kind), of_kind))
+    return found
+
+
+# --- latency ----------------------------------------------------------------------------------------------------
+
+
+def measure_latency(case: PairedCase, cell: Cell, column: Column, before: Column | None) -> Measurement:
+    """The change of one quantile, from the log ratios of the pairs."""
+    quantile = cell.metric.quantile or 0.5
+    groups = pair_groups(column, quantile)
+    seen = _what_was_seen(cell, groups, column)
+    if cell.objective.limit is not None:
+        level = latency_level(
+            column.candidate, quantile, cell.objective.limit, case.policy.min_pairs, case.strictness
+        )
+        seen = replace(seen, level=level)
+    sample = log_ratios(groups)
+    if not is_enough(sample, case.policy.min_pairs):
+        return too_few(seen, case.policy.min_pairs, f" of {samples_needed(quantile)} samples")
+    earlier = usable(log_ratios(pair_groups(before, quantile)) if before is not None else None)
+    return _changed(case, seen, sample, earlier, case.measured_s)
+
+
+def _what_was_seen(cell: Cell, groups: Sequence[Group], column: Column) -> Measurement:
+    counts = tuple(sum(part.judged.count for part in side) for side in (column.baseline, column.candidate))
+    if not groups:
+        return Measurement(cell, baseline_count=counts[0], candidate_count=counts[1])
+    return Measurement(
+        cell,
+        baseline=math.exp(logs_of(groups, 0).mean),
+        candidate=math.exp(logs_of(groups, 1).mean),
+        worsening=log_ratios(groups).mean,
+        pairs=len(groups),
+        baseline_count=counts[0],
+        candidate_count=counts[1],
+        detail=in_pairs(len(groups)),
+    )
+
+
+def _changed(
+    case: PairedCase, seen: Measurement, sample: Sample, earlier: Sample | None, measured_s: float
+) -> Measurement:
+    """The change of a log ratio with its whole uncertainty: blocks, starts of processes, hosts."""
+    blocks = noise_of_mean(sample, earlier)
+    start = start_variance(sample, case.policy.noise.start_sd, case.policy.noise.start_degrees_of_freedom)
+    taken_off, fixed = environment_terms(case, sample, earlier, start)
+    change = combined(sample.mean - taken_off, [blocks, *fixed])
+    outlook = NoiseOutlook(
+        blocks.variance, math.fsum(part.variance for part in fixed), change.degrees_of_freedom, measured_s
+    )
+    detail = (
+        f"{seen.detail}, less {percent(math.expm1(taken_off))} between identical versions"
+        if taken_off
+        else ""
+    )
+    return replace(
+        with_estimate(seen, change, case.strictness),
+        margin=latency_margin(seen.cell, case.policy.floor_s, seen.baseline),
+        correlation=sample.lag_one,
+        outlook=outlook,
+        detail=detail or seen.detail,
+    )
+
+
+def environment_terms(
+    case: PairedCase, sample: Sample, earlier: Sample | None, start: Component
+) -> tuple[float, list[Component]]:
+    """(what is taken off the change, the variances that more blocks do not shrink).
+
+    Without an A/A reference: both sides' starts and the assumed difference of hosts. With one, the hosts' difference
+    is measured, to within the noise of the A/A pairs and the starts that have been drawn anew since.
+    """
+    noise = case.policy.noise
+    if earlier is None:
+        return 0.0, [start.times(2 * sample.round_share), Component(noise.host_sd**2)]
+    then = noise_of_mean(earlier)
+    starts_then = len(case.restarted) * earlier.round_share
+    weight = host_weight(earlier.mean, then.variance + starts_then * start.variance, noise.host_sd)
+    starts = len(case.restarted) * sample.round_share + weight * starts_then
+    return weight * earlier.mean, [start.times(starts), then.times(weight)]
+
+
+def latency_margin(cell: Cell, floor_s: float, baseline_s: float | None) -> float | None:
+    """The margin on the log scale; a change of less than `floor_s` is never a worsening."""
+    if cell.objective.margin is None:
+        return None
+    floor = math.log1p(floor_s / baseline_s) if baseline_s else 0.0
+    return max(math.log1p(cell.objective.margin), floor)

@@ -1,0 +1,258 @@
+"""What is decided while load still runs: when to look, and when to stop at once.
+
+The guard protects a dying candidate from being hammered. It does not decide small things: an upgrade with 1 or 2 % of
+errors is rehearsed to the next look, so that one report names everything that broke.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from rehearse.judge.stats import log_e_value
+from rehearse.judge.wording import share
+from rehearse.model import Incident, Policy, ReasonCode, Side
+
+BINS_PER_S = 2
+WINDOW_S = 10.0
+MOST_FAILED_RATIO = 0.20
+_WINDOW_BINS = int(WINDOW_S * BINS_PER_S)
+_QUARTER_BINS = _WINDOW_BINS // 4
+_FEWEST_IN_WINDOW = 5  # requests, below which ten seconds say nothing
+_FIRST_LOOKS_S = (45.0, 90.0)
+_TOO_NEAR_RATIO = 0.8
+_OTHER = {Side.BASELINE: Side.CANDIDATE, Side.CANDIDATE: Side.BASELINE}
+
+
+# --- looks ------------------------------------------------------------------------------------------------------
+
+
+def looks(budget_s: float, block_s: float, min_pairs: int) -> tuple[float, ...]:
+    """When to judge, in seconds of measured load: about 45 s, 90 s, half the budget, and the end.
+
+    Each look costs certainty, so one that is within 20 % of a later one, or that has too few blocks, is left out.
+    """
+    chosen = [budget_s]
+    for wanted_s in sorted((*_FIRST_LOOKS_S, budget_s / 2), reverse=True):
+        look_s = math.floor(wanted_s / block_s + 1e-9) * block_s
+        if look_s < _TOO_NEAR_RATIO * chosen[0] and look_s >= min_pairs * block_s:
+            chosen.insert(0, look_s)
+    return tuple(chosen)
+
+
+# --- what the guard sees ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LiveBin:
+    """What ended on one side within one 0.5 s bin; several for the same bin add up, and they may come late.
+
+    Bins count from the common start of a round: give `round`, or a new Guard to each round.
+    """
+
+    side: Side
+    bin: int
+    requests: int
+    errors: int
+    answered: int
+    round: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Requests, errors and answers."""
+
+    requests: int = 0
+    errors: int = 0
+    answered: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.requests + other.requests, self.errors + other.errors, self.answered + other.answered
+        )
+
+    @property
+    def error_ratio(self) -> float:
+        """Failed / all; 0.0 without requests."""
+        return self.errors / self.requests if self.requests else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SideSoFar:
+    """One side: everything so far, and the last ten seconds bin by bin."""
+
+    total: Counts = Counts()
+    episodes: frozenset[tuple[int, int]] = frozenset()  # (round, bin) with at least one error
+    newest: int = -1  # bin of this round
+    recent: Mapping[int, Counts] = field(default_factory=dict)
+
+    @property
+    def is_seen(self) -> bool:
+        """True once anything was heard of this side."""
+        return self.total != Counts()
+
+    def within(self, first: int, end: int) -> Counts:
+        """The sum over bins first..end-1."""
+        return sum((counts for bin_, counts in self.recent.items() if first <= bin_ < end), Counts())
+
+
+@dataclass(frozen=True, slots=True)
+class GuardState:
+    """All that the guard remembers."""
+
+    round: int = 0
+    now: int = -1  # the newest bin of either side, or of the clock
+    sides: Mapping[Side, SideSoFar] = field(default_factory=lambda: {side: SideSoFar() for side in Side})
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """The last ten seconds that are over, as bins first..end-1; the newest bin is still filling."""
+        return self.now - _WINDOW_BINS, self.now
+
+
+def after(state: GuardState, live: LiveBin) -> GuardState:
+    """The state with one more report taken in."""
+    if live.round > state.round:
+        fresh = {side: replace(so_far, newest=-1, recent={}) for side, so_far in state.sides.items()}
+        state = GuardState(live.round, -1, fresh)
+    now = max(state.now, live.bin)
+    return GuardState(
+        state.round, now, {**state.sides, live.side: _side_after(state.sides[live.side], live, now)}
+    )
+
+
+def _side_after(side: SideSoFar, live: LiveBin, now: int) -> SideSoFar:
+    counts = Counts(live.requests, live.errors, live.answered)
+    recent = {bin_: seen for bin_, seen in side.recent.items() if bin_ >= now - _WINDOW_BINS}
+    if live.bin >= now - _WINDOW_BINS:
+        recent[live.bin] = recent.get(live.bin, Counts()) + counts
+    episodes = side.episodes | {(live.round, live.bin)} if live.errors else side.episodes
+    return SideSoFar(side.total + counts, episodes, max(side.newest, live.bin), recent)
+
+
+def at_time(state: GuardState, at_s: float) -> GuardState:
+    """The state when the clock of the round shows `at_s`, with nothing new heard."""
+    return replace(state, now=max(state.now, math.floor(at_s * BINS_PER_S)))
+
+
+# --- what the guard decides -------------------------------------------------------------------------------------
+
+
+def incident_in(state: GuardState, policy: Policy, arrivals_per_s: float = 0.0) -> Incident | None:
+    """The reason to stop the load, if there is one. Trouble of the baseline comes first: then nothing is proven."""
+    return (
+        _trouble_of_baseline(state, arrivals_per_s)
+        or _failing_for_seconds(state)
+        or _silent(state, arrivals_per_s)
+        or _more_errors(state, policy, Side.BASELINE)
+        or _more_errors(state, policy, Side.CANDIDATE)
+    )
+
+
+def _trouble_of_baseline(state: GuardState, arrivals_per_s: float) -> Incident | None:
+    if not state.sides[Side.BASELINE].is_seen:
+        return None
+    if _fails_throughout(state, Side.BASELINE):
+        return _unhealthy(
+            f"more than {share(MOST_FAILED_RATIO)} of the baseline's requests failed for {WINDOW_S:.0f} s"
+        )
+    if _is_silent(state, Side.BASELINE, arrivals_per_s):
+        return _unhealthy(f"the baseline answered nothing for {WINDOW_S:.0f} s")
+    return None
+
+
+def _failing_for_seconds(state: GuardState) -> Incident | None:
+    if not _fails_throughout(state, Side.CANDIDATE):
+        return None
+    seen = state.sides[Side.CANDIDATE].within(*state.window)
+    return _guard(
+        f"{seen.errors:,} of {seen.requests:,} requests to the candidate failed within {WINDOW_S:.0f} s "
+        f"(limit {share(MOST_FAILED_RATIO)}); the load was stopped"
+    )
+
+
+def _silent(state: GuardState, arrivals_per_s: float) -> Incident | None:
+    if not state.sides[Side.CANDIDATE].is_seen or not _is_silent(state, Side.CANDIDATE, arrivals_per_s):
+        return None
+    return _guard(
+        f"the candidate answered nothing for {WINDOW_S:.0f} s while requests were due; the load was stopped"
+    )
+
+
+def _more_errors(state: GuardState, policy: Policy, side: Side) -> Incident | None:
+    """Error episodes against the other side's: valid at any moment, and only acted on at real damage."""
+    own, other = state.sides[side], state.sides[_OTHER[side]]
+    if not other.is_seen or own.total.error_ratio < policy.guard_stop_error_ratio:
+        return None
+    over = min(own.newest, other.newest)  # a bin counts once both sides have told of it
+    episodes, others = (sum(_is_over(key, state.round, over) for key in one.episodes) for one in (own, other))
+    exposure = own.total.requests / max(own.total.requests + other.total.requests, 1)
+    evidence = log_e_value(episodes, episodes + others, exposure)
+    if evidence < -math.log(policy.guard_alpha):
+        return None
+    sentence = (
+        f"{share(own.total.error_ratio)} of {own.total.requests:,} requests to the {side} failed, in {episodes} "
+        f"episodes against {others} on the {_OTHER[side]}; the load was stopped"
+    )
+    return _guard(sentence) if side is Side.CANDIDATE else _unhealthy(sentence)
+
+
+def _is_over(key: tuple[int, int], current_round: int, newest: int) -> bool:
+    return key[0] != current_round or key[1] <= newest
+
+
+def _fails_throughout(state: GuardState, side: Side) -> bool:
+    """More than 20 % failed in the last ten seconds, and in each quarter of them in which anything ended."""
+    first, end = state.window
+    if first < 0 or state.sides[side].within(first, end).requests < _FEWEST_IN_WINDOW:
+        return False
+    quarters = [
+        state.sides[side].within(start, start + _QUARTER_BINS) for start in range(first, end, _QUARTER_BINS)
+    ]
+    return all(part.error_ratio > MOST_FAILED_RATIO for part in quarters if part.requests)
+
+
+def _is_silent(state: GuardState, side: Side, arrivals_per_s: float) -> bool:
+    """Nothing answered for ten seconds, while requests were due: by the other side's answers, or by the clock."""
+    first, end = state.window
+    if first < 0 or state.sides[side].within(first, end + 1).answered:
+        return False
+    due = max(state.sides[_OTHER[side]].within(first, end).answered, math.floor(arrivals_per_s * WINDOW_S))
+    return due >= _FEWEST_IN_WINDOW
+
+
+def _guard(sentence: str) -> Incident:
+    return Incident(ReasonCode.GUARD, sentence, Side.CANDIDATE, is_hard=True)
+
+
+def _unhealthy(sentence: str) -> Incident:
+    return Incident(ReasonCode.BASELINE_UNHEALTHY, sentence, Side.BASELINE)
+
+
+class Guard:
+    """Watches live counters and says once when the load must stop. One for each round, or give each bin its round.
+
+    `arrivals_per_s` tells that requests are due even when no side answers; without it, only the other side's answers
+    show that.
+    """
+
+    def __init__(self, policy: Policy, arrivals_per_s: float = 0.0) -> None:
+        self._policy = policy
+        self._arrivals_per_s = arrivals_per_s
+        self._state = GuardState()
+        self._has_fired = False
+
+    def see(self, live: LiveBin) -> Incident | None:
+        """Take one report in; the incident that stops the load, the first time there is one."""
+        return self._look_at(after(self._state, live))
+
+    def see_time(self, at_s: float) -> Incident | None:
+        """Time passes with nothing heard. Only while arrivals are due: after the last one, silence is no trouble."""
+        return self._look_at(at_time(self._state, at_s))
+
+    def _look_at(self, state: GuardState) -> Incident | None:
+        self._state = state
+        incident = None if self._has_fired else incident_in(state, self._policy, self._arrivals_per_s)
+        self._has_fired = self._has_fired or incident is not None
+        return incident

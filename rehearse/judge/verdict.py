@@ -1,0 +1,282 @@
+"""The decision: evidence in, verdict out.
+
+Precedence: hard ABORT (guard, absolute limit) > INCONCLUSIVE for validity > statistical ABORT > INCONCLUSIVE > GO.
+The default is INCONCLUSIVE; GO is earned by proof in every certified cell, from complete and sound evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from rehearse.judge.caveats import assumptions_of, caveats
+from rehearse.judge.cells import cells_of
+from rehearse.judge.faults import Fault
+from rehearse.judge.health import correlation_faults, own_health_faults, rig_faults
+from rehearse.judge.ledger import block_faults, closing_faults, impossible_numbers, sides_of
+from rehearse.judge.measurement import Measurement, PairedCase, Strictness
+from rehearse.judge.paired import measure_pairs
+from rehearse.judge.pairs import (
+    Column,
+    JudgedBlocks,
+    SeriesKey,
+    columns,
+    judged_blocks,
+    judged_pairs,
+    judged_recordings,
+)
+from rehearse.judge.recorded import RecordedCase, measure_rounds
+from rehearse.judge.rulings import Ruling, finding_of, limit_finding_of, rule_on
+from rehearse.judge.validity import incident_faults, validity_faults
+from rehearse.judge.wording import change, margin
+from rehearse.model import (
+    Decision,
+    Evidence,
+    Finding,
+    Metric,
+    Mode,
+    Outcome,
+    ReasonCode,
+    Role,
+    Scope,
+    Side,
+    Verdict,
+)
+
+_OPEN_ORDER = (ReasonCode.GREY_ZONE, ReasonCode.NOISE)
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The final judgement. The same evidence gives the same verdict."""
+    return _judged(evidence, is_final=True)
+
+
+def judge_at_look(evidence: Evidence) -> Verdict:
+    """The judgement of a run that is still going: ABORT, or INCONCLUSIVE; never GO."""
+    return _judged(evidence, is_final=False)
+
+
+def should_stop(verdict: Verdict) -> bool:
+    """Whether a look ends the run: something is proven worse, and no certified cell is under suspicion.
+
+    A suspicion (beyond the margin, not proven yet) is worth the rest of the load: one report then names everything
+    that broke.
+    """
+    is_suspicious = any(
+        judgement.cell.role is Role.CERTIFY and judgement.code == ReasonCode.GREY_ZONE
+        for judgement in verdict.judgements
+    )
+    return verdict.decision is Decision.ABORT and not is_suspicious
+
+
+def baseline_findings(evidence: Evidence) -> tuple[Finding, ...]:
+    """Why a recording of known-good behaviour cannot be a baseline; empty when it can."""
+    incidents = incident_faults(evidence)
+    impossible = impossible_numbers(evidence)
+    if impossible:
+        return tuple(one.finding for one in (*incidents, *impossible))
+    sides = tuple(Side) if evidence.mode is Mode.PAIRED else (Side.BASELINE,)
+    judged = (
+        judged_pairs(evidence.blocks, evidence.policy.rig)
+        if evidence.mode is Mode.PAIRED
+        else judged_recordings(evidence.blocks, (), evidence.policy.rig)
+    )
+    table = columns(judged)
+    faults = [
+        *incidents,
+        *block_faults(evidence, sides),
+        *closing_faults(evidence, sides),
+        *rig_faults(judged, evidence.blocks, evidence.policy),
+        *(found for side in sides for found in own_health_faults(table, side, evidence.policy)),
+    ]
+    return tuple(one.finding for one in faults)
+
+
+# --- from evidence to rulings -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """Everything that the decision is weighed from."""
+
+    evidence: Evidence
+    faults: Sequence[Fault]
+    rulings: Sequence[Ruling]
+    judged: JudgedBlocks
+    strictness: Strictness
+    is_final: bool
+
+
+def _judged(evidence: Evidence, *, is_final: bool) -> Verdict:
+    incidents, impossible = incident_faults(evidence), impossible_numbers(evidence)
+    if impossible:
+        nothing = Strictness.of(evidence.policy, 1, 1)
+        return _weigh(_Case(evidence, [*incidents, *impossible], (), JudgedBlocks((), ()), nothing, is_final))
+    stored_blocks = evidence.reference.blocks if evidence.reference is not None else ()
+    judged = judged_blocks(evidence.mode, evidence.blocks, stored_blocks, evidence.policy.rig)
+    stored = _stored(evidence)
+    table, stored_table = columns(judged), columns(stored)
+    strictness = Strictness.of(evidence.policy, evidence.looks, _limits(evidence, table))
+    measurements = _measurements(evidence, strictness, (judged, table), (stored, stored_table))
+    faults = [
+        *incidents,
+        *validity_faults(evidence, judged, table, stored_table, is_final=is_final),
+        *correlation_faults(measurements),
+    ]
+    return _weigh(_Case(evidence, faults, rule_on(measurements, strictness), judged, strictness, is_final))
+
+
+def _stored(evidence: Evidence) -> JudgedBlocks:
+    """The reference's blocks: pairs of an A/A recording, or its baseline alone; in recorded mode they are judged."""
+    if evidence.reference is None or evidence.mode is Mode.RECORDED:
+        return JudgedBlocks((), ())
+    if evidence.reference.is_calibrated:
+        return judged_pairs(evidence.reference.blocks, evidence.policy.rig)
+    return judged_recordings(evidence.reference.blocks, (), evidence.policy.rig)
+
+
+def _limits(evidence: Evidence, table: Mapping[SeriesKey, Column]) -> int:
+    cells = cells_of(evidence.policy, table)
+    return sum(cell.objective.limit is not None and cell.role is not Role.ADVISORY for cell in cells)
+
+
+def _measurements(
+    evidence: Evidence,
+    strictness: Strictness,
+    now: tuple[JudgedBlocks, Mapping[SeriesKey, Column]],
+    then: tuple[JudgedBlocks, Mapping[SeriesKey, Column]],
+) -> tuple[Measurement, ...]:
+    if evidence.mode is Mode.RECORDED:
+        return measure_rounds(RecordedCase(evidence.policy, strictness, *now))
+    is_calibrated = evidence.reference is not None and evidence.reference.is_calibrated
+    earlier: tuple[JudgedBlocks, Mapping[SeriesKey, Column]] = (
+        then if is_calibrated else (JudgedBlocks((), ()), {})
+    )
+    return measure_pairs(PairedCase(evidence.policy, strictness, *now, *earlier, evidence.restarted))
+
+
+# --- from rulings to the decision -------------------------------------------------------------------------------
+
+
+def _weigh(case: _Case) -> Verdict:
+    """Precedence, row by row."""
+    hard = [one.finding for one in case.faults if one.finding.is_hard] + _broken_limits(case.rulings)
+    invalid = [one.finding for one in case.faults if not one.finding.is_hard and not one.allows_abort]
+    doubts = [one.finding for one in case.faults if not one.finding.is_hard and one.allows_abort]
+    worse = [
+        finding_of(ruling) for ruling in _worst_first(case.rulings, Outcome.FAIL) if _counts_as_worse(ruling)
+    ]
+    if hard:
+        return _verdict(case, Decision.ABORT, [*hard, *([] if invalid else worse)], [*invalid, *doubts])
+    if invalid:
+        unproven = [_but_for_validity(finding) for finding in worse]
+        return _verdict(case, Decision.INCONCLUSIVE, [*invalid, *doubts], unproven)
+    if worse:
+        return _verdict(case, Decision.ABORT, worse, doubts)
+    open_questions = [*doubts, *_undecided(case.rulings), *_not_certified(case)]
+    if open_questions or not case.is_final:
+        return _verdict(case, Decision.INCONCLUSIVE, open_questions or [_too_early()], [])
+    return _verdict(case, Decision.GO, [_closest(case.rulings)], [])
+
+
+def _verdict(case: _Case, decision: Decision, reasons: list[Finding], warnings: list[Finding]) -> Verdict:
+    assumptions = assumptions_of(case.evidence, case.rulings)
+    return Verdict(
+        decision=decision,
+        reasons=tuple(reasons),
+        warnings=(*warnings, *caveats(case.rulings, assumptions, case.strictness)),
+        judgements=tuple(ruling.judgement for ruling in case.rulings),
+        pairs_used=min(len(case.judged.baseline), len(case.judged.candidate)),
+        pairs_discarded=case.judged.discarded,
+        assumptions=assumptions,
+    )
+
+
+def _broken_limits(rulings: Sequence[Ruling]) -> list[Finding]:
+    levels = [(ruling, ruling.measured.level) for ruling in rulings if ruling.breaks_limit]
+    return [limit_finding_of(ruling, level) for ruling, level in levels if level is not None]
+
+
+def _worst_first(rulings: Sequence[Ruling], outcome: Outcome) -> list[Ruling]:
+    chosen = [ruling for ruling in rulings if ruling.judgement.outcome is outcome]
+    return sorted(chosen, key=lambda ruling: (-ruling.margin_used, ruling.measured.cell.label))
+
+
+def _counts_as_worse(ruling: Ruling) -> bool:
+    return ruling.role is not Role.ADVISORY and ruling.judgement.code == ReasonCode.WORSE
+
+
+def _undecided(rulings: Sequence[Ruling]) -> list[Finding]:
+    """The certified cells that are neither proven worse nor proven inside: suspicions first."""
+    chosen = [ruling for ruling in _worst_first(rulings, Outcome.INCONCLUSIVE) if ruling.role is Role.CERTIFY]
+    ranks = {code: rank for rank, code in enumerate(_OPEN_ORDER)}
+    chosen.sort(key=lambda ruling: ranks.get(ReasonCode(ruling.judgement.code), len(ranks)))
+    return [finding_of(ruling) for ruling in chosen]
+
+
+def _not_certified(case: _Case) -> list[Finding]:
+    """GO must rest on something: a latency and an error cell proven for each scenario's total."""
+    passed = {
+        (ruling.measured.cell.name, ruling.measured.cell.metric is Metric.ERROR_RATIO)
+        for ruling in case.rulings
+        if _is_proven_total(ruling)
+    }
+    scenarios = {
+        ruling.measured.cell.name for ruling in case.rulings if ruling.measured.cell.scope is Scope.SCENARIO
+    }
+    wanted = [(name, is_error) for name in sorted(scenarios) for is_error in (False, True)]
+    missing = [
+        f"{name}: {'errors were' if is_error else 'latency was'} not certified"
+        for name, is_error in wanted
+        if (name, is_error) not in passed
+    ]
+    if not scenarios:
+        missing = ["nothing was certified"]
+    return [
+        Finding(
+            Outcome.INCONCLUSIVE, ReasonCode.NO_EVIDENCE, "certified", f"{sentence}; GO must rest on both"
+        )
+        for sentence in missing
+    ]
+
+
+def _is_proven_total(ruling: Ruling) -> bool:
+    cell = ruling.measured.cell
+    is_total = (
+        cell.scope is Scope.SCENARIO
+        and cell.role is Role.CERTIFY
+        and cell.metric is not Metric.COMPLETED_RATIO
+    )
+    return is_total and ruling.judgement.outcome is Outcome.PASS
+
+
+def _but_for_validity(finding: Finding) -> Finding:
+    return replace(finding, sentence=f"it would be ABORT if the evidence were valid: {finding.sentence}")
+
+
+def _too_early() -> Finding:
+    sentence = "nothing is proven worse so far; only the end can say GO"
+    return Finding(Outcome.INCONCLUSIVE, ReasonCode.TOO_FEW_PAIRS, "look", sentence)
+
+
+def _closest(rulings: Sequence[Ruling]) -> Finding:
+    """The certified cell that came nearest to its margin."""
+    passed = [
+        ruling for ruling in rulings if ruling.role is Role.CERTIFY and ruling.measured.upper is not None
+    ]
+    closest = max(passed, key=lambda ruling: (_used_at_most(ruling), ruling.measured.cell.label))
+    measured = closest.measured
+    metric = measured.cell.metric
+    words = f"{change(metric, measured.worsening or 0.0)} of {margin(metric, measured.margin or 0.0)} allowed"
+    bound = f"at most {change(metric, measured.upper or 0.0)}"
+    return replace(
+        finding_of(closest), sentence=f"{measured.cell.label} {words} ({bound}): the closest margin"
+    )
+
+
+def _used_at_most(ruling: Ruling) -> float:
+    measured = ruling.measured
+    return measured.upper / measured.margin if measured.upper is not None and measured.margin else 0.0
+
+
+__all__ = ["baseline_findings", "judge", "judge_at_look", "should_stop", "sides_of"]

@@ -1,0 +1,114 @@
+"""Numbers and sentences of findings, in units that people use."""
+
+from __future__ import annotations
+
+import math
+
+from rehearse.judge.measurement import Level, Measurement
+from rehearse.model import Metric
+
+
+def duration(seconds: float) -> str:
+    """0.42 ms, 12.3 ms, 1.24 s."""
+    return f"{_digits(seconds)} s" if abs(seconds) >= 0.9995 else f"{_digits(seconds * 1000)} ms"
+
+
+def percent(ratio: float) -> str:
+    """A relative change: +6.1 %."""
+    return f"{_without_sign_of_zero(f'{ratio * 100:+.1f}')} %"
+
+
+def points(ratio: float) -> str:
+    """A difference of shares, in percentage points: +0.12 pp."""
+    return f"{_without_sign_of_zero(f'{ratio * 100:+.2f}')} pp"
+
+
+def share(ratio: float) -> str:
+    """A part of a whole: 0.42 %."""
+    if ratio in (0.0, 1.0):
+        return f"{ratio * 100:.0f} %"
+    return f"{ratio * 100:.{1 if 0.1 <= ratio < 0.9 else 2}f} %"
+
+
+def level(metric: Metric, value: float) -> str:
+    """A value of a cell: a duration for latency, else a share."""
+    return share(value) if metric.quantile is None else duration(value)
+
+
+def change(metric: Metric, worsening: float) -> str:
+    """A worsening on the scale of the test as people say it: +23.0 %, +0.12 pp; fewer completed is negative."""
+    if metric.quantile is not None:
+        return percent(math.expm1(worsening))
+    return points(worsening if metric.lower_is_better else -worsening)
+
+
+def margin(metric: Metric, size: float) -> str:
+    """A margin, without digits that nobody asked for: "+10 %", "+0.1 pp"."""
+    signed = math.expm1(size) if metric.quantile is not None else size if metric.lower_is_better else -size
+    return f"{float(f'{signed * 100:.3g}'):+g} {'%' if metric.quantile is not None else 'pp'}"
+
+
+def minutes(seconds: float) -> str:
+    """A rough length: "about 3 more minutes"."""
+    whole = max(1, math.ceil(seconds / 60))
+    return f"about {whole:,} more minute{'s' if whole > 1 else ''}"
+
+
+def _without_sign_of_zero(text: str) -> str:
+    return text if float(text) else "0"
+
+
+def _digits(value: float) -> str:
+    decimals = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
+    return f"{value:.{decimals}f}"
+
+
+def what_changed(measured: Measurement) -> str:
+    """The first half of a sentence: what was measured, and on how much it rests."""
+    if measured.worsening is None or measured.baseline is None or measured.candidate is None:
+        return f"{measured.cell.label}: {measured.shortage}"
+    metric = measured.cell.metric
+    seen = f"changed by {change(metric, measured.worsening)}"
+    values = f"{level(metric, measured.baseline)} to {level(metric, measured.candidate)}"
+    counts = f"{measured.baseline_count:,}/{measured.candidate_count:,} {_unit_of_count(metric)}"
+    basis = ", ".join(part for part in (_spread(measured), measured.detail, counts) if part)
+    return f"{measured.cell.label} {seen}, {values} ({basis})"
+
+
+def _spread(measured: Measurement) -> str:
+    if measured.low is None or measured.high is None:
+        return ""
+    metric = measured.cell.metric
+    ends = sorted((measured.low, measured.high), reverse=not metric.lower_is_better)
+    return f"{change(metric, ends[0])} to {change(metric, ends[1])}"
+
+
+def _unit_of_count(metric: Metric) -> str:
+    if metric is Metric.COMPLETED_RATIO:
+        return "arrivals"
+    return "requests" if metric is Metric.ERROR_RATIO else "samples"
+
+
+def outlook(measured: Measurement, room: float, alpha: float, hint: str) -> str:
+    """What would decide an open cell: time, or something that time does not bring."""
+    if measured.outlook is None or measured.margin is None:
+        return "not decided"
+    metric, reach = measured.cell.metric, measured.outlook.reach(alpha)
+    if reach >= measured.margin:
+        wanted, possible = _plain(metric, measured.margin), _plain(metric, reach)
+        return f"this rig cannot decide a {wanted} margin; it can decide {possible}"
+    more_s = measured.outlook.more_s(room, alpha)
+    return hint if more_s is None else f"{minutes(more_s)} would decide"
+
+
+def _plain(metric: Metric, size: float) -> str:
+    return margin(metric, size).lstrip("+-")
+
+
+def against_limit(measured: Measurement, found: Level) -> str:
+    """What is known of the candidate's own level."""
+    metric = measured.cell.metric
+    seen, bound, limit = (level(metric, value) for value in (found.value, found.bound, found.limit))
+    far = f"at {'most' if metric.lower_is_better else 'least'} {bound}"
+    ending = "beyond it, proven" if found.is_broken else "inside" if found.is_kept else "not proven inside"
+    return f"the candidate's own {metric} is {seen} ({far}); limit {limit}: {ending}"

@@ -1,0 +1,1 @@
+"""Load on schedule: arrivals as data, one Locust process per side, every arrival accounted for."""

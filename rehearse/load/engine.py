@@ -1,0 +1,379 @@
+"""Runs one round of load and tells what happens, as it happens.
+
+`LocustEngine` starts one Locust process (or W) per side; `ScriptedEngine` plays back prepared events, so that a whole
+rehearsal runs in a unit test.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from types import TracebackType
+from typing import Protocol, Self
+
+from rehearse.codec import from_jsonable, to_jsonable
+from rehearse.errors import ConfigError, NotReady, RehearseError, TargetRefused
+from rehearse.load.ledger import BlockLedger
+from rehearse.load.orders import LoadOrder, worker_order
+from rehearse.model import Block, Incident, ReasonCode, Side, WorkerFinal
+
+READY_TIMEOUT_S = 60.0
+FINAL_TIMEOUT_S = 15.0
+STOP_TIMEOUT_S = 2.0
+HEAD_START_S = 0.5
+TICK_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class LoadStarted:
+    """All workers are ready and the common start is set; `rig` is the fingerprint of the load generator."""
+
+    rig: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockClosed:
+    """A block of one side is whole."""
+
+    block: Block
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCounts:
+    """Completions of one worker in one 0.5 s bin."""
+
+    side: Side
+    bin: int
+    requests: int
+    errors: int
+    answered: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time passes: `at_s` since the common start."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDone:
+    """A worker's closing account."""
+
+    final: WorkerFinal
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something went wrong that makes the evidence incomplete."""
+
+    incident: Incident
+
+
+LoadEvent = LoadStarted | BlockClosed | LiveCounts | Tick | WorkerDone | Trouble
+
+
+class LoadSession(AbstractContextManager["LoadSession"], Protocol):
+    """One round of load under way. Leaving the context stops it at once."""
+
+    def events(self) -> Iterator[LoadEvent]:
+        """What happens, until every worker has closed its account. Raises TargetRefused."""
+        ...
+
+    def stop(self, drain_s: float) -> None:
+        """Send no further arrivals; what is in flight has `drain_s` to be answered."""
+        ...
+
+
+class LoadEngine(Protocol):
+    """Where load comes from."""
+
+    def start(self, order: LoadOrder) -> LoadSession:
+        """Begin one round."""
+        ...
+
+
+@dataclass(slots=True)
+class ScriptedSession:
+    """Plays back events; `stop` ends the playing of blocks but not of the closing accounts."""
+
+    script: Sequence[LoadEvent]
+    is_stopped: bool = False
+
+    def events(self) -> Iterator[LoadEvent]:
+        """The script, cut short once stopped."""
+        for event in self.script:
+            if self.is_stopped and isinstance(event, BlockClosed | LiveCounts):
+                continue
+            yield event
+
+    def stop(self, drain_s: float) -> None:  # noqa: ARG002  # the protocol's signature
+        """Remember that it was stopped."""
+        self.is_stopped = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to release."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptedEngine:
+    """One prepared script per round; the fake of LoadEngine."""
+
+    scripts: Sequence[Sequence[LoadEvent]]
+
+    def start(self, order: LoadOrder) -> ScriptedSession:
+        """The script of the order's round."""
+        return ScriptedSession(self.scripts[order.round])
+
+
+@dataclass(frozen=True, slots=True)
+class LocustEngine:
+    """Real Locust in child processes."""
+
+    def start(self, order: LoadOrder) -> LocustSession:
+        """Start the workers; they wait for each other before the first arrival."""
+        return LocustSession(order)
+
+
+@dataclass(slots=True)
+class WorkerProcess:
+    """One child process and what is known of it."""
+
+    side: Side
+    number: int
+    process: subprocess.Popen[bytes]
+    log: Path
+    is_ready: bool = False
+    rig: dict[str, str] = field(default_factory=dict)
+    final: WorkerFinal | None = None
+    is_gone: bool = False
+
+    def tell(self, line: str) -> None:
+        """Send one command; a worker that is gone shows in its exit code, not here."""
+        stdin = self.process.stdin
+        if stdin is not None and not stdin.closed:
+            with suppress(BrokenPipeError):
+                stdin.write(line.encode() + b"\n")
+                stdin.flush()
+
+    @property
+    def label(self) -> str:
+        """How messages name it."""
+        return f"the load generator of the {self.side} (worker {self.number})"
+
+    def log_tail(self) -> str:
+        """The last line that it wrote, for messages."""
+        try:
+            lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        except OSError:
+            return ""
+        return lines[-1][:300] if lines else ""
+
+
+class LocustSession:
+    """One round of load by Locust workers; see LoadSession."""
+
+    def __init__(self, order: LoadOrder) -> None:
+        self._order = order
+        self._queue: queue.Queue[tuple[WorkerProcess, dict[str, object] | None]] = queue.Queue()
+        self._ledger = BlockLedger(order.workers)
+        self._readers: list[threading.Thread] = []
+        self._workers = [
+            self._launch(side.side, number) for side in order.sides for number in range(order.workers)
+        ]
+        self._start_at: float | None = None
+        self._must_end_at = float("inf")
+
+    def events(self) -> Iterator[LoadEvent]:
+        """See LoadSession."""
+        ready_by = perf_counter() + READY_TIMEOUT_S
+        while not all(worker.final is not None or worker.is_gone for worker in self._workers):
+            try:
+                worker, message = self._queue.get(timeout=TICK_S)
+            except queue.Empty:
+                pass
+            else:
+                yield from self._handle(worker, message)
+            now = perf_counter()
+            if self._start_at is not None:
+                yield Tick(now - self._start_at)
+            elif now > ready_by:
+                raise NotReady(
+                    f"the load generator was not ready within {READY_TIMEOUT_S:.0f} s. {self._logs()}"
+                )
+            if now > self._must_end_at:
+                yield from self._overdue()
+                return
+
+    def stop(self, drain_s: float) -> None:
+        """See LoadSession."""
+        self._must_end_at = min(self._must_end_at, perf_counter() + drain_s + FINAL_TIMEOUT_S)
+        for worker in self._workers:
+            worker.tell(f"stop {drain_s}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End every worker: stdin closed is the sign to stop at once; what remains is killed."""
+        for worker in self._workers:
+            if worker.process.stdin is not None:
+                with suppress(BrokenPipeError):
+                    worker.process.stdin.close()
+        deadline = perf_counter() + STOP_TIMEOUT_S
+        for worker in self._workers:
+            try:
+                worker.process.wait(timeout=max(0.01, deadline - perf_counter()))
+            except subprocess.TimeoutExpired:
+                worker.process.kill()
+                worker.process.wait()
+        for thread in self._readers:
+            thread.join(STOP_TIMEOUT_S)
+        for worker in self._workers:
+            if worker.process.stdout is not None:
+                worker.process.stdout.close()
+
+    def _launch(self, side: Side, number: int) -> WorkerProcess:
+        log_dir = Path(self._order.log_dir)
+        log_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        log = log_dir / f"{side}-round{self._order.round}-worker{number}.log"
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "rehearse.load.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=_clean_environment(),
+                cwd=self._order.working_dir,
+                start_new_session=True,  # Ctrl-C in the terminal is ours to handle, in order
+            )
+        worker = WorkerProcess(side, number, process, log)
+        target = next(target for target in self._order.sides if target.side is side)
+        worker.tell(json.dumps(to_jsonable(worker_order(self._order, target, number))))
+        reader = threading.Thread(target=self._read, args=(worker,), daemon=True)
+        self._readers.append(reader)
+        reader.start()
+        return worker
+
+    def _read(self, worker: WorkerProcess) -> None:
+        """In a thread per worker: every line into the queue, and None at the end."""
+        stdout = worker.process.stdout
+        if stdout is not None:
+            for line in stdout:
+                try:
+                    self._queue.put((worker, json.loads(line)))
+                except ValueError:
+                    break  # a torn line: the worker died while writing it
+        self._queue.put((worker, None))
+
+    def _handle(self, worker: WorkerProcess, message: dict[str, object] | None) -> Iterator[LoadEvent]:
+        if message is None:
+            yield from self._ended(worker)
+            return
+        if not self._ledger.in_sequence(worker.side, worker.number, int(str(message["seq"]))):
+            yield self._trouble(worker, ReasonCode.LEDGER, "a report is missing or came twice")
+        kind = message["type"]
+        if kind == "ready":
+            yield from self._ready(worker, message)
+        elif kind == "block":
+            data = str(message["data"])
+            block = self._ledger.add(worker.number, from_jsonable(Block, json.loads(data)), data)
+            if block is not None:
+                yield BlockClosed(block)
+        elif kind == "live":
+            bins: list[list[int]] = message["bins"]  # type: ignore[assignment]  # our own worker's shape
+            for bin_ in bins:
+                yield LiveCounts(worker.side, *bin_)
+        elif kind == "final":
+            yield from self._final(worker, message)
+        elif kind == "refused":
+            raise TargetRefused(str(message["message"]))
+        elif kind == "failed":
+            if not worker.is_ready:
+                raise ConfigError(
+                    f"the scenario cannot be run: {message['message']} (all of it: {worker.log})"
+                )
+            yield self._trouble(worker, ReasonCode.WORKER_LOST, str(message["message"]))
+
+    def _ready(self, worker: WorkerProcess, message: dict[str, object]) -> Iterator[LoadEvent]:
+        worker.is_ready = True
+        rig: dict[str, str] = message["rig"]  # type: ignore[assignment]  # our own worker's shape
+        worker.rig = rig
+        if not all(other.is_ready for other in self._workers):
+            return
+        fingerprints = {tuple(sorted(other.rig.items())) for other in self._workers}
+        if len(fingerprints) > 1:
+            yield self._trouble(worker, ReasonCode.NOT_COMPARABLE, "the workers run different versions")
+        self._start_at = perf_counter() + HEAD_START_S
+        drain_s = self._order.timeout_s + 1.0
+        self._must_end_at = self._start_at + self._order.schedule.length_s + drain_s + FINAL_TIMEOUT_S
+        for other in self._workers:
+            other.tell(f"start {self._start_at!r}")
+        yield LoadStarted(worker.rig)
+
+    def _final(self, worker: WorkerProcess, message: dict[str, object]) -> Iterator[LoadEvent]:
+        worker.final = from_jsonable(WorkerFinal, message["data"])
+        complaint = self._ledger.complaint(worker.final)
+        if complaint is not None:
+            yield self._trouble(worker, ReasonCode.LEDGER, complaint)
+        yield WorkerDone(worker.final)
+
+    def _ended(self, worker: WorkerProcess) -> Iterator[LoadEvent]:
+        """Its stdout is closed. Without a final report it is lost, and the other side's load makes no sense."""
+        worker.is_gone = True
+        try:
+            code = worker.process.wait(timeout=STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            code = None
+        if worker.final is not None and code == 0:
+            return
+        if not worker.is_ready:
+            raise RehearseError(f"{worker.label} did not start: {worker.log_tail() or _how_it_ended(code)}")
+        yield self._trouble(
+            worker, ReasonCode.WORKER_LOST, f"{_how_it_ended(code)}. {worker.log_tail()}".strip()
+        )
+        self.stop(drain_s=1.0)
+
+    def _overdue(self) -> Iterator[LoadEvent]:
+        for worker in self._workers:
+            if worker.final is None and not worker.is_gone:
+                yield self._trouble(worker, ReasonCode.WORKER_LOST, "no final report in time")
+
+    def _trouble(self, worker: WorkerProcess, code: ReasonCode, what: str) -> Trouble:
+        return Trouble(Incident(code, f"{worker.label}: {what}", worker.side))
+
+    def _logs(self) -> str:
+        tails = [
+            f"{worker.label}: {worker.log_tail() or 'nothing in its log'}"
+            for worker in self._workers
+            if not worker.is_ready
+        ]
+        return " ".join(tails)
+
+
+def _clean_environment() -> dict[str, str]:
+    """Without proxy settings: load goes to the target itself, where the allow-list can see it."""
+    return {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+
+
+def _how_it_ended(code: int | None) -> str:
+    if code is None:
+        return "it hangs"
+    if code < 0:
+        return f"it was killed by {signal.Signals(-code).name}"
+    return f"it ended with exit code {code} and no final report"

@@ -1,0 +1,113 @@
+"""Puts the parts of several workers together, and checks that nothing is missing or counted twice."""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from rehearse.histogram import Histogram
+from rehearse.model import (
+    Arrivals,
+    Block,
+    ErrorBin,
+    RequestOutcome,
+    RigHealth,
+    Scope,
+    Series,
+    Side,
+    WorkerFinal,
+)
+
+
+class BlockLedger:
+    """Collects each worker's part of a block; a block is whole when every worker has sent its part."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._parts: dict[tuple[Side, int], dict[int, Block]] = defaultdict(dict)
+        self._crc32: dict[tuple[Side, int], int] = defaultdict(int)
+        self._count: dict[tuple[Side, int], int] = defaultdict(int)
+        self._sequence: dict[tuple[Side, int], int] = defaultdict(int)
+
+    def in_sequence(self, side: Side, worker: int, sequence: int) -> bool:
+        """False when a report of this worker was lost or came twice."""
+        expected = self._sequence[side, worker]
+        self._sequence[side, worker] = sequence + 1
+        return sequence == expected
+
+    def add(self, worker: int, block: Block, data: str) -> Block | None:
+        """Take one worker's part; the merged block once it is whole. `data` is the text it came as."""
+        key = (block.side, worker)
+        self._crc32[key] = zlib.crc32(data.encode(), self._crc32[key])
+        self._count[key] += 1
+        parts = self._parts[block.side, block.index]
+        parts[worker] = block
+        if len(parts) < self._workers:
+            return None
+        return merge_blocks([parts[worker] for worker in sorted(parts)])
+
+    def complaint(self, final: WorkerFinal) -> str | None:
+        """What a worker's own closing account says that differs from what arrived here; None when they agree."""
+        key = (final.side, final.worker)
+        if final.blocks_closed != self._count[key]:
+            return f"sent {final.blocks_closed} blocks, {self._count[key]} arrived"
+        if final.blocks_sent_crc32 != self._crc32[key]:
+            return "what arrived differs from what was sent (checksum)"
+        return None
+
+
+def merge_blocks(parts: Sequence[Block]) -> Block:
+    """One block out of the parts of all workers of a side; exact, because histograms merge exactly."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    arrivals = Arrivals()
+    for part in parts:
+        arrivals += part.arrivals
+    return Block(
+        side=first.side,
+        round=first.round,
+        index=first.index,
+        is_warm_up=first.is_warm_up,
+        start_s=first.start_s,
+        length_s=first.length_s,
+        arrivals=arrivals,
+        series=_merge_series(series for part in parts for series in part.series),
+        rig=_merge_rig([part.rig for part in parts]),
+    )
+
+
+def _merge_series(all_series: Iterable[Series]) -> tuple[Series, ...]:
+    groups: dict[tuple[Scope, str], list[Series]] = defaultdict(list)
+    for series in all_series:
+        groups[series.scope, series.name].append(series)
+    return tuple(_merge_one(groups[key]) for key in sorted(groups))
+
+
+def _merge_one(group: Sequence[Series]) -> Series:
+    durations = {
+        outcome: Histogram.merged(
+            series.durations[outcome] for series in group if outcome in series.durations
+        )
+        for outcome in RequestOutcome
+        if any(outcome in series.durations for series in group)
+    }
+    counts: dict[tuple[str, int], int] = defaultdict(int)
+    for series in group:
+        for error in series.errors:
+            counts[error.kind, error.bin] += error.count
+    errors = tuple(ErrorBin(kind, bin_, count) for (kind, bin_), count in sorted(counts.items()))
+    return Series(group[0].scope, group[0].name, durations, errors)
+
+
+def _merge_rig(parts: Sequence[RigHealth]) -> RigHealth:
+    """The worst worker counts: one that is late spoils the block."""
+    steals = [part.steal_ratio for part in parts if part.steal_ratio is not None]
+    return RigHealth(
+        rig_lag=Histogram.merged(part.rig_lag for part in parts),
+        backlog_lag=Histogram.merged(part.backlog_lag for part in parts),
+        stall_max_s=max(part.stall_max_s for part in parts),
+        cpu_ratio=max(part.cpu_ratio for part in parts),
+        steal_ratio=max(steals) if len(steals) == len(parts) else None,
+    )

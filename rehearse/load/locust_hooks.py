@@ -1,0 +1,235 @@
+"""The few places where Locust is told to follow the schedule. Runs in the worker only.
+
+Locust's own loop stays: users, task sets, on_start, weights. What changes: a leaf task waits for its arrival before
+it runs, the wait after a task is skipped (the schedule decides when the next one is due; an explicit `self.wait()`
+keeps its meaning), and flat task lists are drawn from a seeded deck, so that both sides see the same mix.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from random import Random
+from time import perf_counter
+from typing import Any
+
+import gevent
+from locust.clients import HttpSession
+from locust.contrib.fasthttp import FastHttpSession
+from locust.exception import CatchResponseError, StopUser
+from locust.user.task import (
+    LOCUST_STATE_RUNNING,
+    LOCUST_STATE_STOPPING,
+    LOCUST_STATE_WAITING,
+    DefaultTaskSet,
+    TaskSet,
+)
+
+from rehearse.load.pacer import Journey, Pacer
+from rehearse.load.recorder import Ended, Recorder
+from rehearse.model import RequestOutcome
+
+_JOURNEY = "rehearse_journey"  # attribute of the user's greenlet
+_SKIP_WAIT = "_rehearse_skip_wait"  # attribute of the task set
+_SPAWN_LEVELS = 4  # how far up a request made in a spawned greenlet looks for its journey
+
+
+def current_journey() -> Journey | None:
+    """The journey that the running greenlet, or the one that spawned it, belongs to."""
+    greenlet: Any = gevent.getcurrent()
+    for _ in range(_SPAWN_LEVELS):
+        journey: Journey | None = getattr(greenlet, _JOURNEY, None)
+        if journey is not None:
+            return journey
+        spawner = getattr(greenlet, "spawning_greenlet", None)
+        greenlet = spawner() if spawner is not None else None
+        if greenlet is None:
+            return None
+    return None
+
+
+class Decks:
+    """Draws tasks by their weights without luck: each user class works through seeded shuffles of its task list."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed = seed
+        self._decks: dict[type, tuple[Random, list[Any]]] = {}
+
+    def draw(self, user: Any) -> Any:
+        """The next task of the user's class."""
+        rng, deck = self._decks.setdefault(type(user), (Random(f"{self._seed}:{type(user).__name__}"), []))
+        if not deck:
+            deck.extend(user.tasks)
+            rng.shuffle(deck)
+        return deck.pop()
+
+
+def follow_schedule(pacer: Pacer, scenario_of: dict[type, int], decks: Decks) -> None:
+    """Make every leaf task of every task set wait for its arrival."""
+    original_default, original, original_wait = (
+        DefaultTaskSet.execute_task,
+        TaskSet.execute_task,
+        TaskSet.wait,
+    )
+
+    def execute_default(self: Any, task: Any) -> None:
+        if type(self.user).__dict__.get("get_next_task") is None and not any(
+            _is_task_set(t) for t in self.user.tasks
+        ):
+            task = decks.draw(self.user)
+        run_leaf(self, task, original_default)
+
+    def execute(self: Any, task: Any) -> None:
+        run_leaf(self, task, original)
+
+    def run_leaf(task_set: Any, task: Any, run: Callable[[Any, Any], None]) -> None:
+        if _is_task_set(task):  # its own leaf tasks claim their arrivals
+            run(task_set, task)
+            return
+        user = task_set.user
+        journey = _claim(pacer, user, scenario_of[type(user)], task)
+        setattr(task_set, _SKIP_WAIT, False)
+        greenlet: Any = gevent.getcurrent()
+        setattr(greenlet, _JOURNEY, journey)
+        try:
+            run(task_set, task)
+        except Exception as error:
+            _note_exception(journey, error)
+            raise
+        finally:
+            setattr(greenlet, _JOURNEY, None)
+            setattr(task_set, _SKIP_WAIT, True)
+            pacer.finish(journey)
+
+    def wait(self: Any) -> None:
+        if getattr(self, _SKIP_WAIT, False):
+            setattr(self, _SKIP_WAIT, False)
+            if self.user._state == LOCUST_STATE_STOPPING:
+                raise StopUser
+            return
+        original_wait(self)
+
+    DefaultTaskSet.execute_task = execute_default  # type: ignore[method-assign]
+    TaskSet.execute_task = execute  # type: ignore[method-assign]
+    TaskSet.wait = wait  # type: ignore[method-assign]
+
+
+def _is_task_set(task: Any) -> bool:
+    return isinstance(task, type) and issubclass(task, TaskSet)
+
+
+def _claim(pacer: Pacer, user: Any, scenario: int, task: Any) -> Journey:
+    """Park the user in Locust's waiting state, so that stopping it works, until its arrival is due."""
+    user._state = LOCUST_STATE_WAITING
+    journey = pacer.claim(scenario, lambda: f"{type(user).__name__}.{getattr(task, '__name__', 'task')}")
+    if user._state == LOCUST_STATE_STOPPING:
+        raise StopUser
+    user._state = LOCUST_STATE_RUNNING
+    return journey
+
+
+def _note_exception(journey: Journey, error: Exception) -> None:
+    """A task that raised is an error, unless raising is how Locust's control flow works."""
+    if type(error).__module__.startswith("locust."):
+        return
+    now = perf_counter()
+    journey.note(Ended(RequestOutcome.ERROR, 0.0, 0.0, f"exception: {type(error).__name__}"), now)
+
+
+def watch_requests(check_method: Callable[[str], None], timeout_s: float) -> None:
+    """Check each request's method before it is sent, let a cut-off name the request that was not answered, and give
+    HttpUser, which has none, a default timeout."""
+    original_fast, original_requests = FastHttpSession.request, HttpSession.request
+
+    def fast(self: Any, method: str, url: str, name: str | None = None, *args: Any, **kwargs: Any) -> Any:
+        check_method(method)
+        with _InFlight(method, name or self.request_name or url):
+            return original_fast(self, method, url, name, *args, **kwargs)
+
+    def plain(self: Any, method: str, url: str, name: str | None = None, *args: Any, **kwargs: Any) -> Any:
+        check_method(method)
+        kwargs.setdefault("timeout", timeout_s)
+        with _InFlight(method, name or self.request_name or url):
+            return original_requests(self, method, url, name, *args, **kwargs)
+
+    FastHttpSession.request = fast  # type: ignore[method-assign]
+    HttpSession.request = plain  # type: ignore[method-assign, assignment]
+
+
+class _InFlight:
+    """Notes on the current journey which request it waits for."""
+
+    __slots__ = ("_journey", "_name")
+
+    def __init__(self, method: str, name: str) -> None:
+        self._name = f"{method} {name}"
+        self._journey = current_journey()
+
+    def __enter__(self) -> None:
+        if self._journey is not None:
+            self._journey.in_flight = (self._name, perf_counter())
+
+    def __exit__(self, *_: object) -> None:
+        if self._journey is not None:
+            self._journey.in_flight = None
+
+
+class RequestListener:
+    """Books each `request` event; counts its own failures, because Locust would swallow them."""
+
+    def __init__(self, recorder: Recorder, pacer: Pacer) -> None:
+        self._recorder = recorder
+        self._pacer = pacer
+        self.failures = 0
+
+    def __call__(self, request_type: str, name: str, response_time: float, **details: Any) -> None:
+        """Called by Locust, in the greenlet that made the request."""
+        try:
+            self._book(
+                f"{request_type} {name}", response_time, details.get("exception"), details.get("response")
+            )
+        except Exception:
+            self.failures += 1
+            raise
+
+    def _book(self, name: str, response_time_ms: float, exception: object, response: object) -> None:
+        now = perf_counter()
+        journey = current_journey()
+        if journey is not None and journey.is_over:
+            return  # already booked as censored by the cut-off
+        outcome, kind, is_answered = classify(exception, response)
+        ended = Ended(
+            outcome, (response_time_ms or 0.0) / 1000, self._pacer.since_start(now), kind, is_answered
+        )
+        self._recorder.request(journey.slot if journey is not None else None, name, ended)
+        if journey is not None:
+            journey.note(ended, now)
+
+
+def classify(exception: object, response: object) -> tuple[RequestOutcome, str, bool]:
+    """(outcome, kind of failure, whether the system answered) of one request event."""
+    status = getattr(response, "status_code", None)
+    is_answered = bool(status) or (response is None and exception is None)
+    if exception is None or exception is False:
+        return RequestOutcome.OK, "", True
+    if isinstance(exception, (CatchResponseError, str)):
+        return (
+            RequestOutcome.ERROR,
+            f"rejected by the scenario: {_without_digits(str(exception))}",
+            is_answered,
+        )
+    if is_answered:
+        return RequestOutcome.ERROR, f"HTTP {status}", True
+    name = type(exception).__name__
+    if (
+        isinstance(exception, (TimeoutError, gevent.Timeout))
+        or "timeout" in name.lower()
+        or "timed out" in str(exception)
+    ):
+        return RequestOutcome.TIMEOUT, "timeout", False
+    return RequestOutcome.ERROR, name, False
+
+
+def _without_digits(message: str) -> str:
+    """Messages differ by ids; the kind of failure does not."""
+    return re.sub(r"\d+", "#", message)[:80]

@@ -1,0 +1,90 @@
+"""What a load run is told to do, and what it tells back: plain data between `rehearse` and its worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rehearse.load.schedule import Schedule
+from rehearse.model import Side
+
+
+@dataclass(frozen=True, slots=True)
+class TlsOrder:
+    """How a target's certificate is verified, and what the client shows of itself. Paths are absolute."""
+
+    verify: bool = True
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioOrder:
+    """One Locust file; its share of the arrivals stands in the schedule."""
+
+    name: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class SideOrder:
+    """Where one side's load goes. `headers` may hold secrets: this travels by pipe, never on a command line."""
+
+    side: Side
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    tls: TlsOrder = field(default_factory=TlsOrder)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOrder:
+    """One round of load on one side, or on both at the same moment."""
+
+    sides: tuple[SideOrder, ...]
+    schedule: Schedule
+    round: int
+    scenarios: tuple[ScenarioOrder, ...]
+    allow: tuple[str, ...]
+    production: tuple[str, ...]
+    side_effects: bool  # False: only GET, HEAD and OPTIONS leave the process
+    users: int
+    workers: int
+    timeout_s: float
+    log_dir: str  # each worker's own log goes here
+    working_dir: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOrder:
+    """The part of a LoadOrder that one worker process needs."""
+
+    target: SideOrder
+    schedule: Schedule
+    round: int
+    scenarios: tuple[ScenarioOrder, ...]
+    allow: tuple[str, ...]
+    production: tuple[str, ...]
+    side_effects: bool  # False: only GET, HEAD and OPTIONS leave the process
+    users: int
+    worker: int
+    workers: int
+    timeout_s: float
+
+
+def worker_order(order: LoadOrder, target: SideOrder, worker: int) -> WorkerOrder:
+    """What worker number `worker` of `target`'s side is told; users are split over the workers."""
+    users = order.users // order.workers + (worker < order.users % order.workers)
+    return WorkerOrder(
+        target=target,
+        schedule=order.schedule,
+        round=order.round,
+        scenarios=order.scenarios,
+        allow=order.allow,
+        production=order.production,
+        side_effects=order.side_effects,
+        users=max(1, users),
+        worker=worker,
+        workers=order.workers,
+        timeout_s=order.timeout_s,
+    )

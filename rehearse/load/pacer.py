@@ -1,0 +1,170 @@
+"""Hands out arrivals on schedule, inside the worker (gevent).
+
+An arrival is claimed where Locust executes a leaf task. At each due time the most recently idle user is woken (LIFO:
+connections stay as warm as with real clients). When no user is idle the arrival waits in a backlog, and the next user
+that becomes free takes it: that lateness is the system's, not the rig's. So this is an open model while any user is
+idle, and it says how often it was not.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import gevent
+from gevent.hub import Waiter
+
+from rehearse.load.recorder import Ended, Recorder
+from rehearse.load.schedule import Slot
+from rehearse.model import RequestOutcome
+
+_WORST = (RequestOutcome.OK, RequestOutcome.ERROR, RequestOutcome.TIMEOUT, RequestOutcome.CENSORED)
+
+
+@dataclass(slots=True)
+class Journey:
+    """One arrival on its way: from the claim to its outcome."""
+
+    slot: Slot
+    scenario: str
+    task: str
+    started_at: float  # the intended start plus the rig's own lag (perf_counter)
+    last_answer_at: float
+    outcome: RequestOutcome = RequestOutcome.OK
+    kind: str = ""
+    in_flight: tuple[str, float] | None = None  # name and start of the request that is not answered yet
+    is_over: bool = False
+
+    def note(self, ended: Ended, now: float) -> None:
+        """A request of this journey ended: the worst outcome is the journey's."""
+        self.last_answer_at = now
+        if _WORST.index(ended.outcome) > _WORST.index(self.outcome):
+            self.outcome, self.kind = ended.outcome, ended.kind
+
+
+@dataclass(slots=True)
+class _Lane:
+    """The idle users and the waiting arrivals of one scenario."""
+
+    idle: list[Waiter] = field(default_factory=list)
+    backlog: deque[Slot] = field(default_factory=deque)
+
+
+class Pacer:
+    """Wakes users at due times and keeps the account of every journey."""
+
+    def __init__(self, slots: Iterable[Slot], scenarios: tuple[str, ...], recorder: Recorder) -> None:
+        self._slots = slots
+        self._scenarios = scenarios
+        self._recorder = recorder
+        self._lanes = [_Lane() for _ in scenarios]
+        self._handed: dict[int, Slot] = {}  # given to a user that has not run yet
+        self._running: dict[int, Journey] = {}
+        self._start_at = 0.0
+        self.is_stopped = False
+        self.is_done = False  # every due arrival was handed out or queued
+
+    @property
+    def idle_users(self) -> int:
+        """How many users wait for an arrival now."""
+        return sum(len(lane.idle) for lane in self._lanes)
+
+    @property
+    def in_flight(self) -> int:
+        """How many journeys have no outcome yet."""
+        return len(self._running)
+
+    def since_start(self, now: float) -> float:
+        """Seconds since the common start."""
+        return now - self._start_at
+
+    def run(self, start_at: float) -> None:
+        """Hand out every arrival at its due time; returns when the last one is out or `is_stopped` is set."""
+        self._start_at = start_at
+        for slot in self._slots:
+            self._sleep_until(start_at + slot.due_s)
+            if self.is_stopped:
+                break
+            self._hand_out(slot)
+        self.is_done = True
+
+    def claim(self, scenario: int, task: Callable[[], str]) -> Journey:
+        """Wait for an arrival of `scenario` and start its journey. `task` names what the user will do."""
+        lane = self._lanes[scenario]
+        if lane.backlog and not self.is_stopped:
+            slot, from_backlog = lane.backlog.popleft(), True
+        else:
+            slot, from_backlog = self._wait_in(lane), False
+        now = perf_counter()
+        lag_s = now - (self._start_at + slot.due_s)
+        self._handed.pop(slot.number, None)
+        self._recorder.dispatch(slot, max(lag_s, 0.0), from_backlog)
+        due_at = self._start_at + slot.due_s
+        started_at = due_at if from_backlog else due_at + lag_s
+        journey = Journey(slot, self._scenarios[scenario], task(), started_at, last_answer_at=now)
+        self._running[slot.number] = journey
+        return journey
+
+    def finish(self, journey: Journey) -> None:
+        """The task is over: book its response time, from the intended start to the last answer."""
+        if journey.is_over:
+            return
+        journey.is_over = True
+        del self._running[journey.slot.number]
+        response_s = max(0.0, journey.last_answer_at - journey.started_at)
+        self._book(
+            journey,
+            Ended(journey.outcome, response_s, self.since_start(journey.last_answer_at), journey.kind),
+        )
+
+    def cut_off(self) -> None:
+        """End the account: what is in flight is censored, what nobody took is unsent."""
+        now = perf_counter()
+        for journey in list(self._running.values()):
+            self._censor(journey, now)
+        for lane in self._lanes:
+            for slot in lane.backlog:
+                self._recorder.unsent(slot)
+            lane.backlog.clear()
+        for slot in self._handed.values():
+            self._recorder.unsent(slot)
+        self._handed.clear()
+
+    def _censor(self, journey: Journey, now: float) -> None:
+        at_s = self.since_start(now)
+        if journey.in_flight is not None:
+            name, sent_at = journey.in_flight
+            ended = Ended(RequestOutcome.CENSORED, now - sent_at, at_s, "cut off", is_answered=False)
+            self._recorder.request(journey.slot, name, ended)
+        journey.outcome, journey.kind, journey.last_answer_at = RequestOutcome.CENSORED, "cut off", now
+        self.finish(journey)
+
+    def _book(self, journey: Journey, ended: Ended) -> None:
+        self._recorder.finish(journey.slot, journey.scenario, journey.task, ended)
+
+    def _hand_out(self, slot: Slot) -> None:
+        lane = self._lanes[slot.scenario]
+        if lane.idle:
+            self._handed[slot.number] = slot
+            gevent.get_hub().loop.run_callback(lane.idle.pop().switch, slot)
+        else:
+            lane.backlog.append(slot)
+
+    def _wait_in(self, lane: _Lane) -> Slot:
+        waiter: Waiter = Waiter()
+        lane.idle.append(waiter)
+        try:
+            return waiter.get()  # type: ignore[no-any-return]  # gevent has no types
+        except BaseException:
+            if waiter in lane.idle:
+                lane.idle.remove(waiter)
+            raise
+
+    def _sleep_until(self, at: float) -> None:
+        while not self.is_stopped:
+            left_s = at - perf_counter()
+            if left_s <= 0:
+                return
+            gevent.sleep(min(left_s, 0.25))

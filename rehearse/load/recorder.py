@@ -1,0 +1,198 @@
+"""What happened to every arrival and every request, block by block. Runs in the worker; knows nothing of gevent."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rehearse.histogram import Histogram
+from rehearse.load.schedule import Schedule, Slot
+from rehearse.model import Arrivals, Block, ErrorBin, RequestOutcome, RigHealth, Scope, Series, Side
+
+MAX_SERIES = 1000  # names with ids in them would grow without bound
+OTHER = "(all further names)"
+MAX_KINDS = 50
+BINS_PER_S = 2
+
+
+@dataclass(frozen=True, slots=True)
+class RigWindow:
+    """What the rig did over one block, read at its end."""
+
+    stall_max_s: float
+    cpu_ratio: float
+    steal_ratio: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How one request or one arrival ended, `at_s` after the common start."""
+
+    outcome: RequestOutcome
+    duration_s: float
+    at_s: float
+    kind: str = ""  # what kind of failure; empty for a success
+    is_answered: bool = True  # the system said something, if only "500"
+
+
+class SeriesRecorder:
+    """Counts one series in one block."""
+
+    __slots__ = ("durations", "errors", "kinds", "name", "scope")
+
+    def __init__(self, scope: Scope, name: str) -> None:
+        self.scope = scope
+        self.name = name
+        self.durations: dict[RequestOutcome, Histogram] = {}
+        self.errors: dict[tuple[str, int], int] = {}
+        self.kinds: set[str] = set()
+
+    def record(self, ended: Ended) -> None:
+        """Count one request or task."""
+        histogram = self.durations.get(ended.outcome)
+        if histogram is None:
+            histogram = self.durations[ended.outcome] = Histogram()
+        histogram.record(ended.duration_s)
+        if ended.outcome is not RequestOutcome.OK:
+            kind = ended.kind if ended.kind in self.kinds or len(self.kinds) < MAX_KINDS else OTHER
+            self.kinds.add(kind)
+            key = (kind, max(0, int(ended.at_s * BINS_PER_S)))
+            self.errors[key] = self.errors.get(key, 0) + 1
+
+    def series(self) -> Series:
+        """The frozen form."""
+        errors = tuple(ErrorBin(kind, bin_, n) for (kind, bin_), n in sorted(self.errors.items()))
+        return Series(self.scope, self.name, dict(self.durations), errors)
+
+
+@dataclass(slots=True)
+class OpenBlock:
+    """A block whose arrivals do not all have an outcome yet."""
+
+    remaining: int
+    counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    series: dict[tuple[Scope, str], SeriesRecorder] = field(default_factory=dict)
+    rig_lag: Histogram = field(default_factory=Histogram)
+    backlog_lag: Histogram = field(default_factory=Histogram)
+
+    def of(self, scope: Scope, name: str) -> SeriesRecorder:
+        """The recorder of one series, made when first seen; beyond MAX_SERIES they share one."""
+        key = (scope, name)
+        found = self.series.get(key)
+        if found is None:
+            if len(self.series) >= MAX_SERIES:
+                key = (scope, OTHER)
+            found = self.series.setdefault(key, SeriesRecorder(*key))
+        return found
+
+
+class Recorder:
+    """Books arrivals and requests into blocks and hands each block over when it is closed.
+
+    A block closes when its time is over and each of its arrivals has an outcome (`close_ready`).
+    """
+
+    def __init__(
+        self,
+        side: Side,
+        round_number: int,
+        schedule: Schedule,
+        planned: list[int],
+        on_block: Callable[[Block], None],
+    ) -> None:
+        self._side = side
+        self._round = round_number
+        self._schedule = schedule
+        self._planned = planned
+        self._on_block = on_block
+        self._open = {index: OpenBlock(remaining=count) for index, count in enumerate(planned)}
+        self._rig: dict[int, RigWindow] = {}
+        self._live: dict[int, list[int]] = {}
+        self.closed = Arrivals()
+        self.blocks_closed = 0
+        self.unscheduled_requests = 0
+        self.unscheduled_errors = 0
+
+    def dispatch(self, slot: Slot, lag_s: float, from_backlog: bool) -> None:
+        """An arrival was taken by a user, `lag_s` late: the rig's lateness, or the system's (backlog)."""
+        block = self._open[slot.block]
+        block.counts["dispatched"] += 1
+        if from_backlog:
+            block.counts["concurrency_limited"] += 1
+            block.backlog_lag.record(lag_s)
+        else:
+            block.rig_lag.record(lag_s)
+
+    def request(self, slot: Slot | None, name: str, ended: Ended) -> None:
+        """One request ended; without a slot (a login in on_start) it is counted but not judged."""
+        self._count_live(ended)
+        if slot is None or slot.block not in self._open:
+            self.unscheduled_requests += 1
+            self.unscheduled_errors += ended.outcome is not RequestOutcome.OK
+            return
+        self._open[slot.block].of(Scope.ENDPOINT, name).record(ended)
+
+    def finish(self, slot: Slot, scenario: str, task: str, ended: Ended) -> None:
+        """An arrival has its outcome; its duration is the response time: from the intended start, the rig's own
+        lag left out."""
+        block = self._open[slot.block]
+        block.counts[str(ended.outcome)] += 1
+        block.remaining -= 1
+        block.of(Scope.SCENARIO, scenario).record(ended)
+        block.of(Scope.TASK, task).record(ended)
+
+    def unsent(self, slot: Slot) -> None:
+        """No user ever took this arrival."""
+        block = self._open[slot.block]
+        block.counts["unsent"] += 1
+        block.remaining -= 1
+
+    def rig_window(self, block: int, window: RigWindow) -> None:
+        """How the rig did over `block`, known once its time is over."""
+        self._rig[block] = window
+
+    def close_ready(self) -> None:
+        """Hand over each block whose time is over and whose arrivals all have an outcome."""
+        for index in [
+            index for index in self._rig if index in self._open and self._open[index].remaining == 0
+        ]:
+            block = self._frozen(index, self._open.pop(index))
+            self.closed += block.arrivals
+            self.blocks_closed += 1
+            self._on_block(block)
+
+    @property
+    def open_blocks(self) -> int:
+        """How many blocks are not closed yet."""
+        return len(self._open)
+
+    def abandoned(self) -> int:
+        """Arrivals that were dispatched or due in blocks that never closed (the load was stopped early)."""
+        return sum(block.counts["dispatched"] + block.counts["unsent"] for block in self._open.values())
+
+    def take_live(self) -> list[tuple[int, int, int, int]]:
+        """(bin, requests, errors, answered) per 0.5 s bin of completions since the last call."""
+        live, self._live = self._live, {}
+        return [(bin_, *counts) for bin_, counts in sorted(live.items())]  # type: ignore[misc]  # always three
+
+    def _count_live(self, ended: Ended) -> None:
+        counts = self._live.setdefault(max(0, int(ended.at_s * BINS_PER_S)), [0, 0, 0])
+        counts[0] += 1
+        counts[1] += ended.outcome is not RequestOutcome.OK
+        counts[2] += ended.is_answered
+
+    def _frozen(self, index: int, block: OpenBlock) -> Block:
+        rig = self._rig.pop(index)
+        counts = {name: block.counts[name] for name in Arrivals.__slots__ if name != "planned"}
+        return Block(
+            side=self._side,
+            round=self._round,
+            index=index,
+            is_warm_up=self._schedule.is_warm_up(index),
+            start_s=index * self._schedule.block_s,
+            length_s=self._schedule.block_s,
+            arrivals=Arrivals(planned=self._planned[index], **counts),
+            series=tuple(recorder.series() for _, recorder in sorted(block.series.items())),
+            rig=RigHealth(block.rig_lag, block.backlog_lag, rig.stall_max_s, rig.cpu_ratio, rig.steal_ratio),
+        )

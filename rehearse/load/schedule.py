@@ -1,0 +1,107 @@
+"""The arrival schedule: when each journey is due, as data.
+
+Every block holds the same number of arrivals on both sides; the times inside it are drawn independently. Two plain
+Poisson streams would differ in count by more than 2 % in a quarter of all one-minute runs, and the two sides would
+meet different load.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import accumulate
+from random import Random
+
+from rehearse.model import Side
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One planned arrival: due `due_s` after the common start, for one scenario."""
+
+    number: int
+    due_s: float
+    block: int
+    scenario: int
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """One round of load: warm-up blocks, then measured ones. `shares` weighs the scenarios."""
+
+    rate_per_s: float
+    arrivals: str  # "poisson": times drawn uniformly inside the block (Poisson given its count) | "uniform"
+    block_s: float
+    warm_up_blocks: int
+    measured_blocks: int
+    seed: int
+    shares: tuple[float, ...] = (1.0,)
+
+    @property
+    def blocks(self) -> int:
+        """All blocks of the round, warm-up included."""
+        return self.warm_up_blocks + self.measured_blocks
+
+    @property
+    def length_s(self) -> float:
+        """From the first block's start to the last block's end."""
+        return self.blocks * self.block_s
+
+    def is_warm_up(self, block: int) -> bool:
+        """True for the blocks at the start whose data are stored but never judged."""
+        return block < self.warm_up_blocks
+
+    def arrivals_in(self, block: int) -> int:
+        """How many arrivals a block holds: the same on both sides, exact over the whole round."""
+        per_block = self.rate_per_s * self.block_s
+        return math.floor((block + 1) * per_block + 1e-9) - math.floor(block * per_block + 1e-9)
+
+    def slots(self, side: Side, round_number: int, worker: int = 0, workers: int = 1) -> Iterator[Slot]:
+        """The arrivals of one side in order of due time; worker k of W takes those with number % W == k."""
+        number = 0
+        for block in range(self.blocks):
+            rng = Random(f"{self.seed}:{side}:{round_number}:{block}")
+            scenarios = self._scenarios_in(block, round_number)
+            for offset_s, scenario in zip(self._offsets_s(block, rng), scenarios, strict=True):
+                if number % workers == worker:
+                    yield Slot(number, block * self.block_s + offset_s, block, scenario)
+                number += 1
+
+    def planned(self, worker: int = 0, workers: int = 1) -> list[int]:
+        """How many arrivals each block holds for worker k of W."""
+        counts = [0] * self.blocks
+        number = 0
+        for block in range(self.blocks):
+            for _ in range(self.arrivals_in(block)):
+                counts[block] += number % workers == worker
+                number += 1
+        return counts
+
+    def digest(self) -> str:
+        """A hash of what both recordings must have in common: everything but the length and the seed."""
+        shape = {key: value for key, value in asdict(self).items() if key not in {"measured_blocks", "seed"}}
+        return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()
+
+    def _offsets_s(self, block: int, rng: Random) -> list[float]:
+        count = self.arrivals_in(block)
+        if self.arrivals == "uniform":
+            step_s = self.block_s / max(count, 1)
+            phase = rng.random()  # or else both sides would always send at the same instant
+            return [(position + phase) * step_s for position in range(count)]
+        return sorted(rng.random() * self.block_s for _ in range(count))
+
+    def _scenarios_in(self, block: int, round_number: int) -> list[int]:
+        """Which scenario each arrival is for: the same multiset on both sides, shuffled the same way."""
+        count = self.arrivals_in(block)
+        bounds = [round(count * part / sum(self.shares)) for part in accumulate(self.shares)]
+        starts = [0, *bounds[:-1]]
+        chosen = [
+            index
+            for index, (low, high) in enumerate(zip(starts, bounds, strict=True))
+            for _ in range(high - low)
+        ]
+        Random(f"{self.seed}:mix:{round_number}:{block}").shuffle(chosen)
+        return chosen

@@ -1,0 +1,541 @@
+"""The nouns, in pipeline order: what is recorded, what is judged, what is reported.
+
+Every value is frozen. Durations are seconds (`_s`), shares are 0..1 (`_ratio`), and instants inside a recording
+are seconds since the common start of its arrival schedule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from rehearse.histogram import Histogram
+
+# --- what is recorded -------------------------------------------------------------------------------------------
+
+
+class Side(StrEnum):
+    """Which of the two behaviours a recording is of."""
+
+    BASELINE = "baseline"
+    CANDIDATE = "candidate"
+
+
+class Mode(StrEnum):
+    """How the two sides are compared: at the same moment, or one against a stored recording."""
+
+    PAIRED = "paired"
+    RECORDED = "recorded"
+
+
+class RequestOutcome(StrEnum):
+    """How one request ended. Each outcome has a histogram of its own: failures are not speed."""
+
+    OK = "ok"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    CENSORED = "censored"  # in flight when the run was cut off: its duration is a lower bound
+
+
+class Scope(StrEnum):
+    """What a series or a cell is about."""
+
+    REHEARSAL = "rehearsal"
+    SCENARIO = "scenario"
+    TASK = "task"
+    ENDPOINT = "endpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorBin:
+    """`count` failures of one kind inside one 0.5 s bin (`bin` = floor of 2 x seconds since the start)."""
+
+    kind: str
+    bin: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What one endpoint (service time) or one task or scenario (response time) did in one block."""
+
+    scope: Scope
+    name: str
+    durations: Mapping[RequestOutcome, Histogram]
+    errors: tuple[ErrorBin, ...] = ()
+
+    def count(self, *outcomes: RequestOutcome) -> int:
+        """How many ended in one of `outcomes`; all of them when none is named."""
+        chosen = outcomes or tuple(RequestOutcome)
+        return sum(self.durations[outcome].count for outcome in chosen if outcome in self.durations)
+
+    @property
+    def failed(self) -> int:
+        """Everything that did not end well: errors, timeouts, and what was cut off."""
+        return self.count(RequestOutcome.ERROR, RequestOutcome.TIMEOUT, RequestOutcome.CENSORED)
+
+    @property
+    def judged(self) -> Histogram:
+        """The durations that latency is judged on: successes, and timeouts and cut-offs as lower bounds."""
+        kept = (RequestOutcome.OK, RequestOutcome.TIMEOUT, RequestOutcome.CENSORED)
+        return Histogram.merged(self.durations[outcome] for outcome in kept if outcome in self.durations)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """The ledger of one block or one recording: every planned arrival is accounted for."""
+
+    planned: int = 0
+    dispatched: int = 0
+    unsent: int = 0
+    ok: int = 0
+    error: int = 0
+    timeout: int = 0
+    censored: int = 0
+    concurrency_limited: int = 0  # dispatched late because every user was still waiting for the system
+
+    def __add__(self, other: Arrivals) -> Arrivals:
+        return Arrivals(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+
+    def imbalance(self) -> str | None:
+        """Which of the two ledger equations does not hold, in words; None when both do."""
+        if self.planned != self.dispatched + self.unsent:
+            return f"planned {self.planned} != dispatched {self.dispatched} + unsent {self.unsent}"
+        ended = self.ok + self.error + self.timeout + self.censored
+        if self.dispatched != ended:
+            return f"dispatched {self.dispatched} != ok + error + timeout + censored {ended}"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class RigHealth:
+    """How well the load generator itself did in one block. None = the operating system cannot tell."""
+
+    rig_lag: Histogram  # lateness that is the rig's own fault
+    backlog_lag: Histogram  # lateness because every user was still waiting for the system
+    stall_max_s: float  # longest time that the worker's event loop did not turn
+    cpu_ratio: float  # CPU of the worker over the block, 1.0 = one core
+    steal_ratio: float | None = None  # CPU time that the hypervisor gave to others
+    fresh_connections: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fixed slice of load on one side, by intended start; closed: each of its arrivals has an outcome."""
+
+    side: Side
+    round: int
+    index: int  # within the round
+    is_warm_up: bool
+    start_s: float  # since the common start of the round's schedule
+    length_s: float
+    arrivals: Arrivals
+    series: tuple[Series, ...]
+    rig: RigHealth
+
+    @property
+    def scenario(self) -> Series | None:
+        """The total over all tasks (response time), when anything was recorded."""
+        return next((series for series in self.series if series.scope is Scope.SCENARIO), None)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFinal:
+    """A worker's own closing account; without one, its recording is incomplete."""
+
+    side: Side
+    round: int
+    worker: int
+    arrivals: Arrivals
+    blocks_closed: int
+    blocks_sent_crc32: int  # over the bytes of all block messages: the parent must come to the same
+    unscheduled_requests: int  # outside any arrival, such as a login in on_start
+    unscheduled_errors: int
+    listener_errors: int  # exceptions inside the recorder itself: lost samples
+    abandoned: int = 0  # arrivals of the block that was still open when the load was stopped early
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Something that happened to the rig, the load or the run itself and that the judge must know."""
+
+    code: str  # a ReasonCode value
+    sentence: str
+    side: Side | None = None
+    is_hard: bool = False  # True: the system is at fault, beyond doubt (the guard fired)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFacts:
+    """What a target said of itself before load: versions, row counts, anything its owner finds telling."""
+
+    side: Side
+    name: str
+    url: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+# --- what the team decided beforehand ---------------------------------------------------------------------------
+
+
+class Metric(StrEnum):
+    """What can be judged of a series."""
+
+    P50 = "p50"
+    P95 = "p95"
+    P99 = "p99"
+    ERROR_RATIO = "error ratio"
+    COMPLETED_RATIO = "completed ratio"  # answered / offered: the throughput of an open model
+
+    @property
+    def quantile(self) -> float | None:
+        """0..1 for a latency metric, None for a ratio."""
+        return {Metric.P50: 0.50, Metric.P95: 0.95, Metric.P99: 0.99}.get(self)
+
+    @property
+    def lower_is_better(self) -> bool:
+        """False only for the completed ratio."""
+        return self is not Metric.COMPLETED_RATIO
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """Margin: the largest accepted worsening (relative for latency, absolute 0..1 for ratios); limit: absolute."""
+
+    metric: Metric
+    margin: float | None
+    limit: float | None = (
+        None  # seconds for latency, 0..1 for a ratio; a worst value that is never acceptable
+    )
+    is_advisory: bool = False  # reported, never ABORT, never needed for GO
+
+
+@dataclass(frozen=True, slots=True)
+class RigLimits:
+    """Beyond these a block is discarded on both sides; too many discarded blocks end INCONCLUSIVE."""
+
+    max_rig_lag_p99_s: float = 0.005
+    max_rig_lag_of_baseline_p50_ratio: float = 0.10  # the larger of the two limits holds
+    max_stall_s: float = 0.100
+    max_cpu_ratio: float = 0.80
+    max_steal_ratio: float | None = None
+    max_discarded_ratio: float = 0.20
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseAssumptions:
+    """Standard deviations of log(candidate/baseline) that hold until a measurement replaces them."""
+
+    start_sd: float = 0.015  # drawn anew at each process start: memory layout, connections
+    start_degrees_of_freedom: int = 8
+    host_sd: float = 0.02  # fixed for a pair of environments
+    run_to_run_sd: float = 0.05  # recorded mode: between two runs of the same code
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All that turns evidence into a verdict; fixed before the run and hashed into the provenance."""
+
+    objectives: tuple[Objective, ...]
+    overrides: Mapping[str, tuple[Objective, ...]] = field(default_factory=dict)  # by series name, "GET /x"
+    critical: tuple[str, ...] = ()  # series names that must be certified however rare they are
+    floor_s: float = 0.0002  # a change below this is never a worsening
+    abort_alpha: float = 0.01
+    go_alpha: float = 0.05
+    certify_share_ratio: float = 0.10
+    min_pairs: int = 8
+    min_rounds: int = 3  # recorded mode
+    max_baseline_error_ratio: float = 0.05
+    guard_alpha: float = 0.001
+    guard_stop_error_ratio: float = 0.05  # the guard stops the load only at damage of this size
+    shares_host: bool = False  # both sides share a box by design
+    rig: RigLimits = field(default_factory=RigLimits)
+    noise: NoiseAssumptions = field(default_factory=NoiseAssumptions)
+
+    def objectives_for(self, series_name: str) -> tuple[Objective, ...]:
+        """The objectives of one series: an override replaces the general one of the same metric."""
+        special = {objective.metric: objective for objective in self.overrides.get(series_name, ())}
+        general = {objective.metric: objective for objective in self.objectives}
+        return tuple((general | special).values())
+
+
+# --- what is judged ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What the stored baseline says: its blocks (both sides when it was an A/A recording)."""
+
+    name: str
+    blocks: tuple[Block, ...]
+
+    @property
+    def is_calibrated(self) -> bool:
+        """True when both targets were recorded while both ran the known-good version (A/A)."""
+        return any(block.side is Side.CANDIDATE for block in self.blocks)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that a verdict rests on; nothing else may change it."""
+
+    mode: Mode
+    policy: Policy
+    blocks: tuple[Block, ...]
+    finals: tuple[WorkerFinal, ...]
+    reference: Reference | None
+    planned_blocks: int  # measured blocks per side that the budget allows, over all rounds
+    expected_workers: int  # per side and round
+    rounds: int
+    restarted: frozenset[Side] = frozenset()  # sides whose process was started anew since the reference
+    incidents: tuple[Incident, ...] = ()
+    looks: int = 1  # how many looks the schedule has
+    is_complete: bool = False  # the load ended by itself, at its end or at a look that said ABORT
+
+
+class Role(StrEnum):
+    """What a cell is for: proven inside its margin for GO, or only able to ABORT."""
+
+    CERTIFY = "certify"
+    WATCH = "watch"
+    ADVISORY = "advisory"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One thing that is judged."""
+
+    scope: Scope
+    name: str
+    metric: Metric
+    role: Role
+    objective: Objective
+
+    @property
+    def label(self) -> str:
+        """How reports name it: "GET /x p95"."""
+        return f"{self.name} {self.metric}"
+
+    @property
+    def unit(self) -> str:
+        """ "s" for latency, "ratio" for the rest."""
+        return "s" if self.metric.quantile is not None else "ratio"
+
+
+class Outcome(StrEnum):
+    """How one finding came out."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    ERROR = "error"
+
+
+class ReasonCode(StrEnum):
+    """Why a verdict is not GO; stable words that a pipeline can match."""
+
+    WORSE = "worse"
+    LIMIT = "limit"
+    GUARD = "guard"
+    NOISE = "noise"
+    GREY_ZONE = "grey_zone"
+    TOO_FEW_PAIRS = "too_few_pairs"
+    TOO_FEW_ROUNDS = "too_few_rounds"
+    MISSING_ENDPOINT = "missing_endpoint"
+    MISSING_BASELINE = "missing_baseline"
+    NO_EVIDENCE = "no_evidence"
+    RIG_UNHEALTHY = "rig_unhealthy"
+    WORKER_LOST = "worker_lost"
+    LEDGER = "ledger"
+    LOAD_MISMATCH = "load_mismatch"
+    BASELINE_UNHEALTHY = "baseline_unhealthy"
+    BASELINE_STALE = "baseline_stale"
+    NOT_COMPARABLE = "not_comparable"
+    NOT_ISOLATED = "not_isolated"
+    CORRELATED = "correlated"
+    INTERRUPTED = "interrupted"
+    TARGET_REFUSED = "target_refused"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One outcome with the one sentence, and the numbers, that decided it."""
+
+    outcome: Outcome
+    code: str
+    subject: str
+    sentence: str
+    is_hard: bool = False
+    numbers: Mapping[str, float | int | str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One cell, judged. `change` and its bounds are log(candidate/baseline) turned into a ratio (+0.05 = 5 %
+    worse or slower) for latency, and a difference in 0..1 for ratios; None where nothing could be estimated."""
+
+    cell: Cell
+    outcome: Outcome
+    sentence: str
+    baseline: float | None = None
+    candidate: float | None = None
+    change: float | None = None
+    low: float | None = None  # two-sided 95 %
+    high: float | None = None
+    upper_bound: float | None = None  # one-sided, what GO is decided on
+    margin: float | None = None  # effective: after the floor
+    p_value: float | None = None  # one-sided, of "not worse"
+    is_proven_worse: bool = False  # survived Holm at this look
+    pairs: int = 0
+    baseline_count: int = 0
+    candidate_count: int = 0
+    standard_error: float | None = None
+    degrees_of_freedom: float | None = None
+    code: str = ""
+
+
+class Decision(StrEnum):
+    """The three things a verdict can say."""
+
+    GO = "GO"
+    ABORT = "ABORT"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The decision with its reasons, worst first. Starts as INCONCLUSIVE; GO is earned."""
+
+    decision: Decision = Decision.INCONCLUSIVE
+    reasons: tuple[Finding, ...] = ()
+    warnings: tuple[Finding, ...] = ()  # proven small worsenings, what was only watched, what was assumed
+    judgements: tuple[Judgement, ...] = ()
+    pairs_used: int = 0
+    pairs_discarded: int = 0
+    assumptions: tuple[str, ...] = ()
+
+
+# --- what is reported -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TimelinePoint:
+    """One block of the scenario total on one side, for the picture over time."""
+
+    side: Side
+    at_s: float  # since the first block, over all rounds
+    p50_s: float | None
+    p95_s: float | None
+    error_ratio: float
+    is_discarded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A percentile curve of one series on one side: (share 0..1, seconds)."""
+
+    scope: Scope
+    name: str
+    side: Side
+    count: int
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorKind:
+    """Failures of one kind on one series, on both sides."""
+
+    name: str
+    kind: str
+    baseline: int
+    candidate: int
+
+
+@dataclass(frozen=True, slots=True)
+class SideSummary:
+    """What one side was, and what it was sent."""
+
+    side: Side
+    target: str
+    url: str
+    facts: Mapping[str, str]
+    arrivals: Arrivals
+    requests: int
+    failed: int
+    rig_lag_p99_s: float | None
+    worker_cpu_ratio: float | None
+    stall_max_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One comparison, complete: the one model behind HTML, JSON and terminal. `schema_version` covers all of it."""
+
+    run_id: str
+    title: str
+    mode: Mode
+    baseline_name: str | None
+    started_at: str  # ISO 8601, UTC
+    ended_at: str
+    load_s: float  # measured load, warm-up left out
+    verdict: Verdict
+    sides: tuple[SideSummary, ...]
+    timeline: tuple[TimelinePoint, ...]
+    curves: tuple[Curve, ...]
+    error_kinds: tuple[ErrorKind, ...]
+    provenance: Mapping[str, str]
+    effective_config: str  # TOML, secrets redacted
+    exit_plan: str
+    command: str  # reproduces the comparison
+    blind_spots: tuple[str, ...]  # what this report cannot tell
+    schema_version: int = 1
+
+
+# --- the store's view of a run ----------------------------------------------------------------------------------
+
+
+class RunKind(StrEnum):
+    """What a run is."""
+
+    BASELINE = "baseline"
+    COMPARISON = "comparison"
+
+
+class RunState(StrEnum):
+    """How far a run came. Only `finished` evidence can be GO."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run as the store keeps it, without its blocks."""
+
+    run_id: str
+    kind: RunKind
+    state: RunState
+    mode: Mode
+    started_at: str
+    ended_at: str | None
+    baseline_name: str | None  # the name it was stored under, or the one it was compared with
+    title: str
+    policy: Policy
+    planned_blocks: int
+    expected_workers: int
+    rounds: int
+    looks: int
+    is_complete: bool
+    restarted: frozenset[Side]
+    targets: tuple[TargetFacts, ...]
+    provenance: Mapping[str, str]
+    effective_config: str
+    exit_plan: str
+    command: str
+    incidents: tuple[Incident, ...] = ()
+    verdict: Verdict | None = None
+    baseline_run_id: str | None = None  # exactly which recording it was compared with

@@ -1,0 +1,1 @@
+"""One `Result`, told three ways: a page for people, JSON for machines, a few lines for the terminal."""

@@ -1,0 +1,173 @@
+"""What the first screen and the terminal both say: why, the top reasons, the numbers, what to do next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rehearse.model import Decision, Finding, Mode, Outcome, ReasonCode, Result, Role, SideSummary
+from rehearse.report.ranking import Row, nearest_to_margin, turned, worst_bound
+from rehearse.report.units import brief, change, count, share
+
+TOP_REASONS = 3
+
+_LONGER = "Rehearse longer, or on quieter machines; the sentences say what would be enough."
+_FIX = "Do not promote. Find the cause, fix it, and rehearse the new candidate."
+NEXT_STEPS = {
+    ReasonCode.WORSE: "Do not promote. Find what got worse (the report's first cell), fix it, rehearse again.",
+    ReasonCode.LIMIT: f"{_FIX} A limit that the team called never acceptable is broken.",
+    ReasonCode.GUARD: "Do not promote. The guard stopped the load: read the errors and the candidate's own log.",
+    ReasonCode.NOISE: _LONGER,
+    ReasonCode.GREY_ZONE: f"The change is too near to the margin to call. {_LONGER}",
+    ReasonCode.TOO_FEW_PAIRS: "Too little was measured. Rehearse longer.",
+    ReasonCode.TOO_FEW_ROUNDS: "Rehearse with more rounds: only restarts show how much a start changes.",
+    ReasonCode.MISSING_ENDPOINT: "A request was seen on one side only. Check routes and scenario, rehearse again.",
+    ReasonCode.MISSING_BASELINE: "There is nothing to compare with. Record a baseline with `rehearse baseline`.",
+    ReasonCode.NO_EVIDENCE: "Nothing usable was recorded. Run `rehearse doctor`, then rehearse again.",
+    ReasonCode.RIG_UNHEALTHY: "The load generator was late or busy. Use a quieter host or a lower rate.",
+    ReasonCode.WORKER_LOST: "A part of the load generator was lost. Read its log, then rehearse again.",
+    ReasonCode.LEDGER: "The recording does not add up. Rehearse again; if that happens twice, report a bug.",
+    ReasonCode.LOAD_MISMATCH: "The load was not what was planned. Check the rate and the scenario, rehearse again.",
+    ReasonCode.BASELINE_UNHEALTHY: "The known-good side failed too. Repair it (tokens, data, capacity) first.",
+    ReasonCode.BASELINE_STALE: "The baseline is too old. Record it anew with `rehearse baseline`.",
+    ReasonCode.NOT_COMPARABLE: "Conditions differ from the baseline's. Restore them, or record the baseline anew.",
+    ReasonCode.NOT_ISOLATED: "The two sides disturb each other. Give each a machine and a database of its own.",
+    ReasonCode.CORRELATED: "Neighbouring blocks resemble each other too much. Rehearse longer, or with longer blocks.",
+    ReasonCode.INTERRUPTED: "The run was cut off. Rehearse again, and let it end by itself.",
+    ReasonCode.TARGET_REFUSED: "A host outside the allow-list was asked for. Check `targets.allow` and the scenario.",
+    ReasonCode.INTERNAL: "`rehearse` itself failed. Keep the run, report a bug, rehearse again.",
+}  # fmt: skip
+_NEXT_AFTER_GO = (
+    "Whoever decides can sign off. Promote only what was rehearsed here, into the environment it stands for."
+)
+_NEXT_WITHOUT_REASON = {
+    Decision.ABORT: _FIX,
+    Decision.INCONCLUSIVE: "Do not promote on this run. Rehearse again; only complete evidence can be GO.",
+}
+_HEADLINES = {
+    ReasonCode.GUARD: "The candidate failed so badly that the guard stopped the load.",
+    ReasonCode.LIMIT: "The candidate is beyond a limit that the team called never acceptable.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TopReason:
+    """One of the sentences on the first screen, and the place on the page that it links down to."""
+
+    sentence: str
+    anchor: str
+
+
+@dataclass(frozen=True, slots=True)
+class CellCounts:
+    """How the cells came out; `watched` counts those that GO does not rest on."""
+
+    ok: int
+    worse: int
+    unknown: int
+    watched: int
+
+    @property
+    def total(self) -> int:
+        """All cells that were judged."""
+        return self.ok + self.worse + self.unknown
+
+
+def cell_counts(result: Result) -> CellCounts:
+    """Every judgement, counted once by its outcome."""
+    outcomes = Counter(judgement.outcome for judgement in result.verdict.judgements)
+    watched = sum(judgement.cell.role is not Role.CERTIFY for judgement in result.verdict.judgements)
+    ok, worse = outcomes[Outcome.PASS], outcomes[Outcome.FAIL]
+    return CellCounts(ok, worse, outcomes.total() - ok - worse, watched)
+
+
+def some(number: int, noun: str) -> str:
+    """A count with its noun: "1 cell", "12 cells"."""
+    return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"
+
+
+def why(result: Result) -> str:
+    """One sentence: what the decision rests on."""
+    decision = result.verdict.decision
+    if decision is Decision.GO:
+        return _why_go(result)
+    return _why_abort(result) if decision is Decision.ABORT else _why_inconclusive(result)
+
+
+def _why_go(result: Result) -> str:
+    counts = cell_counts(result)
+    certified = some(counts.total - counts.watched, "certified cell")
+    watched = f"; {some(counts.watched, 'more cell')} only watched" if counts.watched else ""
+    return f"Nothing got worse by more than the margins allow: proven in {certified}{watched}."
+
+
+def _why_abort(result: Result) -> str:
+    counts = cell_counts(result)
+    first = result.verdict.reasons[0] if result.verdict.reasons else None
+    if first is not None and first.code in _HEADLINES:
+        return _HEADLINES[ReasonCode(first.code)]
+    if counts.worse:
+        return f"The candidate is proven worse in {counts.worse} of {some(counts.total, 'cell')}."
+    return "The candidate failed the rehearsal."
+
+
+def _why_inconclusive(result: Result) -> str:
+    worse = cell_counts(result).worse
+    seen = f", though {some(worse, 'cell')} came out worse" if worse else ""
+    return f"This run proves neither that the candidate is safe nor that it is worse{seen}."
+
+
+def top_reasons(result: Result, rows: Sequence[Row]) -> tuple[TopReason, ...]:
+    """At most three: the worst reasons, or for GO the cells that passed with the least to spare."""
+    if result.verdict.decision is Decision.GO:
+        return tuple(TopReason(_closest(row), row.anchor) for row in nearest_to_margin(rows, TOP_REASONS))
+    anchors = {row.judgement.cell.label: row.anchor for row in reversed(rows)}
+    return tuple(
+        TopReason(finding.sentence, anchors.get(finding.subject, f"finding-{position}"))
+        for position, finding in enumerate(result.verdict.reasons[:TOP_REASONS], start=1)
+    )
+
+
+def _closest(row: Row) -> str:
+    judgement = row.judgement
+    unit = judgement.cell.unit
+    bound, margin = turned(judgement, worst_bound(judgement)), turned(judgement, judgement.margin)
+    seen = f"{judgement.cell.label}: {change(judgement.change, unit)}, at worst {change(bound, unit)}"
+    return f"{seen} of {brief(change(margin, unit))} allowed"
+
+
+def next_step(result: Result) -> str:
+    """What to do now, in one or two sentences."""
+    if result.verdict.decision is Decision.GO:
+        return _NEXT_AFTER_GO
+    for finding in result.verdict.reasons:
+        if finding.code in NEXT_STEPS:
+            return NEXT_STEPS[ReasonCode(finding.code)]
+    return _NEXT_WITHOUT_REASON[result.verdict.decision]
+
+
+def partial_note(result: Result) -> str | None:
+    """What to say of a run that did not end by itself; None for a complete one."""
+    interruption = next(
+        (finding for finding in _findings(result) if finding.code == ReasonCode.INTERRUPTED), None
+    )
+    if interruption is not None:
+        return interruption.sentence
+    return None if result.ended_at else "The run has no recorded end: what follows is what had been stored."
+
+
+def _findings(result: Result) -> tuple[Finding, ...]:
+    return result.verdict.reasons + result.verdict.warnings
+
+
+def observed(result: Result, number: int) -> str:
+    """A count of what is compared: pairs of blocks, or blocks of a recording."""
+    return some(number, "pair" if result.mode is Mode.PAIRED else "block")
+
+
+def requests_sent(side: SideSummary) -> str:
+    """The requests of a side with its failures: "12,000 (0.02 % failed)"."""
+    if side.requests == 0:
+        return "none"
+    return f"{count(side.requests)} ({share(side.failed / side.requests)} failed)"

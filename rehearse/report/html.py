@@ -1,0 +1,68 @@
+"""One self-contained page: no script, no external resource, nothing that data could turn into markup."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from rehearse.codec import to_bytes
+from rehearse.model import Result
+from rehearse.report import units
+from rehearse.report.page import page_of
+from rehearse.report.ranking import turned
+from rehearse.report.visible import visible
+
+_WORDS = {
+    "brief": units.brief,
+    "amount": units.amount,
+    "change": units.change,
+    "count": units.count,
+    "duration": units.duration,
+    "instant": units.instant,
+    "interval": units.interval,
+    "lasting": units.length,
+    "number": units.number,
+    "probability": units.probability,
+    "share": units.share,
+}
+
+
+def render_html(result: Result) -> str:
+    """The report page of `result`; the same result gives the same bytes."""
+    environment = _environment()
+    style = environment.get_template("style.css").render()
+    return environment.get_template("report.html").render(
+        page=page_of(result),
+        result=result,
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        json_sha256=hashlib.sha256(to_bytes(result)).hexdigest(),
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("rehearse.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(_WORDS)
+    environment.filters["margin_of"] = lambda judgement: turned(judgement, judgement.margin)
+    environment.filters["bound_of"] = lambda judgement: turned(judgement, judgement.upper_bound)
+    return environment
+
+
+def _shown(value: object) -> object:
+    """The last step of each `{{ }}`: what is missing gets a dash, what misleads is made visible."""
+    if value is None:
+        return units.MISSING
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return visible(value)
+    return value

@@ -1,0 +1,53 @@
+"""The last lines that a person reads on the terminal: the verdict word first, then why, then what to do."""
+
+from __future__ import annotations
+
+from rehearse.model import Result
+from rehearse.report.headline import (
+    cell_counts,
+    next_step,
+    observed,
+    partial_note,
+    requests_sent,
+    some,
+    top_reasons,
+    why,
+)
+from rehearse.report.ranking import ranked
+from rehearse.report.visible import printable, shortened
+
+_LONGEST = 300
+_PLAIN = str.maketrans({"\N{MINUS SIGN}": "-", "–": "-", "→": "->", "…": "..."})
+
+
+def summary_lines(result: Result, report_path: str | None) -> list[str]:
+    """Plain lines without control characters; nothing in them can start a line of its own."""
+    partial = " (partial run)" if partial_note(result) else ""
+    reasons = top_reasons(result, ranked(result.verdict))
+    lines = [
+        f"{result.verdict.decision}{partial}: {why(result)}",
+        *(f"{position}. {reason.sentence}" for position, reason in enumerate(reasons, start=1)),
+        *_more(result, len(reasons)),
+        _cells(result),
+        *(f"Requests, {side.side}: {requests_sent(side)}" for side in result.sides),
+    ]
+    place = report_path or f"`rehearse report {result.run_id}` writes it"
+    return [*map(_plain, lines), printable(f"Report: {place}"), _plain(f"Next: {next_step(result)}")]
+
+
+def _more(result: Result, told: int) -> list[str]:
+    more = len(result.verdict.reasons) - told
+    return [f"and {some(more, 'more reason')} in the report"] if more > 0 else []
+
+
+def _cells(result: Result) -> str:
+    counts, verdict = cell_counts(result), result.verdict
+    return (
+        f"{some(counts.total, 'cell')}: {counts.worse} worse, {counts.unknown} unknown, {counts.ok} ok"
+        f" ({counts.watched} only watched);"
+        f" {observed(result, verdict.pairs_used)} used, {verdict.pairs_discarded} discarded"
+    )
+
+
+def _plain(line: str) -> str:
+    return shortened(printable(line), _LONGEST).translate(_PLAIN)

@@ -1,0 +1,95 @@
+"""One shop as a process: ready its database, serve, and end when told to or left alone."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from rehearse.shop.app import create_app
+from rehearse.shop.migration import migrate
+from rehearse.shop.seeding import seed
+from rehearse.shop.tables import connect
+from rehearse.shop.versions import BEHAVIOURS
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+PARENT_POLL_S = 0.5
+SHUTDOWN_S = 2
+# Clients of a load test pause for seconds; a shorter limit would look like connections that break.
+KEEP_ALIVE_S = 120
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """Which version to serve, where, on which database."""
+
+    version: str
+    host: str
+    port: int
+    database_url: str
+    exits_with_parent: bool
+
+
+class OneLineFormatter(logging.Formatter):
+    """One line per error and no traceback: a broken version under load makes hundreds of them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message, then the error that came with it and the one that it hides."""
+        words = f"{record.levelname} {record.getMessage().strip()}"
+        error = record.exc_info[1] if record.exc_info else None
+        while error is not None:
+            words += f": {error!r}"
+            error = error.__context__
+        return " ".join(words.split())
+
+
+def serve(settings: ServeSettings) -> None:
+    """Runs the shop until SIGTERM or SIGINT."""
+    if settings.exits_with_parent:
+        threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
+    _log_one_line_per_warning()
+    engine = connect(settings.database_url)
+    seed(engine)
+    migrate(engine, BEHAVIOURS[settings.version])
+    uvicorn.Server(server_config(create_app(engine, settings.version), settings)).run()
+
+
+def server_config(app: ASGIApp, settings: ServeSettings) -> uvicorn.Config:
+    """How the shop is served, in a process of its own or in a test."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+        # Set by the server, so that even an answer that no handler wrote has them.
+        headers=[("X-Shop-Version", settings.version), ("X-Rehearse-Env", "staging")],
+    )
+
+
+def _log_one_line_per_warning() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLineFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+def _exit_with_parent(parent_id: int) -> None:
+    while os.getppid() == parent_id:
+        time.sleep(PARENT_POLL_S)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(2 * SHUTDOWN_S)
+    os._exit(1)

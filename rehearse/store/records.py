@@ -1,0 +1,240 @@
+"""The store: what was recorded, committed as it happens, never changed once it is a baseline."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
+
+from sqlalchemy import Select, select
+from sqlalchemy.exc import IntegrityError
+
+from rehearse.errors import ConfigError, NotReady, StoreError, nearest
+from rehearse.model import RunKind, RunRecord, RunState
+from rehearse.store.database import Database
+from rehearse.store.rows import (
+    block_name,
+    block_of,
+    block_row,
+    digest_of,
+    evidence_of,
+    fill,
+    final_name,
+    final_of,
+    final_row,
+    record_of,
+)
+from rehearse.store.tables import BaselineRow, BlockRow, FinalRow, RunRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from sqlalchemy.orm import Session
+
+    from rehearse.model import Block, WorkerFinal
+
+_SUGGESTED = 50  # run ids that an error message may choose from
+
+
+class Store:
+    """One database of runs. Each method is one transaction: committed when it returns, or undone."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, url: str) -> Store:
+        """Open the store at `url`, created and migrated if need be. Raises ConfigError or StoreError."""
+        return cls(Database.open(url))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # while a run goes on
+
+    def begin_run(self, record: RunRecord) -> None:
+        """Keep a new run. Raises StoreError when its id is taken or it is not `running`."""
+        if record.state is not RunState.RUNNING:
+            raise StoreError(f"run {record.run_id} cannot begin as {record.state}: a run begins as running")
+        with self._adding(f"run {record.run_id}") as session:
+            session.add(fill(RunRow(), record))
+
+    def update_run(self, record: RunRecord) -> None:
+        """Replace what is kept of a run; finishing it seals its evidence with a digest.
+
+        Raises StoreError for a finished baseline, for new evidence in a finished run, and for a run that
+        ended early and now claims to go on or to be finished.
+        """
+        with self._database.writing() as session:
+            row = self._row(session, record.run_id, is_changing=True)
+            was, evidence = record_of(row).state, evidence_of(row)
+            _refuse_change(row, was, record)
+            fill(row, record)
+            if was is not RunState.FINISHED or record.state is not RunState.FINISHED:
+                row.digest = _digest(session, row) if record.state is RunState.FINISHED else None
+            elif evidence_of(row) != evidence:
+                raise StoreError(f"run {record.run_id} is finished: only its verdict can still change")
+
+    def add_block(self, run_id: str, block: Block) -> None:
+        """Keep one closed block. Raises StoreError when it is there already or the run is finished."""
+        name = block_name(block.side, block.round, block.index)
+        with self._adding(f"run {run_id}, {name}") as session:
+            session.add(block_row(self._open_row(session, run_id), block))
+
+    def add_final(self, run_id: str, final: WorkerFinal) -> None:
+        """Keep a worker's closing account. Raises StoreError like `add_block`."""
+        name = final_name(final.side, final.round, final.worker)
+        with self._adding(f"run {run_id}, {name}") as session:
+            session.add(final_row(self._open_row(session, run_id), final))
+
+    # reading
+
+    def run(self, run_id: str) -> RunRecord:
+        """The run of that id. Raises ConfigError with the nearest one when there is none."""
+        with self._database.reading() as session:
+            return record_of(self._row(session, run_id))
+
+    def latest_run(self, kind: RunKind) -> RunRecord | None:
+        """The run of that kind that began last, however it ended."""
+        with self._database.reading() as session:
+            row = session.scalar(_newest_first().where(RunRow.kind == kind.value).limit(1))
+            return None if row is None else record_of(row)
+
+    def runs(self, limit: int = 50) -> tuple[RunRecord, ...]:
+        """The runs that began last, newest first; reads no blocks."""
+        with self._database.reading() as session:
+            return tuple(record_of(row) for row in session.scalars(_newest_first().limit(limit)))
+
+    def blocks(self, run_id: str) -> tuple[Block, ...]:
+        """All blocks of a run by (side, round, index). Raises StoreError for one that cannot be read."""
+        with self._database.reading() as session:
+            run = self._row(session, run_id)
+            return tuple(block_of(run_id, row) for row in _blocks(session, run))
+
+    def finals(self, run_id: str) -> tuple[WorkerFinal, ...]:
+        """All closing accounts of a run by (side, round, worker). Raises StoreError like `blocks`."""
+        with self._database.reading() as session:
+            run = self._row(session, run_id)
+            return tuple(final_of(run_id, row) for row in _finals(session, run))
+
+    # baselines
+
+    def name_baseline(self, name: str, run_id: str) -> None:
+        """Make a finished baseline run the current version of `name`; earlier versions stay.
+
+        Raises StoreError for any other run: the candidate of a comparison never becomes a baseline.
+        """
+        with self._database.writing() as session:
+            row = self._row(session, run_id, is_changing=True)
+            if (row.kind, row.state) != (RunKind.BASELINE, RunState.FINISHED):
+                raise StoreError(
+                    f"run {run_id} cannot be the baseline {name!r}: it is a {row.state} {row.kind}, and only "
+                    "a finished baseline can be one. Record one with `rehearse baseline`."
+                )
+            _verify(session, row)
+            session.add(BaselineRow(name=name, run_number=row.number))
+
+    def baseline(self, name: str) -> RunRecord:
+        """The current version of a baseline, verified. Raises NotReady when there is none of that name."""
+        with self._database.reading() as session:
+            row = session.scalar(
+                select(RunRow)
+                .join(BaselineRow, BaselineRow.run_number == RunRow.number)
+                .where(BaselineRow.name == name)
+                .order_by(BaselineRow.number.desc())
+                .limit(1)
+            )
+            if row is None:
+                hint = nearest(name, session.scalars(select(BaselineRow.name).distinct()))
+                raise NotReady(f"no baseline is named {name!r}. {hint} Record one with `rehearse baseline`.")
+            _verify(session, row)
+            return record_of(row)
+
+    # integrity
+
+    def digest(self, run_id: str) -> str:
+        """SHA-256 over all that a verdict on this run rests on, as it is stored now."""
+        with self._database.reading() as session:
+            return _digest(session, self._row(session, run_id))
+
+    def verify(self, run_id: str) -> None:
+        """Raise StoreError unless the run is finished and still is what it was then."""
+        with self._database.reading() as session:
+            _verify(session, self._row(session, run_id))
+
+    # inside
+
+    @contextmanager
+    def _adding(self, what: str) -> Iterator[Session]:
+        with self._database.writing() as session:
+            yield session
+            try:
+                session.flush()
+            except IntegrityError as error:
+                raise StoreError(f"{what} is already stored; nothing was changed") from error
+
+    def _row(self, session: Session, run_id: str, *, is_changing: bool = False) -> RunRow:
+        query = select(RunRow).where(RunRow.run_id == run_id)
+        row = session.scalar(query.with_for_update() if is_changing else query)
+        if row is None:
+            known = session.scalars(_newest_first().with_only_columns(RunRow.run_id).limit(_SUGGESTED))
+            raise ConfigError(f"no run {run_id!r} in {self._database.shown_url}. {nearest(run_id, known)}")
+        return row
+
+    def _open_row(self, session: Session, run_id: str) -> RunRow:
+        row = self._row(session, run_id, is_changing=True)
+        if row.state == RunState.FINISHED:
+            raise StoreError(f"run {run_id} is finished: nothing can be added to it")
+        return row
+
+
+def _newest_first() -> Select[RunRow]:
+    return select(RunRow).order_by(RunRow.started_at.desc(), RunRow.number.desc())
+
+
+def _refuse_change(row: RunRow, was: RunState, record: RunRecord) -> None:
+    if was is RunState.FINISHED and row.kind == RunKind.BASELINE:
+        raise StoreError(f"run {row.run_id} is a finished baseline and cannot be changed. Record a new one.")
+    if record.kind != row.kind:
+        raise StoreError(f"run {row.run_id} is a {row.kind} and cannot become a {record.kind}")
+    if was is not RunState.RUNNING and record.state is RunState.RUNNING:
+        raise StoreError(f"run {row.run_id} is {was} and cannot go on. Begin a new run.")
+    if was in (RunState.INTERRUPTED, RunState.FAILED) and record.state is RunState.FINISHED:
+        raise StoreError(f"run {row.run_id} is {was} and cannot be finished any more. Begin a new run.")
+
+
+def _blocks(session: Session, run: RunRow) -> Iterator[BlockRow]:
+    query = select(BlockRow).where(BlockRow.run_number == run.number)
+    ordered = query.order_by(BlockRow.side, BlockRow.round, BlockRow.index_in_round)
+    yield from session.scalars(ordered.execution_options(yield_per=16))
+
+
+def _finals(session: Session, run: RunRow) -> Iterator[FinalRow]:
+    query = select(FinalRow).where(FinalRow.run_number == run.number)
+    yield from session.scalars(query.order_by(FinalRow.side, FinalRow.round, FinalRow.worker))
+
+
+def _digest(session: Session, run: RunRow) -> str:
+    return digest_of(run, _blocks(session, run), _finals(session, run))
+
+
+def _verify(session: Session, run: RunRow) -> None:
+    if run.state != RunState.FINISHED or run.digest is None:
+        raise StoreError(
+            f"run {run.run_id} is {run.state}: only a finished run has a digest to verify against"
+        )
+    found = _digest(session, run)
+    if found != run.digest:
+        raise StoreError(
+            f"run {run.run_id} is not what was recorded: its digest was {run.digest[:12]} and is now "
+            f"{found[:12]}. The store was damaged or changed: restore a copy, or record again."
+        )

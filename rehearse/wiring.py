@@ -1,0 +1,377 @@
+"""Translates the settings into what each part takes, and says what is comparable with what."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import secrets
+import ssl
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from rehearse import __version__
+from rehearse.allowlist import AllowList
+from rehearse.config import Settings, effective_toml, policy_hash, policy_of
+from rehearse.config import Target as TargetSettings
+from rehearse.errors import NotComparable
+from rehearse.journal import iso
+from rehearse.judge.sequential import LiveBin, looks
+from rehearse.load.engine import LiveCounts
+from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder, TlsOrder
+from rehearse.load.rig import fingerprint
+from rehearse.load.schedule import Schedule
+from rehearse.model import (
+    Incident,
+    Mode,
+    ReasonCode,
+    Reference,
+    RunKind,
+    RunRecord,
+    RunState,
+    Side,
+)
+from rehearse.store.records import Store
+from rehearse.targets import ManagedTarget, TargetSpec
+
+MIN_USERS, MAX_USERS = 20, 200
+COMPARABLE_PREFIXES = ("scenario.", "schedule", "rig.")
+
+
+# --- which sides, which targets ---------------------------------------------------------------------------------
+
+
+def sides_of_baseline(settings: Settings) -> tuple[Side, ...]:
+    """Both sides in paired mode: with the known-good version on both, that is the A/A calibration."""
+    return (Side.BASELINE, Side.CANDIDATE) if settings.resolved_mode is Mode.PAIRED else (Side.BASELINE,)
+
+
+def sides_of_comparison(settings: Settings) -> tuple[Side, ...]:
+    """Both sides in paired mode, the candidate alone in recorded mode."""
+    return (Side.BASELINE, Side.CANDIDATE) if settings.resolved_mode is Mode.PAIRED else (Side.CANDIDATE,)
+
+
+def allowed_targets(settings: Settings, sides: tuple[Side, ...]) -> list[ManagedTarget]:
+    """The targets of `sides`, each shown to be on the allow-list. Raises TargetRefused."""
+    allow_list = AllowList(settings.safety.allow, settings.safety.production)
+    targets = [ManagedTarget(_target_spec(settings, side), allow_list) for side in sides]
+    for target in targets:
+        target.check_allowed()
+    return targets
+
+
+def _target_spec(settings: Settings, side: Side) -> TargetSpec:
+    target = settings.target(side)
+    return TargetSpec(
+        side=side,
+        name=target.name,
+        url=target.url,
+        headers=_headers(target),
+        ready=target.ready,
+        facts=target.facts,
+        prepare=target.prepare,
+        reset=target.reset,
+        restart=target.restart,
+        start=target.start,
+        ready_timeout_s=target.ready_timeout_s,
+        verify=_tls_context(_tls_order(settings, target)) if urlsplit(target.url).scheme == "https" else True,
+        proof_header=settings.safety.proof_header,
+        proof_value=settings.safety.proof_value,
+        working_dir=settings.root,
+        log_dir=_work_dir(settings) / "logs",
+    )
+
+
+def _headers(target: TargetSettings) -> Mapping[str, str]:
+    return {name: value.get_secret_value() for name, value in target.headers.items()}
+
+
+def _tls_order(settings: Settings, target: TargetSettings) -> TlsOrder:
+    tls = target.tls
+
+    def absolute(path: Path | None) -> str | None:
+        return None if path is None else str(settings.root / path)
+
+    return TlsOrder(tls.verify, absolute(tls.ca), absolute(tls.cert), absolute(tls.key))
+
+
+def _tls_context(tls: TlsOrder) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tls.ca)
+    if not tls.verify:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if tls.cert is not None:
+        context.load_cert_chain(tls.cert, tls.key)
+    return context
+
+
+# --- load -------------------------------------------------------------------------------------------------------
+
+
+def schedule_of(settings: Settings, kind: RunKind) -> Schedule:
+    """The arrivals of one round: the baseline has a budget per round, a comparison splits its budget over rounds."""
+    load = settings.load
+    is_baseline = kind is RunKind.BASELINE
+    budget_s = settings.baseline.budget_s if is_baseline else load.budget_s / load.rounds
+    return Schedule(
+        rate_per_s=load.rate,
+        arrivals=load.arrivals,
+        block_s=load.block_s,
+        warm_up_blocks=math.ceil(load.warm_up_s / load.block_s),
+        measured_blocks=max(1, math.floor(budget_s / load.block_s + 1e-9)),
+        # Other arrival times than the baseline's own: the same ones would repeat its luck.
+        seed=load.seed if is_baseline else load.seed + 1,
+        shares=tuple(scenario.share for scenario in settings.scenarios),
+    )
+
+
+def load_order(settings: Settings, record: RunRecord, round_number: int) -> LoadOrder:
+    """What the engine is told for one round."""
+    recorded = (
+        sides_of_baseline(settings) if record.kind is RunKind.BASELINE else sides_of_comparison(settings)
+    )
+    # Which side is started first alternates, so that no side always has the warmer core.
+    sides = recorded if round_number % 2 == 0 else tuple(reversed(recorded))
+    users = settings.load.users or min(MAX_USERS, max(MIN_USERS, math.ceil(settings.load.rate)))
+    return LoadOrder(
+        sides=tuple(_side_order(settings, side) for side in sides),
+        schedule=schedule_of(settings, record.kind),
+        round=round_number,
+        scenarios=tuple(ScenarioOrder(s.name, str(settings.root / s.file)) for s in settings.scenarios),
+        allow=settings.safety.allow,
+        production=settings.safety.production,
+        side_effects=settings.safety.side_effects,
+        users=users,
+        workers=settings.load.workers,
+        timeout_s=settings.load.timeout_s,
+        log_dir=str(_work_dir(settings) / "logs" / record.run_id),
+        working_dir=str(settings.root),
+    )
+
+
+def _side_order(settings: Settings, side: Side) -> SideOrder:
+    target = settings.target(side)
+    return SideOrder(side, target.url, _headers(target), _tls_order(settings, target))
+
+
+def describe_round(order: LoadOrder, record: RunRecord) -> str:
+    """One line: what load goes where, for how long."""
+    sides = " and ".join(side.side for side in sorted(order.sides, key=lambda side: side.side))
+    rounds = f"round {order.round + 1} of {record.rounds}, " if record.rounds > 1 else ""
+    schedule = order.schedule
+    warm_up_s = schedule.warm_up_blocks * schedule.block_s
+    measured_s = schedule.measured_blocks * schedule.block_s
+    return f"load on {sides}: {rounds}{schedule.rate_per_s:g}/s a side, {warm_up_s:g} s warm-up + up to {measured_s:g} s"
+
+
+def dry_run_lines(settings: Settings) -> list[str]:
+    """What a comparison would do: hosts, requests, minutes. Refused targets are refused here too."""
+    sides = sides_of_comparison(settings)
+    schedule = schedule_of(settings, RunKind.COMPARISON)
+    arrivals = sum(schedule.arrivals_in(block) for block in range(schedule.blocks)) * settings.load.rounds
+    allowed_targets(settings, sides)
+    minutes = schedule.length_s * settings.load.rounds / 60
+    looks_at = ", ".join(f"{look:g} s" for look in looks_s(settings))
+    return [
+        f"mode: {settings.resolved_mode}",
+        *(f"{side}: {settings.target(side).url}" for side in sides),
+        f"arrivals: {arrivals} a side at {schedule.rate_per_s:g}/s ({', '.join(s.name for s in settings.scenarios)})",
+        f"load: up to {minutes:.1f} minutes, warm-up included; the judge looks at {looks_at} of measured load",
+        "nothing was sent",
+    ]
+
+
+def live_bin(event: LiveCounts) -> LiveBin:
+    """The guard's view of live counters."""
+    return LiveBin(event.side, event.bin, event.requests, event.errors, event.answered)
+
+
+def looks_s(settings: Settings) -> tuple[float, ...]:
+    """When the judge looks, in seconds of measured load; the last one is the end."""
+    schedule = schedule_of(settings, RunKind.COMPARISON)
+    budget_s = schedule.measured_blocks * schedule.block_s * settings.load.rounds
+    return looks(budget_s, schedule.block_s, settings.judge.min_pairs)
+
+
+# --- records ----------------------------------------------------------------------------------------------------
+
+
+def baseline_record(settings: Settings, now: datetime, name: str, command: str) -> RunRecord:
+    """A new baseline run, not started yet."""
+    return _record(settings, RunKind.BASELINE, now, name, command, settings.baseline.rounds, looks_count=1)
+
+
+def comparison_record(settings: Settings, now: datetime, command: str) -> RunRecord:
+    """A new comparison, not started yet and not yet tied to a baseline."""
+    count = len(looks_s(settings))
+    return _record(settings, RunKind.COMPARISON, now, None, command, settings.load.rounds, looks_count=count)
+
+
+def _record(
+    settings: Settings,
+    kind: RunKind,
+    now: datetime,
+    name: str | None,
+    command: str,
+    rounds: int,
+    looks_count: int,
+) -> RunRecord:
+    return RunRecord(
+        run_id=f"{now:%Y%m%d-%H%M%S}-{kind}-{secrets.token_hex(2)}",
+        kind=kind,
+        state=RunState.RUNNING,
+        mode=settings.resolved_mode,
+        started_at=iso(now),
+        ended_at=None,
+        baseline_name=name,
+        title=settings.title,
+        policy=policy_of(settings),
+        planned_blocks=schedule_of(settings, kind).measured_blocks * rounds,
+        expected_workers=settings.load.workers,
+        rounds=rounds,
+        looks=looks_count,
+        is_complete=False,
+        restarted=frozenset(),
+        targets=(),
+        provenance=_provenance(settings, kind),
+        effective_config=effective_toml(settings),
+        exit_plan=_exit_plan(settings),
+        command=command,
+    )
+
+
+def _provenance(settings: Settings, kind: RunKind) -> Mapping[str, str]:
+    schedule = schedule_of(settings, kind)
+    scenarios = {f"scenario.{s.name}": _digest(settings.root / s.file) for s in settings.scenarios}
+    return {
+        "rehearse": __version__,
+        "policy": policy_hash(settings),
+        "schedule": schedule.digest(),
+        "seed": str(schedule.seed),
+        **scenarios,
+        **fingerprint(),
+    }
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _exit_plan(settings: Settings) -> str:
+    plan = settings.exit_plan
+    lines = [f"strategy: {plan.strategy}"] if plan.text or plan.decide_by else []
+    lines += [f"decide by: {plan.decide_by}"] if plan.decide_by else []
+    lines += [f"decider: {plan.decider}"] if plan.decider else []
+    return "\n".join([*lines, plan.text.strip()]).strip()
+
+
+# --- what may be compared with what -----------------------------------------------------------------------------
+
+
+def refer_to(
+    stored: RunRecord | None, record: RunRecord, store: Store, settings: Settings
+) -> tuple[RunRecord, Reference | None]:
+    """Tie a comparison to its baseline. Raises NotComparable when conditions differ that must not."""
+    if stored is None:
+        return record, None
+    _check_comparable(settings, stored, record)
+    incidents = (*record.incidents, *_staleness(settings, stored, record))
+    record = replace(
+        record, baseline_name=stored.baseline_name, baseline_run_id=stored.run_id, incidents=incidents
+    )
+    return record, reference_of(store, record)
+
+
+def reference_of(store: Store, record: RunRecord) -> Reference | None:
+    """The stored blocks that a comparison refers to."""
+    if record.baseline_run_id is None:
+        return None
+    return Reference(record.baseline_name or record.baseline_run_id, store.blocks(record.baseline_run_id))
+
+
+def _check_comparable(settings: Settings, stored: RunRecord, record: RunRecord) -> None:
+    declared = set(settings.baseline.declared_differences)
+    keys = sorted(
+        key
+        for key in {**stored.provenance, **record.provenance}
+        if key.startswith(COMPARABLE_PREFIXES) and key not in declared
+    )
+    different = [key for key in keys if stored.provenance.get(key) != record.provenance.get(key)]
+    if stored.mode is not record.mode:
+        raise NotComparable(
+            f"baseline {stored.baseline_name!r} was recorded in {stored.mode} mode, this is {record.mode}."
+        )
+    if different:
+        raise NotComparable(
+            _differences(stored, {k: (stored.provenance.get(k), record.provenance.get(k)) for k in different})
+        )
+
+
+def check_same_baseline(settings: Settings, stored: RunRecord, record: RunRecord) -> None:
+    """The known-good side must say of itself what it said when it was recorded; numbers (row counts) may move."""
+    declared = set(settings.baseline.declared_differences)
+    then, now = _baseline_words(stored), _baseline_words(record)
+    if record.mode is not Mode.PAIRED:
+        return
+    different = {
+        f"facts.{key}": (then.get(key), now.get(key))
+        for key in sorted({**then, **now})
+        if then.get(key) != now.get(key) and f"facts.{key}" not in declared
+    }
+    if different:
+        raise NotComparable(_differences(stored, different))
+
+
+def _baseline_words(record: RunRecord) -> dict[str, str]:
+    facts = next((target.facts for target in record.targets if target.side is Side.BASELINE), {})
+    return {key: value for key, value in facts.items() if not value.lstrip("-").isdigit()}
+
+
+def _differences(stored: RunRecord, different: Mapping[str, tuple[str | None, str | None]]) -> str:
+    listed = "; ".join(
+        f"{key} was {_short(then)}, is {_short(now)}" for key, (then, now) in different.items()
+    )
+    return (
+        f"not comparable with baseline {stored.baseline_name!r} of {stored.started_at}: {listed}. Record a new baseline,"
+        f" or list what the upgrade changes in baseline.declared_differences."
+    )
+
+
+def _short(value: str | None) -> str:
+    return "absent" if value is None else repr(value[:40])
+
+
+def _staleness(settings: Settings, stored: RunRecord, record: RunRecord) -> tuple[Incident, ...]:
+    age = datetime.fromisoformat(record.started_at) - datetime.fromisoformat(stored.started_at)
+    limit = timedelta(seconds=settings.baseline.max_age_s)
+    if timedelta(0) <= age <= limit:
+        return ()
+    if age < timedelta(0):
+        sentence = f"baseline {stored.baseline_name!r} was recorded {-age} in the future: check the clock"
+    else:
+        sentence = (
+            f"baseline {stored.baseline_name!r} is {age.days} days old; baseline.max_age allows {limit.days}"
+        )
+    return (Incident(ReasonCode.BASELINE_STALE, sentence),)
+
+
+# --- places -----------------------------------------------------------------------------------------------------
+
+
+def _work_dir(settings: Settings) -> Path:
+    return settings.root / ".rehearse"
+
+
+def store_url(settings: Settings) -> str:
+    """The store's url; a relative SQLite path is relative to the project."""
+    url = settings.store.url.get_secret_value()
+    prefix = "sqlite:///"
+    if url.startswith(prefix) and not url.startswith(prefix + "/") and url != prefix + ":memory:":
+        return f"{prefix}{settings.root / url.removeprefix(prefix)}"
+    return url
+
+
+def report_dir(settings: Settings, run_id: str) -> Path:
+    """The folder of one run's reports."""
+    return settings.root / settings.report.dir / run_id

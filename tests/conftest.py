@@ -1,0 +1,74 @@
+"""The real things that some tests need: a Chromium and a PostgreSQL server, named by environment variables.
+
+Without its variable such a test is skipped, with the reason. In CI it fails instead: there a skipped real
+part would read as a tested one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.pool import NullPool
+
+CHROMIUM = "REHEARSE_TEST_CHROMIUM"
+POSTGRES = "REHEARSE_TEST_POSTGRES_URL"
+NEEDS = {
+    "browser": (CHROMIUM, "the path of a Chromium"),
+    "postgres": (POSTGRES, "a PostgreSQL server where databases may be made"),
+}
+FIXTURE_MARKERS = {"chromium_path": "browser", "postgres_url": "postgres"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses: it must see these markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever asks for the fixture is marked, so that `-m "not browser"` leaves out all of them."""
+    for item in items:
+        for fixture in getattr(item, "fixturenames", ()):
+            if fixture in FIXTURE_MARKERS:
+                item.add_marker(FIXTURE_MARKERS[fixture])
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A marked test runs with its real thing, or says why not."""
+    for marker in NEEDS:
+        if item.get_closest_marker(marker):
+            needed(marker)
+
+
+def needed(marker: str) -> str:
+    """The variable's value; without one a skip here, a failure in CI."""
+    variable, meaning = NEEDS[marker]
+    value = os.environ.get(variable, "")
+    if value:
+        return value
+    reason = f"{variable} is not set; it names {meaning}"
+    if os.environ.get("CI", "").lower() not in {"", "0", "false"}:
+        pytest.fail(f"{reason}, and in CI that is no reason to skip", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def chromium_path() -> Path:
+    """The Chromium to look at pages with. As root it needs `--no-sandbox`."""
+    return Path(needed("browser"))
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """The address of an empty PostgreSQL database of this test's own, dropped afterwards."""
+    server = make_url(needed("postgres"))
+    name = f"rehearse_test_{uuid4().hex[:12]}"
+    engine = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text(f'CREATE DATABASE "{name}"'))
+    try:
+        yield server.set(database=name).render_as_string(hide_password=False)
+    finally:
+        # FORCE: a test that failed may have left a connection open, and the server is shared.
+        with engine.connect() as connection:
+            connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))

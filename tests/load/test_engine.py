@@ -1,0 +1,315 @@
+"""Real Locust processes against real servers on loopback: the account is exact, and trouble has a name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rehearse.errors import ConfigError, TargetRefused
+from rehearse.load.engine import (
+    BlockClosed,
+    LiveCounts,
+    LoadEvent,
+    LoadStarted,
+    LocustEngine,
+    LocustSession,
+    Tick,
+    Trouble,
+    WorkerDone,
+)
+from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder
+from rehearse.load.schedule import Schedule
+from rehearse.model import Arrivals, ReasonCode, Scope, Side
+from tests.servers import Site, serving
+
+SIMPLE = """
+from locust import FastHttpUser, task
+
+class Visitor(FastHttpUser):
+    @task
+    def look(self):
+        self.client.get("/look")
+"""
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> Callable[..., LoadOrder]:
+    def make(
+        *sites: Site,
+        scenario: str = SIMPLE,
+        rate: float = 20.0,
+        blocks: int = 2,
+        allow: tuple[str, ...] = ("127.0.0.1",),
+        workers: int = 1,
+        timeout_s: float = 2.0,
+        side_effects: bool = True,
+        users: int = 20,
+    ) -> LoadOrder:
+        file = tmp_path / "scenario.py"
+        file.write_text(scenario)
+        sides = tuple(SideOrder(side, site.url) for side, site in zip(Side, sites, strict=False))
+        return LoadOrder(
+            sides=sides,
+            schedule=Schedule(rate, "poisson", 1.0, 0, blocks, seed=3),
+            round=0,
+            scenarios=(ScenarioOrder("visit", str(file)),),
+            allow=allow,
+            production=(),
+            side_effects=side_effects,
+            users=users,
+            workers=workers,
+            timeout_s=timeout_s,
+            log_dir=str(tmp_path / "logs"),
+            working_dir=str(tmp_path),
+        )
+
+    return make
+
+
+def run(
+    order: LoadOrder, meanwhile: Callable[[LocustSession, LoadEvent], None] | None = None
+) -> list[LoadEvent]:
+    events = []
+    with LocustEngine().start(order) as session:
+        for event in session.events():
+            events.append(event)
+            if meanwhile is not None:
+                meanwhile(session, event)
+    return events
+
+
+def total(events: list[LoadEvent], side: Side) -> Arrivals:
+    arrivals = Arrivals()
+    for event in events:
+        if isinstance(event, BlockClosed) and event.block.side is side:
+            arrivals += event.block.arrivals
+    return arrivals
+
+
+def incidents(events: list[LoadEvent]) -> list[str]:
+    return [event.incident.code for event in events if isinstance(event, Trouble)]
+
+
+def test_both_sides_get_the_same_arrivals_and_every_one_is_accounted_for(
+    order: Callable[..., LoadOrder],
+) -> None:
+    with serving() as left, serving() as right:
+        events = run(order(left, right, blocks=3))
+        assert total(events, Side.BASELINE) == total(events, Side.CANDIDATE) == Arrivals(60, 60, 0, 60)
+        assert len(left.requests) == len(right.requests) == 60
+    assert incidents(events) == []
+    finals = [event.final for event in events if isinstance(event, WorkerDone)]
+    assert {final.side for final in finals} == set(Side)
+    assert all(final.listener_errors == 0 for final in finals)
+
+
+def test_two_workers_share_one_side(order: Callable[..., LoadOrder]) -> None:
+    with serving() as site:
+        events = run(order(site, workers=2, blocks=3))
+        assert total(events, Side.BASELINE) == Arrivals(60, 60, 0, 60)
+        assert len(site.requests) == 60
+    assert sum(isinstance(event, BlockClosed) for event in events) == 3
+
+
+def test_failures_are_told_apart_and_live_counts_arrive(order: Callable[..., LoadOrder]) -> None:
+    with serving(status=500) as site:
+        events = run(order(site))
+    assert total(events, Side.BASELINE).error == 40
+    live = [event for event in events if isinstance(event, LiveCounts)]
+    assert sum(event.errors for event in live) == sum(event.answered for event in live) == 40
+    kinds = {
+        e.kind
+        for event in events
+        if isinstance(event, BlockClosed)
+        for s in event.block.series
+        for e in s.errors
+    }
+    assert kinds == {"HTTP 500"}
+
+
+def test_a_server_that_hangs_gives_timeouts_of_no_less_than_the_timeout(
+    order: Callable[..., LoadOrder],
+) -> None:
+    with serving() as site:
+        site.hang.set()
+        events = run(order(site, timeout_s=1.0, rate=5.0, users=30))
+    arrivals = total(events, Side.BASELINE)
+    assert arrivals.timeout + arrivals.censored == arrivals.planned == 10
+    slowest = [
+        series.judged.quantile_s(0.0)
+        for event in events
+        if isinstance(event, BlockClosed)
+        for series in event.block.series
+    ]
+    assert all(value is not None and value >= 0.99 for value in slowest)
+
+
+def test_response_time_counts_the_wait_for_a_free_user_and_service_time_does_not(
+    order: Callable[..., LoadOrder],
+) -> None:
+    """One user, 50 ms of work, 40 arrivals a second: half of them wait in the backlog (coordinated omission)."""
+    with serving(delay_s=0.05) as site:
+        events = run(order(site, rate=40.0, users=1, timeout_s=5.0))
+    blocks = [event.block for event in events if isinstance(event, BlockClosed)]
+    service = [s for s in blocks[-1].series if s.scope is Scope.ENDPOINT][0].judged.quantile_s(0.5)
+    response = [s for s in blocks[-1].series if s.scope is Scope.SCENARIO][0].judged.quantile_s(0.5)
+    assert service is not None
+    assert response is not None
+    assert service < 0.15
+    assert response > 0.5
+    assert total(events, Side.BASELINE).concurrency_limited > 40
+
+
+def test_a_killed_worker_is_named_and_the_other_side_is_stopped(order: Callable[..., LoadOrder]) -> None:
+    def kill_the_candidate(session: LocustSession, event: LoadEvent) -> None:
+        if isinstance(event, BlockClosed) and event.block.side is Side.CANDIDATE and event.block.index == 0:
+            victim = next(w for w in session._workers if w.side is Side.CANDIDATE)
+            os.kill(victim.process.pid, signal.SIGKILL)
+
+    with serving() as left, serving() as right:
+        started = time.monotonic()
+        events = run(order(left, right, blocks=30), kill_the_candidate)
+        assert time.monotonic() - started < 20
+    assert ReasonCode.WORKER_LOST in incidents(events)
+    sentences = [event.incident.sentence for event in events if isinstance(event, Trouble)]
+    assert any("candidate" in sentence and "SIGKILL" in sentence for sentence in sentences)
+
+
+def test_stopping_keeps_closed_blocks_and_names_what_is_abandoned(order: Callable[..., LoadOrder]) -> None:
+    def stop_after_one_block(session: LocustSession, event: LoadEvent) -> None:
+        if isinstance(event, BlockClosed):
+            session.stop(0.5)
+
+    with serving() as site:
+        events = run(order(site, blocks=60), stop_after_one_block)
+    final = next(event.final for event in events if isinstance(event, WorkerDone))
+    assert final.arrivals == total(events, Side.BASELINE)
+    assert final.arrivals.imbalance() is None
+    assert 1 <= final.blocks_closed <= 3
+    assert incidents(events) == []
+
+
+def test_leaving_the_session_stops_the_load_within_two_seconds(order: Callable[..., LoadOrder]) -> None:
+    with serving() as site:
+        with LocustEngine().start(order(site, blocks=60)) as session:
+            for event in session.events():
+                if isinstance(event, BlockClosed):
+                    break
+        time.sleep(0.2)
+        seen = len(site.requests)
+        time.sleep(0.5)
+        assert len(site.requests) == seen
+
+
+ABSOLUTE = """
+from locust import HttpUser, FastHttpUser, task
+
+class Visitor({kind}):
+    @task
+    def stray(self):
+        self.client.get("{url}/secret", name="/secret")
+"""
+
+
+@pytest.mark.parametrize("kind", ["FastHttpUser", "HttpUser"])
+def test_an_absolute_url_off_the_allow_list_is_refused_before_a_byte_is_sent(
+    order: Callable[..., LoadOrder], kind: str
+) -> None:
+    with serving() as site, serving("127.0.0.2") as forbidden:
+        scenario = ABSOLUTE.format(kind=kind, url=forbidden.url)
+        with pytest.raises(TargetRefused, match=r"127\.0\.0\.2"):
+            run(order(site, scenario=scenario))
+        assert forbidden.connections == 0
+
+
+@pytest.mark.parametrize("kind", ["FastHttpUser", "HttpUser"])
+def test_a_redirect_off_the_allow_list_is_refused_before_a_byte_is_sent(
+    order: Callable[..., LoadOrder], kind: str
+) -> None:
+    with serving("127.0.0.2") as forbidden, serving(status=302, location=f"{forbidden.url}/secret") as site:
+        with pytest.raises(TargetRefused, match=r"127\.0\.0\.2"):
+            run(order(site, scenario=SIMPLE.replace("FastHttpUser", kind)))
+        assert len(site.requests) > 0
+        assert forbidden.connections == 0
+
+
+def test_a_method_that_changes_data_is_refused_until_the_config_allows_it(
+    order: Callable[..., LoadOrder],
+) -> None:
+    with serving() as site:
+        scenario = SIMPLE.replace("client.get", "client.post")
+        with pytest.raises(TargetRefused, match="side_effects"):
+            run(order(site, scenario=scenario, side_effects=False))
+        assert site.requests == []
+
+
+def test_a_scenario_that_cannot_be_imported_is_the_users_mistake_with_its_reason(
+    order: Callable[..., LoadOrder],
+) -> None:
+    with serving() as site, pytest.raises(ConfigError, match="no_such_module"):
+        run(order(site, scenario="import no_such_module"))
+
+
+def test_a_scenario_without_users_is_the_users_mistake(order: Callable[..., LoadOrder]) -> None:
+    with serving() as site, pytest.raises(ConfigError, match="no runnable User class"):
+        run(order(site, scenario="X = 1"))
+
+
+NESTED = """
+from locust import FastHttpUser, TaskSet, SequentialTaskSet, constant, task
+
+TOKENS = {}
+
+class Inner(SequentialTaskSet):
+    wait_time = constant(0.3)
+
+    @task
+    def first(self):
+        self.client.get("/first")
+
+    @task
+    def second(self):
+        self.client.get("/second")
+        self.interrupt()
+
+class Visitor(FastHttpUser):
+    wait_time = constant(60)
+    tasks = {Inner: 2}
+
+    def on_start(self):
+        TOKENS[self.host] = self.client.get("/login").json()["version"]
+        assert len(TOKENS) == 1, "the other side's module state leaked in"
+
+    @task
+    def direct(self):
+        with self.client.get("/direct", catch_response=True) as response:
+            response.failure("order 17 is missing")
+"""
+
+
+def test_nested_and_sequential_task_sets_claim_their_arrivals_at_the_leaves(
+    order: Callable[..., LoadOrder],
+) -> None:
+    with serving() as left, serving() as right:
+        events = run(order(left, right, scenario=NESTED, rate=60.0))
+    for side in Side:
+        arrivals = total(events, side)
+        assert arrivals.imbalance() is None
+        assert (arrivals.planned, arrivals.unsent) == (120, 0)
+    names = {s.name for event in events if isinstance(event, BlockClosed) for s in event.block.series}
+    assert {"GET /first", "GET /second", "GET /direct"} <= names
+    kinds = {
+        e.kind
+        for event in events
+        if isinstance(event, BlockClosed)
+        for s in event.block.series
+        for e in s.errors
+    }
+    assert kinds == {"rejected by the scenario: order # is missing"}
+    assert sum(isinstance(event, LoadStarted) for event in events) == 1
+    assert any(isinstance(event, Tick) for event in events)

@@ -1,0 +1,74 @@
+"""The arrival schedule: data that both sides share."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from rehearse.load.schedule import Schedule
+from rehearse.model import Side
+
+
+def schedule(**changes: object) -> Schedule:
+    settings: dict[str, object] = {
+        "rate_per_s": 12.5,
+        "arrivals": "poisson",
+        "block_s": 4.0,
+        "warm_up_blocks": 2,
+        "measured_blocks": 10,
+        "seed": 7,
+    }
+    return Schedule(**{**settings, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rate", [0.3, 7, 12.5, 33.333, 1000])
+def test_every_block_has_the_same_number_of_arrivals_on_both_sides(rate: float) -> None:
+    plan = schedule(rate_per_s=rate)
+    per_block = [Counter(slot.block for slot in plan.slots(side, 0)) for side in Side]
+    assert per_block[0] == per_block[1]
+
+
+@pytest.mark.parametrize("rate", [7, 12.5, 33.333])
+def test_the_offered_rate_is_exact_over_the_round(rate: float) -> None:
+    plan = schedule(rate_per_s=rate, measured_blocks=98)
+    assert sum(1 for _ in plan.slots(Side.BASELINE, 0)) == pytest.approx(rate * 400, abs=1)
+
+
+def test_the_two_sides_have_independent_times_inside_a_block() -> None:
+    baseline, candidate = ([slot.due_s for slot in schedule().slots(side, 0)] for side in Side)
+    assert not set(baseline) & set(candidate)
+
+
+def test_the_same_seed_gives_the_same_arrivals_and_another_round_other_ones() -> None:
+    first, again, other = (list(schedule().slots(Side.BASELINE, number)) for number in (0, 0, 1))
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize("arrivals", ["poisson", "uniform"])
+def test_arrivals_are_in_order_and_inside_their_block(arrivals: str) -> None:
+    slots = list(schedule(arrivals=arrivals).slots(Side.CANDIDATE, 0))
+    assert [slot.due_s for slot in slots] == sorted(slot.due_s for slot in slots)
+    assert all(slot.block * 4.0 <= slot.due_s < (slot.block + 1) * 4.0 for slot in slots)
+
+
+def test_workers_share_the_arrivals_without_gap_or_overlap() -> None:
+    whole = {slot.number for slot in schedule().slots(Side.BASELINE, 0)}
+    parts = [{slot.number for slot in schedule().slots(Side.BASELINE, 0, k, 3)} for k in range(3)]
+    assert set.union(*parts) == whole
+    assert sum(len(part) for part in parts) == len(whole)
+    assert [len(part) for part in parts] == [sum(schedule().planned(k, 3)) for k in range(3)]
+
+
+def test_scenarios_get_their_share_in_every_block_on_both_sides() -> None:
+    plan = schedule(shares=(3.0, 1.0), rate_per_s=10)
+    for side in Side:
+        mix = Counter((slot.block, slot.scenario) for slot in plan.slots(side, 0))
+        assert all(mix[block, 0] == 30 and mix[block, 1] == 10 for block in range(plan.blocks))
+
+
+def test_the_digest_covers_what_must_be_comparable_and_not_the_length() -> None:
+    assert schedule().digest() == schedule(measured_blocks=99, seed=8).digest()
+    assert schedule().digest() != schedule(rate_per_s=13).digest()
+    assert schedule().digest() != schedule(arrivals="uniform").digest()

@@ -1,0 +1,142 @@
+"""A Chromium that tests look through: the DevTools protocol over a pipe, so no port and no extra package."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+import shutil
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+_SWITCHES = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+    "--hide-scrollbars", "--remote-debugging-pipe",
+)  # fmt: skip
+_FIRST_FREE = 20  # descriptors 3 and 4 are Chromium's ends of the pipes
+
+
+class Browser:
+    """One page in a Chromium with a profile of its own; what it asked for and complained about is kept."""
+
+    def __init__(self, chromium: Path, profile: Path) -> None:
+        self._profile = profile
+        self._last_id = 0
+        self._session: str | None = None
+        self._unread = b""
+        self.requested: list[str] = []
+        self.complaints: list[str] = []
+        self._child = self._start(chromium)
+
+    def _start(self, chromium: Path) -> int:
+        theirs_in, ours_out = (_moved(end) for end in os.pipe())
+        ours_in, theirs_out = (_moved(end) for end in os.pipe())
+        actions = [(os.POSIX_SPAWN_DUP2, theirs_in, 3), (os.POSIX_SPAWN_DUP2, theirs_out, 4)]
+        quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
+        command = [str(chromium), *_SWITCHES, f"--user-data-dir={self._profile}", "about:blank"]
+        child = os.posix_spawn(
+            str(chromium), command, os.environ, file_actions=[*quiet, *actions], setpgroup=0
+        )
+        os.close(theirs_in)
+        os.close(theirs_out)
+        self._in, self._out = ours_in, ours_out
+        return child
+
+    def __enter__(self) -> Self:
+        target = self._call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Network", "Log", "Runtime"):
+            self._call(f"{domain}.enable")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.killpg(self._child, signal.SIGKILL)
+        os.waitpid(self._child, 0)
+        os.close(self._in)
+        os.close(self._out)
+        shutil.rmtree(self._profile, ignore_errors=True)
+
+    def open(
+        self, page: Path, width: int, height: int, has_script: bool = True, scheme: str = "light"
+    ) -> None:
+        """Load `page` in a window of this size, a phone when it is narrow."""
+        self.requested.clear()
+        self.complaints.clear()
+        self._call("Emulation.setScriptExecutionDisabled", value=not has_script)
+        self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
+                   mobile=width < 600)  # fmt: skip
+        self.emulate("screen", scheme)
+        self._call("Page.navigate", url=page.as_uri())
+        self._wait_for("Page.loadEventFired")
+
+    def emulate(self, media: str, scheme: str = "light") -> None:
+        """Pretend to be paper, or a screen in the dark."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self._call("Emulation.setEmulatedMedia", media=media, features=features)
+
+    def content_size(self) -> tuple[int, int]:
+        """Width and height of what could be scrolled to, in CSS pixels."""
+        size = self._call("Page.getLayoutMetrics")["cssContentSize"]
+        return int(size["width"]), int(size["height"])
+
+    def evaluate(self, expression: str) -> Any:
+        """The value of a JavaScript expression, as JSON."""
+        answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True)
+        return answer["result"].get("value")
+
+    def screenshot(self, path: Path, is_whole_page: bool = False) -> None:
+        """What is seen, or the whole page, as PNG."""
+        answer = self._call("Page.captureScreenshot", captureBeyondViewport=is_whole_page)
+        path.write_bytes(base64.b64decode(answer["data"]))
+
+    def pdf(self) -> bytes:
+        """The page as it would be printed, on A4 unless the page says otherwise."""
+        self.emulate("print")
+        answer = self._call("Page.printToPDF", preferCSSPageSize=True, paperWidth=8.27, paperHeight=11.69)
+        return base64.b64decode(answer["data"])
+
+    def _call(self, method: str, **parameters: object) -> dict[str, Any]:
+        self._last_id += 1
+        message: dict[str, object] = {"id": self._last_id, "method": method, "params": parameters}
+        if self._session is not None:
+            message["sessionId"] = self._session
+        os.write(self._out, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._read()
+            if answer.get("id") == self._last_id:
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer['error']}")
+                return dict(answer["result"])
+
+    def _wait_for(self, event: str) -> None:
+        while self._read().get("method") != event:
+            pass
+
+    def _read(self) -> Mapping[str, Any]:
+        while b"\0" not in self._unread:
+            part = os.read(self._in, 1 << 16)
+            if not part:
+                raise RuntimeError("Chromium closed its pipe")
+            self._unread += part
+        text, self._unread = self._unread.split(b"\0", 1)
+        message: dict[str, Any] = json.loads(text)
+        self._note(message)
+        return message
+
+    def _note(self, message: Mapping[str, Any]) -> None:
+        if message.get("method") == "Network.requestWillBeSent":
+            self.requested.append(message["params"]["request"]["url"])
+        if message.get("method") == "Log.entryAdded":
+            self.complaints.append(message["params"]["entry"]["text"])
+        if message.get("method") == "Runtime.exceptionThrown":
+            self.complaints.append(str(message["params"]["exceptionDetails"]["text"]))
+
+
+def _moved(descriptor: int) -> int:
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE)
+    os.close(descriptor)
+    return moved
