@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import signal
@@ -225,12 +224,12 @@ def _store(settings: Settings) -> Store:
 
 
 def _show(comparison: Comparison, as_json: bool) -> ExitCode:
-    from rehearse.codec import to_jsonable
+    from rehearse.codec import to_bytes
     from rehearse.report.terminal import summary_lines
 
     result = comparison.result
     if as_json:
-        print(json.dumps(to_jsonable(result), allow_nan=False))
+        print(to_bytes(result).decode())  # to the byte what result.json holds
     else:
         html = next((str(path) for path in comparison.reports if path.suffix == ".html"), None)
         for line in summary_lines(result, html):

@@ -130,12 +130,14 @@ def rejudge(store: Store, run_id: str, folder: Path) -> Comparison:
     record = store.run(run_id)
     if record.kind is not RunKind.COMPARISON:
         raise ConfigError(f"run {run_id!r} is a {record.kind}: only comparisons are judged.")
+    if record.state is RunState.FINISHED:
+        store.verify(run_id)
     blocks = store.blocks(run_id)
     reference = wiring.reference_of(store, record)
     verdict = judge(evidence_of(record, blocks, store.finals(run_id), reference))
     record = replace(record, verdict=verdict)
     store.update_run(record)
-    result = assemble(record, blocks, verdict)
+    result = assemble(record, blocks, verdict, reference)
     return Comparison(result, write_reports(result, folder))
 
 
@@ -146,7 +148,8 @@ def render(store: Store, run_id: str, folder: Path) -> tuple[Path, ...]:
         raise ConfigError(f"run {run_id!r} is a {record.kind}: only comparisons have a report.")
     if record.verdict is None:
         return rejudge(store, run_id, folder).reports
-    return write_reports(assemble(record, store.blocks(run_id), record.verdict), folder)
+    reference = wiring.reference_of(store, record)
+    return write_reports(assemble(record, store.blocks(run_id), record.verdict, reference), folder)
 
 
 def _rehearse(

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from rehearse.allowlist import AllowList, is_loopback
+from rehearse.allowlist import AllowList, host_and_port, is_loopback, system_resolve
 from rehearse.errors import NotReady, TargetRefused
 from rehearse.model import Side, TargetFacts
 
@@ -68,6 +68,9 @@ class ManagedTarget:
     def check_allowed(self) -> None:
         """Raise TargetRefused unless its host is on the allow-list, by name and after DNS."""
         self.allow_list.check_url(self.spec.url)
+        host, port = host_and_port(self.spec.url)
+        for address in system_resolve(host):
+            self.allow_list.check_address(address, port)
 
     def bring_up(self) -> None:
         """Prepare it once, give it a fresh process where we can, and wait until it answers and proves to be staging."""

@@ -284,9 +284,10 @@ def refer_to(
 
 
 def reference_of(store: Store, record: RunRecord) -> Reference | None:
-    """The stored blocks that a comparison refers to."""
+    """The stored blocks that a comparison refers to. Raises StoreError when they are not what was sealed."""
     if record.baseline_run_id is None:
         return None
+    store.verify(record.baseline_run_id)
     return Reference(record.baseline_name or record.baseline_run_id, store.blocks(record.baseline_run_id))
 
 

@@ -25,10 +25,10 @@ url = "{candidate}"
 allow = ["127.0.0.1"]
 
 [load]
-rate = 25
+rate = 50
 warm_up = "1s"
 block = "1s"
-budget = "10s"
+budget = "8s"
 timeout = "2s"
 
 [load.rig]
@@ -47,7 +47,7 @@ p99 = {{ is = "<=+500%", advisory = true }}
 error_ratio = "<=+5pp"
 
 [judge]
-floor = "5ms"
+floor = "40ms"
 shared = ["host"]
 
 [baseline]

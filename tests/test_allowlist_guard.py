@@ -90,6 +90,8 @@ import json, sys
 order = json.loads(sys.argv[1])
 if order["client"] in ("requests", "fasthttp", "geventhttpclient"):
     import locust  # patches the process with gevent
+    from gevent.monkey import is_module_patched
+    assert is_module_patched("socket")
 from rehearse.allowlist import AllowList, install_socket_guard, system_resolve
 from rehearse.errors import TargetRefused
 

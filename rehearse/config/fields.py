@@ -97,8 +97,9 @@ Percent = Annotated[
 
 
 def _read_mode(given: object) -> Mode:
-    if given not in list(Mode):
-        raise ValueError(f"is not a mode. {nearest(str(given), list(Mode))}")
+    words = [mode.value for mode in Mode]
+    if given not in words:
+        raise ValueError(f"is not a mode. {nearest(str(given), words)}")
     return Mode(str(given))
 
 

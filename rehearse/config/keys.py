@@ -30,6 +30,7 @@ class Key:
     kind: Kind
     field: FieldInfo
     section: type[Section]  # whose field it is
+    table: tuple[str, ...]  # the path of that section
 
     def is_about(self, path: Sequence[str | int]) -> bool:
         """Whether `path`, as it stands in a file, leads to this key."""
@@ -53,9 +54,9 @@ def _keys_of(section: type[Section], prefix: tuple[str, ...]) -> Iterator[Key]:
             continue
         inner, step = _section_in(field.annotation), _step_into(field)
         if inner is not None or step:
-            yield Key(path, TABLES if step == (ANY_ITEM,) else TABLE, field, section)
+            yield Key(path, TABLES if step == (ANY_ITEM,) else TABLE, field, section, prefix)
         if inner is None:
-            yield Key((*path, *step), kind_of(field), field, section)
+            yield Key((*path, *step), kind_of(field), field, section, prefix)
         else:
             yield from _keys_of(inner, (*path, *step))
 

@@ -49,8 +49,8 @@ class Target(Section):
     name: Word = Field(alias="<name>")
     url: Url = Field(description="Where it is: scheme, host, port, and perhaps a first part of the path.")
     role: Literal["baseline", "candidate", "in-place"] = Field(
-        description="Which side it is. Left out: the target's name, when that is one of these words. `in-place` is"
-        " the single environment that is upgraded where it stands."
+        description="Which side it is; needed unless the target's name is one of these words. `in-place` is the"
+        " single environment that is upgraded where it stands."
     )
     headers: Mapping[HeaderName, Header] = Field(
         default={}, description="Headers of every request to it, such as credentials. Never shown anywhere."
@@ -108,7 +108,7 @@ def _by_name(given: object) -> object:
         raise ValueError("is not a table; write [targets.baseline] and [targets.candidate]")
     role = {name: {"role": name} if name in ROLES else {} for name in given}
     return tuple(
-        {**role[name], "<name>": name, **table} if isinstance(table, Mapping) else table
+        {**role[name], **table, "<name>": name} if isinstance(table, Mapping) else table
         for name, table in given.items()
     )
 

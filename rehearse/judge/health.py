@@ -144,7 +144,8 @@ def _slower_than_recorded(name: str, now: Column, then: Column, policy: Policy) 
         return None
     sentence = (
         f"{name}: the baseline's own p50 is {duration(now_s)} beside this candidate and was {duration(before_s)} "
-        f"when it was recorded ({percent(now_s / before_s - 1)}); the sides share something; give each its own machine and data"
+        f"when it was recorded ({percent(now_s / before_s - 1)}); "
+        "the sides share something; give each its own machine and data"
     )
     return fault(ReasonCode.NOT_ISOLATED, name, sentence, allows_abort=True, now_s=now_s, recorded_s=before_s)
 

@@ -116,15 +116,21 @@ def _unbalanced(blocks: Sequence[Block]) -> list[Fault]:
 def _imbalance(block: Block) -> str | None:
     arrivals = block.arrivals
     ended = arrivals.ok + arrivals.error + arrivals.timeout + arrivals.censored
-    recorded = sum(series.count() for series in block.series if series.scope is Scope.SCENARIO)
+    recorded, tasks = (_count(block, scope) for scope in (Scope.SCENARIO, Scope.TASK))
     if (complaint := arrivals.imbalance()) is not None:
         return complaint
     if recorded != ended:
         return f"{recorded} durations for {ended} arrivals that ended"
+    if tasks not in (0, recorded):
+        return f"{tasks} durations of tasks for {recorded} of scenarios"
     over = [
         series.name for series in block.series if sum(error.count for error in series.errors) > series.failed
     ]
     return f"{over[0]} has more kinds of failure than failures" if over else None
+
+
+def _count(block: Block, scope: Scope) -> int:
+    return sum(series.count() for series in block.series if series.scope is scope)
 
 
 def _twice(blocks: Sequence[Block]) -> list[Fault]:

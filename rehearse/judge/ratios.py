@@ -44,7 +44,14 @@ def measure_errors(case: PairedCase, cell: Cell, column: Column, before: Column 
         baseline_count=counts[0],
         candidate_count=counts[1],
         pairs=len(column.candidate),
+        detail=compared.detail + _mostly(column),
     )
+
+
+def _mostly(column: Column) -> str:
+    """The most frequent kind of failure on the candidate, in words."""
+    found = kinds(column.candidate)
+    return f", mostly {max(found, key=lambda kind: found[kind])}" if found else ""
 
 
 def error_differences(column: Column) -> Sample:

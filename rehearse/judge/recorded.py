@@ -157,7 +157,7 @@ def measure_completed(case: RecordedCase, cell: Cell) -> Measurement:
         own = completed_of(case.judged.candidate)
         level = completed_level(own, cell.objective.limit, case.policy.min_pairs, case.strictness)
         seen = replace(seen, level=level)
-    if _too_few_rounds(case, lost):
+    if _too_few_rounds(case, lost) or len(lost[0]) + len(lost[1]) <= 2:  # one round a side shows no noise
         return _short(case, seen, lost, "")
     means = [math.fsum(side) / len(side) for side in lost]
     seen = replace(

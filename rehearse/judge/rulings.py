@@ -11,7 +11,6 @@ from rehearse.judge.stats import holm, tidy
 from rehearse.judge.wording import against_limit, change, margin, outlook, what_changed
 from rehearse.model import Finding, Judgement, Outcome, ReasonCode, Role
 
-_ONLY_ROUNDS = "more rounds would decide, more minutes of the same rounds would not"
 _ORDER = (Outcome.FAIL, Outcome.ERROR, Outcome.INCONCLUSIVE, Outcome.PASS)
 
 
@@ -100,13 +99,13 @@ def _against_margin(measured: Measurement, is_proven: bool, alpha: float, go_alp
         ending = "proven worse, but inside the margin" if is_proven else "proven inside the margin"
         return _Part(Outcome.PASS, "", f"{allowed}: {ending}")
     if measured.worsening >= measured.margin:
-        decide = outlook(measured, measured.worsening, alpha, _ONLY_ROUNDS)
+        decide = outlook(measured, measured.worsening, alpha, go_alpha)
         return _Part(
             Outcome.INCONCLUSIVE, ReasonCode.GREY_ZONE, f"{allowed}: beyond it, but not proven; {decide}"
         )
-    decide = outlook(measured, measured.margin - measured.worsening, go_alpha, _ONLY_ROUNDS)
+    decide = outlook(measured, measured.margin - measured.worsening, go_alpha, go_alpha)
     worst = change(measured.cell.metric, measured.upper)
-    return _Part(Outcome.INCONCLUSIVE, ReasonCode.NOISE, f"{allowed}: it may be {worst}; {decide}")
+    return _Part(Outcome.INCONCLUSIVE, ReasonCode.NOISE, f"{allowed}: it may be up to {worst}; {decide}")
 
 
 def _against_limit(measured: Measurement) -> list[_Part]:

@@ -94,7 +94,8 @@ class SideSoFar:
 
     def within(self, first: int, end: int) -> Counts:
         """The sum over bins first..end-1."""
-        return sum((counts for bin_, counts in self.recent.items() if first <= bin_ < end), Counts())
+        chosen = [counts for bin_, counts in self.recent.items() if first <= bin_ < end]
+        return Counts(*(sum(getattr(counts, name) for counts in chosen) for name in Counts.__slots__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +206,8 @@ def _is_over(key: tuple[int, int], current_round: int, newest: int) -> bool:
 def _fails_throughout(state: GuardState, side: Side) -> bool:
     """More than 20 % failed in the last ten seconds, and in each quarter of them in which anything ended."""
     first, end = state.window
-    if first < 0 or state.sides[side].within(first, end).requests < _FEWEST_IN_WINDOW:
+    whole = state.sides[side].within(first, end)
+    if first < 0 or whole.requests < _FEWEST_IN_WINDOW or whole.error_ratio <= MOST_FAILED_RATIO:
         return False
     quarters = [
         state.sides[side].within(start, start + _QUARTER_BINS) for start in range(first, end, _QUARTER_BINS)

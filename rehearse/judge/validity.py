@@ -82,7 +82,7 @@ def load_faults(evidence: Evidence, table: Mapping[SeriesKey, Column]) -> list[F
     found = [one for side in sides_of(evidence.mode) for one in _not_sent(evidence.blocks, side)]
     stored = evidence.reference.blocks if evidence.reference is not None else ()
     baseline = evidence.blocks if evidence.mode is Mode.PAIRED else stored
-    return [*found, *_limited_baseline(baseline), *_other_mix(table)]
+    return [*found, *_other_plan(evidence), *_limited_baseline(baseline), *_other_mix(table)]
 
 
 def _account(blocks: Sequence[Block], side: Side) -> Arrivals:
@@ -110,6 +110,24 @@ def _not_sent(blocks: Sequence[Block], side: Side) -> list[Fault]:
             dispatched=account.dispatched,
         )
     ]
+
+
+def _other_plan(evidence: Evidence) -> list[Fault]:
+    """Both blocks of a pair have the same number of arrivals in the schedule."""
+    if evidence.mode is Mode.RECORDED:
+        return []
+    planned: dict[tuple[int, int], set[int]] = {}
+    for block in evidence.blocks:
+        planned.setdefault((block.round, block.index), set()).add(block.arrivals.planned)
+    different = sorted(place for place, counts in planned.items() if len(counts) > 1)
+    if not different:
+        return []
+    number, index = different[0]
+    sentence = (
+        f"{len(different)} pairs had another number of arrivals planned on each side, first round {number} "
+        f"block {index}; the sides did not get the same load"
+    )
+    return [fault(ReasonCode.LOAD_MISMATCH, "blocks", sentence, pairs=len(different))]
 
 
 def _limited_baseline(blocks: Sequence[Block]) -> list[Fault]:

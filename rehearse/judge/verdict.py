@@ -13,7 +13,7 @@ from rehearse.judge.caveats import assumptions_of, caveats
 from rehearse.judge.cells import cells_of
 from rehearse.judge.faults import Fault
 from rehearse.judge.health import correlation_faults, own_health_faults, rig_faults
-from rehearse.judge.ledger import block_faults, closing_faults, impossible_numbers, sides_of
+from rehearse.judge.ledger import block_faults, closing_faults, impossible_numbers
 from rehearse.judge.measurement import Measurement, PairedCase, Strictness
 from rehearse.judge.paired import measure_pairs
 from rehearse.judge.pairs import (
@@ -30,6 +30,7 @@ from rehearse.judge.rulings import Ruling, finding_of, limit_finding_of, rule_on
 from rehearse.judge.validity import incident_faults, validity_faults
 from rehearse.judge.wording import change, margin
 from rehearse.model import (
+    Cell,
     Decision,
     Evidence,
     Finding,
@@ -44,6 +45,7 @@ from rehearse.model import (
 )
 
 _OPEN_ORDER = (ReasonCode.GREY_ZONE, ReasonCode.NOISE)
+_ROLES = tuple(Role)
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -199,7 +201,10 @@ def _broken_limits(rulings: Sequence[Ruling]) -> list[Finding]:
 
 def _worst_first(rulings: Sequence[Ruling], outcome: Outcome) -> list[Ruling]:
     chosen = [ruling for ruling in rulings if ruling.judgement.outcome is outcome]
-    return sorted(chosen, key=lambda ruling: (-ruling.margin_used, ruling.measured.cell.label))
+    return sorted(
+        chosen,
+        key=lambda ruling: (-ruling.margin_used, _ROLES.index(ruling.role), ruling.measured.cell.label),
+    )
 
 
 def _counts_as_worse(ruling: Ruling) -> bool:
@@ -215,39 +220,27 @@ def _undecided(rulings: Sequence[Ruling]) -> list[Finding]:
 
 
 def _not_certified(case: _Case) -> list[Finding]:
-    """GO must rest on something: a latency and an error cell proven for each scenario's total."""
-    passed = {
-        (ruling.measured.cell.name, ruling.measured.cell.metric is Metric.ERROR_RATIO)
-        for ruling in case.rulings
-        if _is_proven_total(ruling)
-    }
-    scenarios = {
-        ruling.measured.cell.name for ruling in case.rulings if ruling.measured.cell.scope is Scope.SCENARIO
-    }
-    wanted = [(name, is_error) for name in sorted(scenarios) for is_error in (False, True)]
-    missing = [
-        f"{name}: {'errors were' if is_error else 'latency was'} not certified"
-        for name, is_error in wanted
-        if (name, is_error) not in passed
+    """GO must rest on something: a certified latency and a certified error cell of each scenario's total.
+
+    Together with "no certified cell is undecided" that means both are proven.
+    """
+    totals = [ruling.measured.cell for ruling in case.rulings if ruling.measured.cell.scope is Scope.SCENARIO]
+    certified = {_name_and_kind(cell) for cell in totals if cell.role is Role.CERTIFY}
+    wanted = [
+        (name, kind) for name in sorted({cell.name for cell in totals}) for kind in ("latency", "errors")
     ]
-    if not scenarios:
-        missing = ["nothing was certified"]
+    missing = [f"the {kind} of {name}" for name, kind in wanted if (name, kind) not in certified]
     return [
         Finding(
-            Outcome.INCONCLUSIVE, ReasonCode.NO_EVIDENCE, "certified", f"{sentence}; GO must rest on both"
+            Outcome.INCONCLUSIVE, ReasonCode.NO_EVIDENCE, "certified", f"{what} are not certified by any cell"
         )
-        for sentence in missing
+        for what in missing or ([] if totals else ["latency and errors"])
     ]
 
 
-def _is_proven_total(ruling: Ruling) -> bool:
-    cell = ruling.measured.cell
-    is_total = (
-        cell.scope is Scope.SCENARIO
-        and cell.role is Role.CERTIFY
-        and cell.metric is not Metric.COMPLETED_RATIO
-    )
-    return is_total and ruling.judgement.outcome is Outcome.PASS
+def _name_and_kind(cell: Cell) -> tuple[str, str]:
+    kinds = {Metric.ERROR_RATIO: "errors", Metric.COMPLETED_RATIO: "completion"}
+    return cell.name, kinds.get(cell.metric, "latency")
 
 
 def _but_for_validity(finding: Finding) -> Finding:
@@ -261,22 +254,17 @@ def _too_early() -> Finding:
 
 def _closest(rulings: Sequence[Ruling]) -> Finding:
     """The certified cell that came nearest to its margin."""
-    passed = [
-        ruling for ruling in rulings if ruling.role is Role.CERTIFY and ruling.measured.upper is not None
-    ]
-    closest = max(passed, key=lambda ruling: (_used_at_most(ruling), ruling.measured.cell.label))
+    certified = [ruling for ruling in rulings if ruling.role is Role.CERTIFY]
+    closest = max(certified, key=lambda ruling: (_used_at_most(ruling), ruling.measured.cell.label))
     measured = closest.measured
+    if measured.margin is None or measured.worsening is None or measured.upper is None:
+        return finding_of(closest)
     metric = measured.cell.metric
-    words = f"{change(metric, measured.worsening or 0.0)} of {margin(metric, measured.margin or 0.0)} allowed"
-    bound = f"at most {change(metric, measured.upper or 0.0)}"
-    return replace(
-        finding_of(closest), sentence=f"{measured.cell.label} {words} ({bound}): the closest margin"
-    )
+    words = f"{change(metric, measured.worsening)} of {margin(metric, measured.margin)} allowed"
+    sentence = f"{measured.cell.label} {words} (at most {change(metric, measured.upper)}): the closest margin"
+    return replace(finding_of(closest), sentence=sentence)
 
 
 def _used_at_most(ruling: Ruling) -> float:
     measured = ruling.measured
     return measured.upper / measured.margin if measured.upper is not None and measured.margin else 0.0
-
-
-__all__ = ["baseline_findings", "judge", "judge_at_look", "should_stop", "sides_of"]

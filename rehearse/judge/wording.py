@@ -42,10 +42,10 @@ def change(metric: Metric, worsening: float) -> str:
     return points(worsening if metric.lower_is_better else -worsening)
 
 
-def margin(metric: Metric, size: float) -> str:
+def margin(metric: Metric, size: float, digits: int = 3) -> str:
     """A margin, without digits that nobody asked for: "+10 %", "+0.1 pp"."""
     signed = math.expm1(size) if metric.quantile is not None else size if metric.lower_is_better else -size
-    return f"{float(f'{signed * 100:.3g}'):+g} {'%' if metric.quantile is not None else 'pp'}"
+    return f"{float(f'{signed * 100:.{digits}g}'):+g} {'%' if metric.quantile is not None else 'pp'}"
 
 
 def minutes(seconds: float) -> str:
@@ -89,20 +89,22 @@ def _unit_of_count(metric: Metric) -> str:
     return "requests" if metric is Metric.ERROR_RATIO else "samples"
 
 
-def outlook(measured: Measurement, room: float, alpha: float, hint: str) -> str:
-    """What would decide an open cell: time, or something that time does not bring."""
+def outlook(measured: Measurement, room: float, alpha: float, go_alpha: float) -> str:
+    """What would decide an open cell at `alpha`: time, or something that time does not bring."""
     if measured.outlook is None or measured.margin is None:
         return "not decided"
-    metric, reach = measured.cell.metric, measured.outlook.reach(alpha)
-    if reach >= measured.margin:
-        wanted, possible = _plain(metric, measured.margin), _plain(metric, reach)
+    metric, reach = measured.cell.metric, measured.outlook.reach(go_alpha)
+    if reach and reach >= measured.margin:
+        wanted, possible = (margin(metric, size, digits=2).lstrip("+-") for size in (measured.margin, reach))
         return f"this rig cannot decide a {wanted} margin; it can decide {possible}"
     more_s = measured.outlook.more_s(room, alpha)
-    return hint if more_s is None else f"{minutes(more_s)} would decide"
-
-
-def _plain(metric: Metric, size: float) -> str:
-    return margin(metric, size).lstrip("+-")
+    if more_s is not None:
+        return f"{minutes(more_s)} would decide"
+    return (
+        "more rounds would decide, more minutes of the same rounds would not"
+        if reach
+        else "no load would decide"
+    )
 
 
 def against_limit(measured: Measurement, found: Level) -> str:

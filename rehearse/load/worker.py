@@ -50,14 +50,17 @@ class Reports:
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._sequence = 0
+        # A refused DNS lookup is reported from one of gevent's own (real) threads.
+        self._lock = gevent.monkey.get_original("threading", "Lock")()
         self.blocks_crc32 = 0
 
     def send(self, kind: str, **content: Any) -> None:
         """One line, flushed."""
-        line = json.dumps({"type": kind, "seq": self._sequence, **content}, allow_nan=False).encode() + b"\n"
-        self._sequence += 1
-        self._stream.write(line)
-        self._stream.flush()
+        with self._lock:
+            line = json.dumps({"type": kind, "seq": self._sequence, **content}, allow_nan=False)
+            self._sequence += 1
+            self._stream.write(line.encode() + b"\n")
+            self._stream.flush()
 
     def send_block(self, block: Block) -> None:
         """One closed block; its bytes enter the checksum."""

@@ -10,8 +10,9 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from statistics import median
 
-from rehearse.model import Curve, Judgement, Outcome, Side, TimelinePoint
+from rehearse.model import Curve, Outcome, Side, TimelinePoint
 from rehearse.report.ranking import Row, turned
 from rehearse.report.scales import Scale, linear_ticks, log_ticks
 from rehearse.report.units import brief, change, duration, length, percentile
@@ -20,6 +21,7 @@ from rehearse.report.visible import shortened
 MAX_POINTS = 600
 MAX_FOREST_ROWS = 30
 _FEW_POINTS = 60  # up to here each point gets a mark of its own
+_ARROW = 12  # pixels that an estimate keeps from the edge: there is the arrow of what does not fit
 _KEY_SHARES = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
 
 
@@ -247,7 +249,7 @@ def forest(rows: Sequence[Row], frame: Frame) -> Forest | None:
         return None
     sized, pitch = _forest_frame(frame, len(drawn))
     x = sized.x(*_extent(drawn))
-    unit, wanted = drawn[0].judgement.cell.unit, 6 if frame is WIDE else 4
+    unit, wanted = drawn[0].judgement.cell.unit, 6 if frame is WIDE else 5
     return Forest(
         sized,
         ticks=_ticks(x, linear_ticks(x.low, x.high, wanted), lambda value: change(value, unit)),
@@ -267,17 +269,21 @@ def _forest_frame(frame: Frame, rows: int) -> tuple[Frame, int]:
 
 
 def _extent(rows: Sequence[Row]) -> tuple[float, float]:
-    """The axis: all estimates and margins, and as much of the intervals as does not squeeze the rest."""
-    told = _finite(value for row in rows for value in _told(row.judgement))
+    """The axis: every margin, and as much of estimates and intervals as does not squeeze the rest."""
+    changes = _finite(row.judgement.change for row in rows)
+    margins = _finite(turned(row.judgement, row.judgement.margin) for row in rows)
     ends = _finite(value for row in rows for value in (row.judgement.low, row.judgement.high))
-    size = max((abs(value) for value in told), default=0) or 0.01
-    low = max(min([*ends, *told, -0.25 * size]), -2 * size)
-    high = min(max([*ends, *told, 0.25 * size]), 2 * size)
+    size = _usual_size([abs(value) for value in changes], [abs(value) for value in margins])
+    low = max(min([*ends, *changes, *margins, -0.25 * size]), -2 * size)
+    high = min(max([*ends, *changes, *margins, 0.25 * size]), 2 * size)
     return low * 1.06, high * 1.06
 
 
-def _told(judgement: Judgement) -> tuple[float | None, float | None]:
-    return judgement.change, turned(judgement, judgement.margin)
+def _usual_size(changes: Sequence[float], margins: Sequence[float]) -> float:
+    """The largest change, unless it would make margins and most other changes too small to see."""
+    largest_margin = max(margins, default=0.0)
+    usual = max(4 * largest_margin, 2 * median(changes))
+    return max(min(max(changes), usual), largest_margin) or 0.01
 
 
 def _finite(values: Iterable[float | None]) -> list[float]:
@@ -295,7 +301,7 @@ def _forest_row(row: Row, x: Scale, y: float, is_wide: bool) -> ForestRow:
         outcome=judgement.outcome,
         label=shortened(judgement.cell.label, 40 if is_wide else 32),
         numbers=_forest_numbers(judgement.change, margin, unit, is_wide),
-        at=x(estimate),
+        at=min(max(x(estimate), x.start + _ARROW), x.end - _ARROW),
         low=x(low),
         high=x(high),
         margin=None if margin is None else x(margin),

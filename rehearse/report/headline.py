@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rehearse.model import Decision, Finding, Mode, Outcome, ReasonCode, Result, Role, SideSummary
+from rehearse.model import Decision, Finding, Judgement, Mode, Outcome, ReasonCode, Result, Role, SideSummary
 from rehearse.report.ranking import Row, nearest_to_margin, turned, worst_bound
 from rehearse.report.units import brief, change, count, share
 
@@ -61,25 +61,31 @@ class TopReason:
 
 @dataclass(frozen=True, slots=True)
 class CellCounts:
-    """How the cells came out; `watched` counts those that GO does not rest on."""
+    """Every cell once: worse; of what GO rests on, proven (ok) or not (unknown); and what was only watched."""
 
-    ok: int
     worse: int
     unknown: int
+    ok: int
     watched: int
 
     @property
     def total(self) -> int:
         """All cells that were judged."""
-        return self.ok + self.worse + self.unknown
+        return self.worse + self.unknown + self.ok + self.watched
 
 
 def cell_counts(result: Result) -> CellCounts:
-    """Every judgement, counted once by its outcome."""
-    outcomes = Counter(judgement.outcome for judgement in result.verdict.judgements)
-    watched = sum(judgement.cell.role is not Role.CERTIFY for judgement in result.verdict.judgements)
-    ok, worse = outcomes[Outcome.PASS], outcomes[Outcome.FAIL]
-    return CellCounts(ok, worse, outcomes.total() - ok - worse, watched)
+    """How the cells came out. An advisory cell is only watched, even when it is worse."""
+    kinds = Counter(_kind(judgement) for judgement in result.verdict.judgements)
+    return CellCounts(kinds["worse"], kinds["unknown"], kinds["ok"], kinds["watched"])
+
+
+def _kind(judgement: Judgement) -> str:
+    if judgement.outcome is Outcome.FAIL and judgement.cell.role is not Role.ADVISORY:
+        return "worse"
+    if judgement.cell.role is not Role.CERTIFY:
+        return "watched"
+    return "ok" if judgement.outcome is Outcome.PASS else "unknown"
 
 
 def some(number: int, noun: str) -> str:
@@ -97,7 +103,7 @@ def why(result: Result) -> str:
 
 def _why_go(result: Result) -> str:
     counts = cell_counts(result)
-    certified = some(counts.total - counts.watched, "certified cell")
+    certified = some(counts.ok, "certified cell")
     watched = f"; {some(counts.watched, 'more cell')} only watched" if counts.watched else ""
     return f"Nothing got worse by more than the margins allow: proven in {certified}{watched}."
 

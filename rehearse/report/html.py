@@ -12,9 +12,10 @@ from markupsafe import Markup
 from rehearse.codec import to_bytes
 from rehearse.model import Result
 from rehearse.report import units
+from rehearse.report.headline import some
 from rehearse.report.page import page_of
 from rehearse.report.ranking import turned
-from rehearse.report.visible import visible
+from rehearse.report.visible import shortened, visible
 
 _WORDS = {
     "brief": units.brief,
@@ -54,6 +55,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(_WORDS)
+    environment.filters["shortened"] = shortened
+    environment.filters["some"] = some
     environment.filters["margin_of"] = lambda judgement: turned(judgement, judgement.margin)
     environment.filters["bound_of"] = lambda judgement: turned(judgement, judgement.upper_bound)
     return environment

@@ -11,6 +11,7 @@ from rehearse.model import (
     Finding,
     Metric,
     Mode,
+    Outcome,
     Result,
     Scope,
     Side,
@@ -46,7 +47,7 @@ from rehearse.report.headline import (
     top_reasons,
     why,
 )
-from rehearse.report.ranking import Row, ranked, split
+from rehearse.report.ranking import Row, Split, ranked, split
 from rehearse.report.units import duration, percentile
 
 _KINDS_OF_CHANGE = (
@@ -64,6 +65,11 @@ class FindingRow:
     kind: str  # "reason" or "warning"
     finding: Finding
     cell_anchor: str | None
+
+    @property
+    def is_remark(self) -> bool:
+        """A warning that something was not decided (only watched, assumed), not that something was found."""
+        return self.kind == "warning" and self.finding.outcome is Outcome.INCONCLUSIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +134,7 @@ class Page:
     new_errors: int
     quality: tuple[Quality, ...]
     decision: DecisionBox
-    shown: tuple[Row, ...]
-    folded: tuple[Row, ...]
+    cells: Split
     changes: tuple[Picture, ...]
     latency: tuple[LineChart, ...]
     moments: tuple[Moment, ...]
@@ -137,14 +142,20 @@ class Page:
     percentiles: tuple[Percentiles, ...]
     errors: tuple[ErrorRow, ...]
     findings: tuple[FindingRow, ...]
+    remarks: tuple[FindingRow, ...]
+    blind_spots: tuple[str, ...]
     unit_of_n: str
+
+    @property
+    def warnings(self) -> int:
+        """How many warnings say that something was found."""
+        return sum(row.kind == "warning" for row in self.findings)
 
 
 def page_of(result: Result) -> Page:
     """The page of `result`: everything is there, the worst first."""
     rows = ranked(result.verdict)
-    shown, folded = split(rows, result.verdict.decision)
-    reasons = top_reasons(result, rows)
+    reasons, findings = top_reasons(result, rows), _findings(result, rows)
     points = tuple(
         point for side in Side for point in downsampled([p for p in result.timeline if p.side is side])
     )
@@ -161,15 +172,16 @@ def page_of(result: Result) -> Page:
         new_errors=sum(kind.baseline == 0 < kind.candidate for kind in result.error_kinds),
         quality=quality(result),
         decision=decision_box(result.exit_plan),
-        shown=shown,
-        folded=folded,
+        cells=split(rows, result.verdict.decision),
         changes=_changes(rows),
         latency=_both(latency_chart(points, frame) for frame in (WIDE, NARROW)),
         moments=_moments(points),
         is_thinned=len(points) < len(result.timeline),
         percentiles=_percentiles(result.curves),
         errors=_errors(result.error_kinds),
-        findings=_findings(result, rows),
+        findings=tuple(finding for finding in findings if not finding.is_remark),
+        remarks=tuple(finding for finding in findings if finding.is_remark),
+        blind_spots=_blind_spots(result),
         unit_of_n="pairs of blocks" if result.mode is Mode.PAIRED else "blocks",
     )
 
@@ -244,3 +256,9 @@ def _findings(result: Result, rows: Sequence[Row]) -> tuple[FindingRow, ...]:
         FindingRow(f"finding-{position}", kind, finding, cells.get(finding.subject))
         for position, (kind, finding) in enumerate(zip(kinds, reasons + warnings, strict=True), start=1)
     )
+
+
+def _blind_spots(result: Result) -> tuple[str, ...]:
+    """What the report cannot tell, without the assumptions: the page lists those by themselves."""
+    assumed = result.verdict.assumptions
+    return tuple(spot for spot in result.blind_spots if not any(spot.endswith(term) for term in assumed))

@@ -58,23 +58,33 @@ def ranked(verdict: Verdict) -> tuple[Row, ...]:
     return tuple(Row(f"cell-{position}", judgement) for position, judgement in enumerate(ordered, start=1))
 
 
-def is_uneventful(judgement: Judgement) -> bool:
-    """It passed, and no change can be told from its interval."""
-    if judgement.outcome is not Outcome.PASS:
-        return False
-    return judgement.low is None or judgement.high is None or judgement.low <= 0 <= judgement.high
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The rows that are shown at once, and two kinds that are folded away."""
+
+    shown: tuple[Row, ...]
+    watched: tuple[Row, ...]  # open, and GO does not rest on them
+    same: tuple[Row, ...]  # passed, and no change can be told from the interval
 
 
-def split(rows: Sequence[Row], decision: Decision) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
-    """What is shown at once, and what is folded away: a GO shows all that it certified."""
-    folded = {
-        row.anchor
-        for row in rows
-        if is_uneventful(row.judgement)
-        and not (decision is Decision.GO and row.judgement.cell.role is Role.CERTIFY)
-    }
-    shown = tuple(row for row in rows if row.anchor not in folded)
-    return shown, tuple(row for row in rows if row.anchor in folded)
+def split(rows: Sequence[Row], decision: Decision) -> Split:
+    """What a reader must see at once, and what can wait: a GO shows all that it certified."""
+    places = [_place(row.judgement, decision) for row in rows]
+    shown, watched, same = (
+        tuple(row for row, place in zip(rows, places, strict=True) if place == wanted)
+        for wanted in ("shown", "watched", "same")
+    )
+    return Split(shown, watched, same)
+
+
+def _place(judgement: Judgement, decision: Decision) -> str:
+    is_certified = judgement.cell.role is Role.CERTIFY
+    if judgement.outcome is Outcome.INCONCLUSIVE and not is_certified:
+        return "watched"
+    if judgement.outcome is not Outcome.PASS or (decision is Decision.GO and is_certified):
+        return "shown"
+    is_same = judgement.low is None or judgement.high is None or judgement.low <= 0 <= judgement.high
+    return "same" if is_same else "shown"
 
 
 def nearest_to_margin(rows: Iterable[Row], wanted: int) -> tuple[Row, ...]:

@@ -43,8 +43,8 @@ def _more(result: Result, told: int) -> list[str]:
 def _cells(result: Result) -> str:
     counts, verdict = cell_counts(result), result.verdict
     return (
-        f"{some(counts.total, 'cell')}: {counts.worse} worse, {counts.unknown} unknown, {counts.ok} ok"
-        f" ({counts.watched} only watched);"
+        f"{some(counts.total, 'cell')}: {counts.worse} worse, {counts.unknown} unknown, {counts.ok} ok,"
+        f" {counts.watched} only watched;"
         f" {observed(result, verdict.pairs_used)} used, {verdict.pairs_discarded} discarded"
     )
 

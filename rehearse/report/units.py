@@ -17,10 +17,11 @@ def _is_missing(value: float | None) -> bool:
 
 
 def _three_digits(value: float) -> str:
-    if value == 0:
+    rounded = float(f"{value:.3g}")
+    if rounded == 0:
         return "0"
-    decimals = max(0, min(3, 2 - math.floor(math.log10(abs(value)))))
-    return f"{value:,.{decimals}f}"
+    decimals = max(0, min(3, 2 - math.floor(math.log10(abs(rounded)))))
+    return f"{rounded if decimals else value:,.{decimals}f}"
 
 
 def count(value: float | None) -> str:
@@ -43,7 +44,7 @@ def length(seconds: float | None) -> str:
         return MISSING
     whole = round(seconds)
     if whole < 60:
-        return f"{_three_digits(seconds) if seconds < 10 else whole}{_SPACE}s"
+        return f"{brief(_three_digits(seconds)) if seconds < 10 else whole}{_SPACE}s"
     big, small, names = (
         (*divmod(whole, 60), ("min", "s")) if whole < 3600 else (*divmod(whole // 60, 60), ("h", "min"))
     )
@@ -112,11 +113,11 @@ def instant(iso: str) -> str:
         return MISSING
     try:
         moment = datetime.fromisoformat(iso)
+        if moment.tzinfo is None:
+            return moment.strftime("%Y-%m-%d %H:%M")
+        return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
     except (ValueError, OverflowError):
         return iso
-    if moment.tzinfo is None:
-        return moment.strftime("%Y-%m-%d %H:%M")
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def probability(value: float | None) -> str:

@@ -46,7 +46,7 @@ IN_FILE = [
     ("title = 5", "title: 5 is no text; write it like 'some-name'"),
     ("title = ' '", "title: ' ' is blank"),
     ("mode = 'pared'", "mode: 'pared' is not a mode. Did you mean 'paired'?"),
-    ("source = '/etc'", "source: is an unknown key. Known: "),
+    ("source = '/etc'", "source: is an unknown key. Did you mean 'store'?"),
     (
         "[[scenarios]]\nname = 'shop'\nfile = 'nope.py'",
         "scenarios[0].file: 'nope.py' is not there: no such file",
@@ -81,7 +81,10 @@ IN_FILE = [
     ),
     ("[targets.baseline]\nurl = 'http://shop?a=1'", "targets.baseline.url: 'http://shop?a=1' has a query"),
     ("[targets.baseline]\nurl = 'http://a b'", "targets.baseline.url: 'http://a b' has a space"),
-    ("[targets.'base line']\nurl = 'http://a'\nrole = 'candidate'", 'targets."base line": the value is not a word of letters'),
+    (
+        "[targets.'base line']\nurl = 'http://a'\nrole = 'candidate'",
+        'targets."base line": the value is not a word of letters',
+    ),
     ("[targets.baseline]\nurl = 'http://a'\nname = 'b'", "targets.baseline.name: is an unknown key."),
     ("[targets.baseline]\nurl = 'http://a'\nready = 'health'", "ready: 'health' is not a path on the target"),
     ("[targets.baseline]\nurl = 'http://a'\nready = '//b'", "ready: '//b' is not a path on the target"),

@@ -61,11 +61,13 @@ class World:
     shared_sd: float = 0.18  # log SD of a block's level, the same on both sides
     shared_lag: float = 0.4  # serial correlation of that level
     own_sd: float = 0.01  # log SD of a block's level, of one side alone
+    own_lag: float = 0.0  # serial correlation of that level
     start_sd: float = 0.0  # log SD of a process start
     slowdown: Mapping[str, float] = field(default_factory=dict)  # of the candidate, by endpoint; "" = all
     host: float = 1.0  # how much slower the candidate's host is, in every recording
     baseline_errors: float = 0.0
     candidate_errors: float = 0.0
+    has_tasks: bool = True  # False: no task series, which saves time where many rehearsals are judged
     error_s: float | None = None  # how long a failing request takes; None = as long as any
 
     def slowdown_of(self, endpoint: str, side: Side) -> float:
@@ -91,6 +93,11 @@ def histogram(seconds: Floats) -> Histogram:
     return Histogram.from_pairs([int(n) for pair in zip(values, counts, strict=True) for n in pair])
 
 
+def constant(seconds: float, count: int) -> Histogram:
+    """`count` times the same duration."""
+    return histogram(np.full(count, seconds))
+
+
 def recording(
     world: World, rng: np.random.Generator, sides: Sequence[Side] = tuple(Side)
 ) -> tuple[Block, ...]:
@@ -98,21 +105,29 @@ def recording(
     blocks: list[Block] = []
     for number in range(world.rounds):
         starts = {side: rng.normal(0, world.start_sd) if world.start_sd else 0.0 for side in sides}
-        level = 0.0
+        shared, own = 0.0, dict.fromkeys(sides, 0.0)
         for index in range(world.warm_up_blocks + world.blocks):
-            fresh = rng.normal(0, world.shared_sd * math.sqrt(1 - world.shared_lag**2))
-            level = world.shared_lag * level + fresh
+            shared = _next_level(rng, shared, world.shared_sd, world.shared_lag)
             for side in sides:
-                own = rng.normal(0, world.own_sd) if world.own_sd else 0.0
-                blocks.append(_block(world, rng, side, number, index, level + own + starts[side]))
+                own[side] = _next_level(rng, own[side], world.own_sd, world.own_lag)
+                blocks.append(_block(world, rng, side, number, index, shared + own[side] + starts[side]))
     return tuple(blocks)
 
 
-def _block(world: World, rng: np.random.Generator, side: Side, number: int, index: int, level: float) -> Block:
+def _next_level(rng: np.random.Generator, level: float, sd: float, lag: float) -> float:
+    """One step of an AR(1) series that has the standard deviation `sd` in the long run."""
+    return lag * level + rng.normal(0, 1) * sd * math.sqrt(1 - lag**2)
+
+
+def _block(
+    world: World, rng: np.random.Generator, side: Side, number: int, index: int, level: float
+) -> Block:
     count = round(world.rate_per_s * world.block_s)
     shares = [share for share, _ in world.endpoints.values()]
     chosen = rng.choice(len(shares), size=count, p=np.asarray(shares) / sum(shares))
-    medians = np.array([median * world.slowdown_of(name, side) for name, (_, median) in world.endpoints.items()])
+    medians = np.array(
+        [median * world.slowdown_of(name, side) for name, (_, median) in world.endpoints.items()]
+    )
     seconds = medians[chosen] * np.exp(level + rng.normal(0, world.spread, count))
     failed = rng.random(count) < world.errors_of(side)
     if world.error_s is not None:
@@ -121,8 +136,9 @@ def _block(world: World, rng: np.random.Generator, side: Side, number: int, inde
     series = [_series(Scope.SCENARIO, SCENARIO, seconds, failed, bins)]
     for position, name in enumerate(world.endpoints):
         mine = chosen == position
-        if mine.any():
+        if mine.any() and world.has_tasks:
             series.append(_series(Scope.TASK, f"do {name}", seconds[mine], failed[mine], bins[mine]))
+        if mine.any():
             series.append(_series(Scope.ENDPOINT, name, seconds[mine], failed[mine], bins[mine]))
     errors = int(failed.sum())
     return Block(
@@ -138,7 +154,9 @@ def _block(world: World, rng: np.random.Generator, side: Side, number: int, inde
     )
 
 
-def _series(scope: Scope, name: str, seconds: Floats, failed: NDArray[np.bool_], bins: NDArray[np.int_]) -> Series:
+def _series(
+    scope: Scope, name: str, seconds: Floats, failed: NDArray[np.bool_], bins: NDArray[np.int_]
+) -> Series:
     durations = {RequestOutcome.OK: histogram(seconds[~failed])}
     errors: tuple[ErrorBin, ...] = ()
     if failed.any():
@@ -150,7 +168,7 @@ def _series(scope: Scope, name: str, seconds: Floats, failed: NDArray[np.bool_],
 
 def healthy_rig(arrivals: int) -> RigHealth:
     """A rig that was 0.5 ms late for each arrival."""
-    return RigHealth(Histogram.from_pairs([500, arrivals]), Histogram(), stall_max_s=0.01, cpu_ratio=0.3)
+    return RigHealth(constant(0.0005, arrivals), Histogram(), stall_max_s=0.01, cpu_ratio=0.3)
 
 
 def finals_of(blocks: Sequence[Block]) -> tuple[WorkerFinal, ...]:

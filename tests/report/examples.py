@@ -121,8 +121,10 @@ def _block(story: Story, side: Side, index: int, rng: random.Random) -> Block:
         fails = 0.02 if is_candidate and name == story.failing else story.fails
         for _ in range(count):
             seconds = level_s * math.exp(rng.gauss(0, 0.32)) * (4.0 if rng.random() < 0.012 else 1.0)
-            recorder.add(seconds, rng.random() < fails, index, is_candidate)
-            total.add(seconds + 0.0006, False, index, is_candidate)
+            is_failure = rng.random() < fails
+            recorder.add(seconds, is_failure, index, is_candidate)
+            if not is_failure:
+                total.add(seconds + 0.0006, False, index, is_candidate)
         series.append(recorder.series(Scope.ENDPOINT, name))
     total.take_failures(series)
     return Block(

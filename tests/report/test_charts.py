@@ -66,7 +66,7 @@ def test_the_table_of_changes_holds_what_the_picture_says() -> None:
         table = _table_after(tree(abort), f"{picture.name} in numbers")
         for row in picture.charts[0].rows:
             estimate, margin = row.numbers.split(", margin ")
-            assert f"{row.label} {row.outcome}" in table
+            assert f"{row.label}{row.outcome}" in table
             assert " ".join(estimate.split()) in table
             assert " ".join(margin.split()) in table
 
@@ -76,7 +76,7 @@ def test_the_table_over_time_has_a_row_for_each_point() -> None:
     (region,) = [e for e in find_all(root, "div") if e.get("aria-label") == "Latency over time in numbers"]
     rows = [text_of(row) for row in find_all(region, "tr")][2:]
     assert len(rows) == len({point.at_s for point in abort().timeline})
-    assert sum("discarded" in row for row in rows) == 1
+    assert sum("not judged" in row for row in rows) == 1
 
 
 def test_the_table_of_a_curve_has_every_point_of_both_sides() -> None:
@@ -193,6 +193,22 @@ def test_an_interval_that_does_not_fit_ends_in_an_arrow(frame: Frame) -> None:
         < row.high
         <= picture.frame.right
     )
+
+
+def test_one_catastrophe_does_not_hide_the_other_cells() -> None:
+    usual = [
+        replace(j, change=0.03, low=0.01, high=0.05, margin=0.05) for j in abort().verdict.judgements[:9]
+    ]
+    huge = replace(usual[0], change=54.0, low=28.0, high=105.0)
+    picture = forest([Row(f"cell-{at}", judgement) for at, judgement in enumerate([huge, *usual])], WIDE)
+    assert picture is not None
+    first, second = picture.rows[:2]
+    assert first.is_high_cut
+    assert second.at < first.at < picture.frame.right
+    assert first.numbers.startswith("+5,400")
+    assert second.high - second.low > 20
+    assert second.margin is not None
+    assert second.margin - picture.zero > 20
 
 
 def test_infinite_bounds_are_cut_not_drawn() -> None:

@@ -127,7 +127,7 @@ def test_the_schema_has_every_field_of_the_model_and_no_other(name: str, part: d
 
 def test_the_schema_has_every_word_of_the_model() -> None:
     words = {name: part["enum"] for name, part in SCHEMA["$defs"].items() if "enum" in part}
-    assert len(words) == 6
+    assert "Decision" in words
     for name, listed in words.items():
         kind = getattr(model, name)
         assert issubclass(kind, Enum)

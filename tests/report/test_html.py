@@ -12,10 +12,10 @@ import pytest
 
 from rehearse import report
 from rehearse.codec import to_bytes
-from rehearse.model import Decision, Judgement, Metric, Mode, Objective, Outcome, Result, Role
+from rehearse.model import Decision, Finding, Judgement, Metric, Mode, Objective, Outcome, Role
 from rehearse.report.html import render_html
 from rehearse.report.page import page_of
-from rehearse.report.ranking import ranked
+from rehearse.report.ranking import Split, ranked
 from tests.report.examples import EXAMPLES, abort, empty, go, inconclusive, partial
 from tests.report.pages import Make, by_id, find_all, parsed, tag, text_of, tree, tree_of
 
@@ -61,18 +61,14 @@ def test_every_finding_is_there_with_sentence_code_and_numbers(make: Make) -> No
 
 
 @EVERY_KIND
-def test_every_assumption_blind_spot_and_provenance_entry_is_told(make: Make) -> None:
+def test_every_assumption_blind_spot_and_provenance_entry_is_told_once(make: Make) -> None:
     result = make()
     shown = text_of(tree(make))
-    for text in (
-        *result.verdict.assumptions,
-        *result.blind_spots,
-        *result.provenance.values(),
-        result.command,
-    ):
+    spots = [spot for spot in result.blind_spots if "assumed, not measured" not in spot]
+    for text in (*result.verdict.assumptions, *spots):
+        assert shown.count(" ".join(text.split())) == 1
+    for text in (*result.provenance.values(), result.command, result.effective_config, result.exit_plan):
         assert " ".join(text.split()) in shown
-    assert " ".join(result.effective_config.split()) in shown
-    assert " ".join(result.exit_plan.split()) in shown
 
 
 @EVERY_KIND
@@ -157,7 +153,7 @@ def test_abort_names_the_worst_reasons_and_links_down_to_their_cells() -> None:
 
 def test_go_names_the_cells_with_the_least_to_spare_tightest_first() -> None:
     page = page_of(go())
-    by_anchor = {row.anchor: row.judgement for row in (*page.shown, *page.folded)}
+    by_anchor = {row.anchor: row.judgement for row in page.cells.shown}
     used = [(j.upper_bound or 0) / (j.margin or 1) for j in (by_anchor[r.anchor] for r in page.reasons)]
     assert used == sorted(used, reverse=True)
     assert len(used) == 3
@@ -166,10 +162,36 @@ def test_go_names_the_cells_with_the_least_to_spare_tightest_first() -> None:
 
 def test_go_shows_every_certified_cell_and_abort_folds_what_did_not_change() -> None:
     certified = [row for row in ranked(go().verdict) if row.judgement.cell.role is Role.CERTIFY]
-    assert set(certified) <= set(page_of(go()).shown)
-    folded = page_of(abort()).folded
+    assert set(certified) <= set(page_of(go()).cells.shown)
+    folded = page_of(abort()).cells.same
     assert folded
     assert all(row.judgement.outcome is Outcome.PASS for row in folded)
+
+
+def _as_watched(outcome: Outcome | None = None) -> Split:
+    whole = inconclusive()
+    watched = tuple(
+        replace(
+            judgement, cell=replace(judgement.cell, role=Role.WATCH), outcome=outcome or judgement.outcome
+        )
+        for judgement in whole.verdict.judgements
+    )
+    return page_of(replace(whole, verdict=replace(whole.verdict, judgements=watched))).cells
+
+
+def test_what_was_only_watched_is_folded_while_it_is_open_and_never_when_it_is_worse() -> None:
+    assert {row.judgement.outcome for row in _as_watched().watched} == {Outcome.INCONCLUSIVE}
+    assert not _as_watched().shown
+    worse = _as_watched(Outcome.FAIL)
+    assert (len(worse.shown), worse.watched, worse.same) == (27, (), ())
+
+
+def test_remarks_are_folded_and_not_counted_as_warnings() -> None:
+    remark = Finding(Outcome.INCONCLUSIVE, "only_watched", "GET / p50", "GET / p50: only watched")
+    warned = replace(go().verdict, warnings=(*go().verdict.warnings, remark))
+    page = page_of(replace(go(), verdict=warned))
+    assert (page.warnings, len(page.remarks)) == (1, 1)
+    assert "1 more remark:" in text_of(by_id(tree_of(replace(go(), verdict=warned)), "findings"))
 
 
 def test_worse_cells_come_first_then_open_ones_then_passed_ones() -> None:
@@ -180,12 +202,12 @@ def test_worse_cells_come_first_then_open_ones_then_passed_ones() -> None:
 
 
 def test_a_partial_run_has_a_banner_and_a_complete_one_has_none() -> None:
-    assert "Partial run. The run was stopped by SIGTERM after 6 of 24 pairs." in text_of(tree(partial))
+    assert "Partial run: The run was stopped by SIGTERM after 6 of 24 pairs." in text_of(tree(partial))
     assert "Partial run" not in text_of(tree(inconclusive))
 
 
 def test_a_run_without_an_end_is_called_partial_whatever_its_reasons_say() -> None:
-    assert "Partial run." in text_of(tree_of(replace(go(), ended_at="")))
+    assert "Partial run:" in text_of(tree_of(replace(go(), ended_at="")))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,95 @@
+"""Recorded mode: rounds are the unit, and what cannot be decided is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from rehearse.judge.failures import Tally
+from rehearse.judge.recorded import overdispersion, round_variance
+from rehearse.judge.stats import Component
+from rehearse.judge.verdict import judge
+from rehearse.model import Decision, Outcome, ReasonCode
+from tests.judge.evidence import OBJECTIVES, POLICY, World, recorded
+
+RUN = World(
+    blocks=5,
+    rounds=3,
+    warm_up_blocks=0,
+    shared_sd=0.05,
+    own_sd=0.01,
+    start_sd=0.05,
+    rate_per_s=25.0,
+    has_tasks=False,
+)
+WIDE = replace(
+    POLICY, objectives=tuple(replace(o, margin=0.3) if o.metric.quantile else o for o in OBJECTIVES)
+)
+
+
+def test_one_round_variance_from_assumption_and_rounds() -> None:
+    """(4 * 0.05^2 + squares of both sides) / (4 + 2 + 1)."""
+    found = round_variance([(0.0, 0.1, 0.2), (0.5, 0.7)], Component(0.05**2, 4))
+    assert found.variance == pytest.approx((4 * 0.0025 + 0.02 + 0.02) / 7)
+    assert found.degrees_of_freedom == 7
+
+
+def test_identical_code_is_hardly_ever_abort() -> None:
+    """100 comparisons with a run-to-run SD of 5 %; tolerance: 1 % and three standard errors, so at most 4."""
+    decisions = [judge(recorded(RUN, RUN, seed)).decision for seed in range(100)]
+    assert decisions.count(Decision.ABORT) <= 4
+
+
+def test_half_again_as_slow_is_abort() -> None:
+    """40 comparisons, expected well above 95 %; tolerance: at least 35."""
+    slow = replace(RUN, slowdown={"": 1.5})
+    decisions = [judge(recorded(slow, RUN, seed)).decision for seed in range(40)]
+    assert decisions.count(Decision.ABORT) >= 35
+    assert Decision.GO not in decisions
+
+
+def test_wide_margins_can_be_go() -> None:
+    long = replace(RUN, rate_per_s=60.0, start_sd=0.02)
+    decisions = [judge(recorded(long, long, seed, policy=WIDE)).decision for seed in range(20)]
+    assert decisions.count(Decision.GO) >= 15
+
+
+@pytest.mark.parametrize(("stored", "new"), [(2, 3), (1, 1)])
+def test_too_few_rounds_of_the_baseline_are_inconclusive(stored: int, new: int) -> None:
+    verdict = judge(recorded(replace(RUN, rounds=new), replace(RUN, rounds=stored), 1))
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert {finding.code for finding in verdict.reasons} == {ReasonCode.TOO_FEW_ROUNDS}
+
+
+def test_one_round_of_the_candidate_is_enough_to_judge() -> None:
+    verdict = judge(recorded(replace(RUN, rounds=1, slowdown={"": 2.5}), replace(RUN, rounds=4), 1))
+    assert verdict.decision is Decision.ABORT
+
+
+def test_it_says_in_plain_words_what_it_cannot_decide() -> None:
+    told = " ".join(judge(recorded(RUN, RUN, 1)).assumptions)
+    assert "recorded mode cannot measure what drifted between the two recordings" in told
+    assert "the smallest p50 margin that this comparison could decide is" in told
+
+
+def test_a_new_error_ratio_is_abort() -> None:
+    verdict = judge(recorded(replace(RUN, candidate_errors=0.03), RUN, 1))
+    assert verdict.decision is Decision.ABORT
+    assert verdict.reasons[0].subject.endswith("error ratio")
+
+
+def test_errors_that_vary_between_rounds_prove_less() -> None:
+    even = [Tally(1000, 10, 10, 10, 1000)] * 3
+    uneven = [Tally(1000, n, n, n, 1000) for n in (0, 1, 29)]
+    assert overdispersion([even, even]) == 1.0
+    assert overdispersion([uneven, even]) == pytest.approx((100 + 81 + 361) / 10 / 4)
+
+
+def test_a_round_with_few_samples_counts_with_its_sampling_noise() -> None:
+    """A rare endpoint's p95 of 60 samples a round varies by far more than 5 %: its interval must say so."""
+    rare = replace(RUN, endpoints={"GET /items": (0.9, 0.010), "GET /rare": (0.1, 0.010)})
+    verdict = judge(recorded(rare, rare, 1))
+    errors = {j.cell.label: j.standard_error for j in verdict.judgements if j.standard_error is not None}
+    assert errors["GET /rare p95"] > errors["GET /items p95"]
+    assert [j.outcome for j in verdict.judgements if j.cell.label == "GET /rare p95"] != [Outcome.FAIL]
