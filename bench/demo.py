@@ -3,8 +3,8 @@
     .venv/bin/python -m bench.demo --runs 20 --baselines 4
 
 2.0 must be ABORT each time, for the slow endpoint and for the leap-day errors; 2.1 must never be ABORT, and GO in 85 %
-of at least 20. With `--runs 1` (as CI does) GO is not demanded: one noisy run proves nothing about a rate. Every finished
-comparison is appended to the JSON file at once, so that an interrupted benchmark loses none.
+of at least 20. With `--runs 1` (as CI does) GO is not demanded: one noisy run proves nothing about a rate. Every
+finished comparison is in the JSON file at once, so that an interrupted benchmark loses none.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=20, help="comparisons of each version")
     parser.add_argument("--baselines", type=int, default=4, help="how many baselines to spread them over")
     parser.add_argument("--json", type=Path, default=ROOT / ".rehearse" / "bench-demo.json")
@@ -98,11 +100,16 @@ def _row(version: str, baseline_number: int, result: Result, took_s: float) -> R
 def _line(number: int, row: Row) -> str:
     marks = f"slow {'yes' if row.names_slow_endpoint else 'no ':<3} leap {'yes' if row.names_leap_day_errors else 'no'}"
     first = row.reasons[0] if row.reasons else ""
-    return f"{number:>3}  {row.version}  {row.decision:<12}  {row.load_s:>5.0f} s load  {marks}  {first[:110]}"
+    return (
+        f"{number:>3}  {row.version}  {row.decision:<12}  {row.load_s:>5.0f} s load  {marks}  {first[:110]}"
+    )
 
 
 def _table(rows: Sequence[Row]) -> str:
-    lines = ["", "version  runs  GO  ABORT  INCONCLUSIVE  names slow endpoint  names leap-day errors  median load"]
+    lines = [
+        "",
+        "version  runs  GO  ABORT  INCONCLUSIVE  names slow endpoint  names leap-day errors  median load",
+    ]
     for version in (BROKEN, REPAIRED):
         mine = [row for row in rows if row.version == version]
         counts = Counter(row.decision for row in mine)
@@ -119,9 +126,15 @@ def _complaints(rows: Sequence[Row]) -> list[str]:
     broken = [row for row in rows if row.version == BROKEN]
     repaired = [row for row in rows if row.version == REPAIRED]
     complaints = [f"{BROKEN} was {row.decision}" for row in broken if row.decision != Decision.ABORT]
-    complaints += [f"{BROKEN}: the slow endpoint was not named" for row in broken if not row.names_slow_endpoint]
-    complaints += [f"{BROKEN}: the leap-day errors were not named" for row in broken if not row.names_leap_day_errors]
-    complaints += [f"{REPAIRED} was ABORT: {row.reasons[0]}" for row in repaired if row.decision == Decision.ABORT]
+    complaints += [
+        f"{BROKEN}: the slow endpoint was not named" for row in broken if not row.names_slow_endpoint
+    ]
+    complaints += [
+        f"{BROKEN}: the leap-day errors were not named" for row in broken if not row.names_leap_day_errors
+    ]
+    complaints += [
+        f"{REPAIRED} was ABORT: {row.reasons[0]}" for row in repaired if row.decision == Decision.ABORT
+    ]
     went = sum(row.decision == Decision.GO for row in repaired)
     if len(repaired) >= 20 and went < NEEDED_GO_RATIO * len(repaired):
         complaints.append(f"{REPAIRED} was GO {went} times of {len(repaired)}")

@@ -50,11 +50,8 @@ class Histogram:
 
     def record(self, value_s: float) -> None:
         """Count one duration in seconds; below zero counts as zero, above one hour as overflow."""
-        value_us = round(value_s * 1e6)
-        if value_us > HIGHEST_US:
-            bucket = _OVERFLOW
-        else:
-            bucket = bucket_of(value_us) if value_us > 0 else 0
+        value_us = max(round(value_s * 1e6), 0)
+        bucket = bucket_of(value_us) if value_us <= HIGHEST_US else _OVERFLOW
         self._counts[bucket] = self._counts.get(bucket, 0) + 1
 
     def merge(self, other: Histogram) -> None:

@@ -38,7 +38,7 @@ class Journal:
         self.finals: list[WorkerFinal] = []
         store.begin_run(record)
 
-    def update(self, **changes: Any) -> None:
+    def update(self, **changes: Any) -> None:  # noqa: ANN401  # the fields of RunRecord, checked by `replace`
         """Change the record and commit it."""
         self.record = replace(self.record, **changes)
         self.store.update_run(self.record)
@@ -114,6 +114,8 @@ def kept(store: Store, record: RunRecord, now: Callable[[], datetime]) -> Iterat
         raise
     except BaseException:
         if journal.record.state is RunState.RUNNING:
-            with suppress(StoreError):  # the store itself may be what failed; the first error is the one to show
+            with suppress(
+                StoreError
+            ):  # the store itself may be what failed; the first error is the one to show
                 journal.update(state=RunState.FAILED, ended_at=iso(now()))
         raise

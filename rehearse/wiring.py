@@ -162,7 +162,8 @@ def describe_round(order: LoadOrder, record: RunRecord) -> str:
     schedule = order.schedule
     warm_up_s = schedule.warm_up_blocks * schedule.block_s
     measured_s = schedule.measured_blocks * schedule.block_s
-    return f"load on {sides}: {rounds}{schedule.rate_per_s:g}/s a side, {warm_up_s:g} s warm-up + up to {measured_s:g} s"
+    load = f"{schedule.rate_per_s:g}/s a side, {warm_up_s:g} s warm-up + up to {measured_s:g} s"
+    return f"load on {sides}: {rounds}{load}"
 
 
 def dry_run_lines(settings: Settings) -> list[str]:
@@ -334,8 +335,8 @@ def _differences(stored: RunRecord, different: Mapping[str, tuple[str | None, st
         f"{key} was {_short(then)}, is {_short(now)}" for key, (then, now) in different.items()
     )
     return (
-        f"not comparable with baseline {stored.baseline_name!r} of {stored.started_at}: {listed}. Record a new baseline,"
-        f" or list what the upgrade changes in baseline.declared_differences."
+        f"not comparable with baseline {stored.baseline_name!r} of {stored.started_at}: {listed}."
+        " Record a new baseline, or list what the upgrade changes in baseline.declared_differences."
     )
 
 

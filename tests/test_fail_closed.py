@@ -132,7 +132,8 @@ def test_what_answers_401_to_all_does_not_become_a_baseline(rig: Rig) -> None:
 
 def test_zero_requests_are_no_evidence(ready: Rig) -> None:
     (ready.project.root / "visit.py").write_text(
-        "from locust import FastHttpUser, task\nclass Visitor(FastHttpUser):\n    @task\n    def look(self):\n        pass\n"
+        "from locust import FastHttpUser, task\n"
+        "class Visitor(FastHttpUser):\n    @task\n    def look(self):\n        pass\n"
     )
     done = ready.project.run("baseline")
     assert done.code not in {0, 1}, done

@@ -60,7 +60,7 @@ def test_facts_from_a_path_are_flattened_to_words(target: Make) -> None:
 
 
 def test_facts_from_a_command_are_read_from_its_stdout(target: Make) -> None:
-    code = "print('{\"rows\": {\"orders\": 5}, \"version\": \"2.0\", \"tls\": true}')"
+    code = 'print(\'{"rows": {"orders": 5}, "version": "2.0", "tls": true}\')'
     facts = target("http://127.0.0.1:9", facts=python(code)).facts().facts
     assert facts == {"rows.orders": "5", "tls": "true", "version": "2.0"}
 
@@ -120,7 +120,6 @@ def test_a_host_off_the_allow_list_is_refused_without_a_connection(target: Make)
         with pytest.raises(TargetRefused, match=r"127\.0\.0\.2"):
             target(site.url).check_allowed()
         assert site.connections == 0
-
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def follow_schedule(pacer: Pacer, scenario_of: dict[type, int], decks: Decks) ->
             if self.user._state == LOCUST_STATE_STOPPING:
                 raise StopUser
             return
-        original_wait(self)
+        original_wait(self)  # type: ignore[no-untyped-call]
 
     DefaultTaskSet.execute_task = execute_default  # type: ignore[method-assign]
     TaskSet.execute_task = execute  # type: ignore[method-assign]

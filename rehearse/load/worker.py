@@ -156,7 +156,7 @@ def _aim_requests(user_class: type[HttpUser], order: WorkerOrder) -> None:
     tls, original = order.target.tls, user_class.__init__
 
     def initialise(self: Any, environment: Environment) -> None:
-        original(self, environment)
+        original(self, environment)  # type: ignore[no-untyped-call]
         self.client.headers.update(order.target.headers)
         self.client.verify = (tls.ca or True) if tls.verify else False
         self.client.cert = (tls.cert, tls.key) if tls.cert and tls.key else tls.cert
@@ -210,7 +210,8 @@ class Worker:
         """Nothing that changes data leaves the process until the config says that it may."""
         if self._order.side_effects or method.upper() in SAFE_METHODS:
             return
-        message = f"a scenario sends {method}, and safety.side_effects is not true: only {', '.join(SAFE_METHODS)} are sent"
+        allowed = ", ".join(SAFE_METHODS)
+        message = f"a scenario sends {method}, but without safety.side_effects = true only {allowed} are sent"
         self._reports.send("refused", message=message)
         raise TargetRefused(message)
 
@@ -279,6 +280,7 @@ class Worker:
 def main() -> None:
     """Entry point of the child process."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    log = logging.getLogger(__name__)
     reports = Reports(take_stdout())
     order = read_order()
     allow_list = AllowList(order.allow, order.production)
@@ -287,7 +289,7 @@ def main() -> None:
     try:
         Worker(order, reports, commands).run()
     except Exception as error:
-        logging.exception("the worker failed")
+        log.exception("the worker failed")
         reports.send("failed", message=f"{type(error).__name__}: {error}")
         sys.stderr.flush()
         os._exit(1)

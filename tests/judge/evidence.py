@@ -210,7 +210,7 @@ def evidence_of(
         planned_blocks=world.blocks * world.rounds,
         expected_workers=1,
         rounds=world.rounds,
-        restarted=frozenset({Side.CANDIDATE}),
+        restarted=frozenset(Side),  # each recording, and each round of it, starts both processes anew
         looks=looks,
         is_complete=True,
     )

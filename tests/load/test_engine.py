@@ -156,8 +156,8 @@ def test_response_time_counts_the_wait_for_a_free_user_and_service_time_does_not
     with serving(delay_s=0.05) as site:
         events = run(order(site, rate=40.0, users=1, timeout_s=5.0))
     blocks = [event.block for event in events if isinstance(event, BlockClosed)]
-    service = [s for s in blocks[-1].series if s.scope is Scope.ENDPOINT][0].judged.quantile_s(0.5)
-    response = [s for s in blocks[-1].series if s.scope is Scope.SCENARIO][0].judged.quantile_s(0.5)
+    service = next(s for s in blocks[-1].series if s.scope is Scope.ENDPOINT).judged.quantile_s(0.5)
+    response = next(s for s in blocks[-1].series if s.scope is Scope.SCENARIO).judged.quantile_s(0.5)
     assert service is not None
     assert response is not None
     assert service < 0.15
