@@ -31,9 +31,10 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich would take longer to import than all the rest
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-runs_app = typer.Typer(help="Look at what is stored.", no_args_is_help=True)
+runs_app = typer.Typer(help="Look at what is stored.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(runs_app, name="runs")
 
 ConfigOption = Annotated[
@@ -80,7 +81,10 @@ def baseline(
     set_: SetOption = None,
     quiet: QuietOption = False,
 ) -> ExitCode:
-    """Record known-good behaviour; with two targets, on both, while both still run the known-good version."""
+    """Record known-good behaviour.
+
+    With two targets, on both, while both still run the known-good version: that also tells how noisy they are.
+    """
     from rehearse import rehearsal
 
     settings = _settings(config, set_)
@@ -107,7 +111,10 @@ def compare(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Rehearse the upgrade against the candidate and decide: GO, ABORT or INCONCLUSIVE, with a report."""
+    """Rehearse the upgrade, and decide.
+
+    Exit code 0 is GO, 10 ABORT, 11 INCONCLUSIVE; each has a report. 12: refused target. 13: not ready.
+    """
     from rehearse import rehearsal
 
     settings = _settings(config, set_)
@@ -130,7 +137,10 @@ def judge(
     set_: SetOption = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Judge a stored comparison again from its evidence; the same evidence gives the same verdict."""
+    """Judge a stored comparison again.
+
+    From its evidence alone; the same evidence gives the same verdict.
+    """
     from rehearse import rehearsal, wiring
 
     settings = _settings(config, set_)
@@ -145,7 +155,10 @@ def report(
     config: ConfigOption = None,
     set_: SetOption = None,
 ) -> ExitCode:
-    """Write the report of a stored comparison again; its verdict stays as it was stored."""
+    """Write a stored comparison's report again.
+
+    Its verdict stays as it was stored; a run that never came to one is judged first.
+    """
     from rehearse import rehearsal, wiring
 
     settings = _settings(config, set_)
@@ -162,7 +175,7 @@ def runs_list(
     config: ConfigOption = None,
     set_: SetOption = None,
 ) -> ExitCode:
-    """The newest runs: id, state, verdict."""
+    """The newest runs: id, state, verdict, baseline."""
     settings = _settings(config, set_)
     with _store(settings) as store:
         for record in store.runs(limit):
@@ -177,7 +190,10 @@ def demo(
     quiet: QuietOption = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the shop's databases.")] = False,
 ) -> ExitCode:
-    """Rehearse two upgrades of the sample shop, a broken one and its repair; under five minutes, on loopback only."""
+    """Rehearse two upgrades of a sample shop.
+
+    A broken one and its repair; under five minutes, on loopback only.
+    """
     from rehearse import demo as the_demo
 
     with _progress(quiet) as progress:

@@ -14,7 +14,7 @@ from rehearse.config.redaction import SECRET_NAME
 from rehearse.errors import ConfigError
 
 FILE_NAME, SHARED_FILE_NAME = "rehearse.toml", "pyproject.toml"
-ADVICE = "Run `rehearse init` to write one, or name one with --config."
+ADVICE = "Write one (the README has the shortest), or name one with --config."
 _VARIABLE = re.compile(r"\$\$(?=\{)|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})?")
 
 

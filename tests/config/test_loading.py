@@ -164,7 +164,7 @@ def test_without_that_file_the_shared_one_is_read(project: Project, monkeypatch:
 
 def test_without_any_file_the_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=r"there is no such file in .* Run `rehearse init` to write one"):
+    with pytest.raises(ConfigError, match=r"there is no such file in .* Write one"):
         load_settings(None, {}, {})
     (tmp_path / "pyproject.toml").write_text("[project]\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"pyproject\.toml: has no table \[tool\.rehearse\]"):
