@@ -87,7 +87,8 @@ def _changed(
 ) -> Measurement:
     """The change of a log ratio with its whole uncertainty: blocks, starts of processes, hosts."""
     blocks = noise_of_mean(sample, earlier)
-    start = start_variance(sample, case.policy.noise.start_sd, case.policy.noise.start_degrees_of_freedom)
+    samples = [sample] if earlier is None else [sample, earlier]
+    start = start_variance(samples, case.policy.noise.start_sd, case.policy.noise.start_degrees_of_freedom)
     taken_off, fixed = environment_terms(case, sample, earlier, start)
     change = combined(sample.mean - taken_off, [blocks, *fixed])
     outlook = NoiseOutlook(

@@ -17,6 +17,7 @@ from scipy.special import betainc, betaincc, betaincinv, betaln, stdtr, stdtrit
 
 ENOUGH_FOR_CORRELATION = 32  # pairs from which the data's own serial correlation is believed
 MOST_CORRELATION = 0.9
+_CONTRADICTION = 2.0
 _TINY = 1e-24  # a variance below this is rounding, not noise
 
 Floats = NDArray[np.float64]
@@ -123,6 +124,11 @@ class Sample:
         return math.fsum((mean - middle) ** 2 for mean in means)
 
     @property
+    def noise_of_round(self) -> float:
+        """The variance that the noise of blocks puts on the mean of one round."""
+        return self.within.variance * self.round_count / max(self.count, 1)
+
+    @property
     def within(self) -> Component:
         """The variance of one value inside its round."""
         freedom = self.count - self.round_count
@@ -179,15 +185,22 @@ def noise_of_mean(sample: Sample, stored: Sample | None = None) -> Component:
     return Component(max(within.variance, floor), within.degrees_of_freedom).times(factor)
 
 
-def start_variance(sample: Sample, assumed_sd: float, assumed_freedom: float) -> Component:
-    """The variance that one process start puts on a side: the assumption, and what the rounds show, in one formula.
+def start_variance(samples: Sequence[Sample], assumed_sd: float, assumed_freedom: float) -> Component:
+    """The variance that one process start puts on a side: the assumption, and what rounds show, in one formula.
 
-    A difference of sides has two starts, hence half of the sum of squares.
+    A difference of sides has two starts, hence half of the sum of squares. Rounds that differ by more than twice what
+    the assumption allows contradict it, and count alone then: a wrong assumption must not drown them.
     """
-    freedom = assumed_freedom + sample.round_count - 1
-    if freedom <= 0:
+    freedom = sum(sample.round_count - 1 for sample in samples if sample.count)
+    squares = math.fsum(sample.round_sum_of_squares for sample in samples) / 2
+    expected = math.fsum(
+        (sample.round_count - 1) * (assumed_sd**2 + sample.noise_of_round / 2) for sample in samples if sample.count
+    )
+    if freedom > 0 and squares > _CONTRADICTION * expected:
+        return Component(squares / freedom, freedom)
+    if assumed_freedom + freedom <= 0:
         return Component(assumed_sd**2)
-    return Component((assumed_freedom * assumed_sd**2 + sample.round_sum_of_squares / 2) / freedom, freedom)
+    return Component((assumed_freedom * assumed_sd**2 + squares) / (assumed_freedom + freedom), assumed_freedom + freedom)
 
 
 def host_weight(seen: float, seen_variance: float, assumed_sd: float) -> float:

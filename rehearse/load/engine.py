@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -25,7 +25,7 @@ from rehearse.codec import from_jsonable, to_jsonable
 from rehearse.errors import ConfigError, NotReady, RehearseError, TargetRefused
 from rehearse.load.ledger import BlockLedger
 from rehearse.load.orders import LoadOrder, worker_order
-from rehearse.model import Block, Incident, ReasonCode, Side, WorkerFinal
+from rehearse.model import Arrivals, Block, Incident, ReasonCode, Side, WorkerFinal
 
 READY_TIMEOUT_S = 60.0
 FINAL_TIMEOUT_S = 15.0
@@ -105,17 +105,28 @@ class LoadEngine(Protocol):
 
 @dataclass(slots=True)
 class ScriptedSession:
-    """Plays back events; `stop` ends the playing of blocks but not of the closing accounts."""
+    """Plays back events; `stop` ends the playing of blocks, and the closing accounts are of what was played."""
 
     script: Sequence[LoadEvent]
     is_stopped: bool = False
+    played: list[Block] = field(default_factory=list)
 
     def events(self) -> Iterator[LoadEvent]:
         """The script, cut short once stopped."""
         for event in self.script:
             if self.is_stopped and isinstance(event, BlockClosed | LiveCounts):
                 continue
+            if self.is_stopped and isinstance(event, WorkerDone):
+                yield WorkerDone(self._cut_short(event.final))
+                continue
+            if isinstance(event, BlockClosed):
+                self.played.append(event.block)
             yield event
+
+    def _cut_short(self, final: WorkerFinal) -> WorkerFinal:
+        own = [block for block in self.played if block.side is final.side]
+        arrivals = sum((block.arrivals for block in own), Arrivals())
+        return replace(final, arrivals=arrivals, blocks_closed=len(own))
 
     def stop(self, drain_s: float) -> None:  # noqa: ARG002  # the protocol's signature
         """Remember that it was stopped."""
