@@ -168,7 +168,7 @@ class InterruptedEngine:
     def __init__(self, events: Sequence[LoadEvent]) -> None:
         self._events = events
 
-    def start(self, order: LoadOrder) -> ScriptedSession:  # noqa: ARG002
+    def start(self, order: LoadOrder) -> ScriptedSession:
         session = ScriptedSession(self._events)
         original = session.events
 
