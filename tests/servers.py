@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 
 @dataclass
@@ -16,6 +18,7 @@ class Site:
 
     host: str
     port: int
+    scheme: str = "http"
     status: int = 200
     delay_s: float = 0.0
     location: str | None = None
@@ -27,7 +30,7 @@ class Site:
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
 
 class _Server(ThreadingHTTPServer):
@@ -72,9 +75,16 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(host: str = "127.0.0.1", **behaviour: object) -> Iterator[Site]:
-    """A server on a free port of `host` until the block ends."""
+def serving(
+    host: str = "127.0.0.1", certificate: tuple[Path, Path] | None = None, **behaviour: object
+) -> Iterator[Site]:
+    """A server on a free port of `host` until the block ends; with a (certificate, key) it speaks TLS."""
     server = _Server((host, 0), _Handler)
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        behaviour["scheme"] = "https"
     site = server.site = Site(host, server.server_address[1], **behaviour)  # type: ignore[arg-type]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

@@ -64,7 +64,13 @@ def test_an_unset_variable_in_the_file_ends_in_exit_2_and_is_named(project: Proj
 def test_a_dry_run_prints_hosts_requests_and_minutes_and_stores_nothing(project: Project) -> None:
     done = project.run("compare", "--dry-run")
     assert done.code == ExitCode.GO
-    for expected in ("http://127.0.0.1:9", "http://127.0.0.1:10", "450 a side", "minutes", "nothing was sent"):
+    for expected in (
+        "http://127.0.0.1:9",
+        "http://127.0.0.1:10",
+        "450 a side",
+        "minutes",
+        "nothing was sent",
+    ):
         assert expected in done.out
     assert not (project.root / ".rehearse").exists()
 

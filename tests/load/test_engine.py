@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ from rehearse.load.engine import (
     Trouble,
     WorkerDone,
 )
-from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder
+from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder, TlsOrder
 from rehearse.load.schedule import Schedule
 from rehearse.model import Arrivals, ReasonCode, Scope, Side
 from tests.servers import Site, serving
@@ -41,6 +42,7 @@ class Visitor(FastHttpUser):
 def order(tmp_path: Path) -> Callable[..., LoadOrder]:
     def make(
         *sites: Site,
+        tls: TlsOrder | None = None,
         scenario: str = SIMPLE,
         rate: float = 20.0,
         blocks: int = 2,
@@ -52,7 +54,9 @@ def order(tmp_path: Path) -> Callable[..., LoadOrder]:
     ) -> LoadOrder:
         file = tmp_path / "scenario.py"
         file.write_text(scenario)
-        sides = tuple(SideOrder(side, site.url) for side, site in zip(Side, sites, strict=False))
+        sides = tuple(
+            SideOrder(side, site.url, {}, tls or TlsOrder()) for side, site in zip(Side, sites, strict=False)
+        )
         return LoadOrder(
             sides=sides,
             schedule=Schedule(rate, "poisson", 1.0, 0, blocks, seed=3),
@@ -313,3 +317,34 @@ def test_nested_and_sequential_task_sets_claim_their_arrivals_at_the_leaves(
     assert kinds == {"rejected by the scenario: order # is missing"}
     assert sum(isinstance(event, LoadStarted) for event in events) == 1
     assert any(isinstance(event, Tick) for event in events)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A self-signed certificate for 127.0.0.1, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    output = ["-keyout", str(key), "-out", str(cert)]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject, *output]
+    subprocess.run(command, check=True, capture_output=True)
+    return cert, key
+
+
+@pytest.mark.parametrize("kind", ["FastHttpUser", "HttpUser"])
+@pytest.mark.parametrize(
+    ("is_trusted", "verify"),
+    [(False, True), (True, True), (False, False)],
+    ids=["unknown", "trusted", "unverified"],
+)
+def test_certificates_are_verified_unless_the_config_says_otherwise(
+    order: Callable[..., LoadOrder], certificate: tuple[Path, Path], kind: str, is_trusted: bool, verify: bool
+) -> None:
+    tls = TlsOrder(verify=verify, ca=str(certificate[0]) if is_trusted else None)
+    with serving(certificate=certificate) as site:
+        events = run(order(site, scenario=SIMPLE.replace("FastHttpUser", kind), tls=tls, blocks=1))
+        arrivals = total(events, Side.BASELINE)
+        if is_trusted or not verify:
+            assert (arrivals.ok, len(site.requests)) == (20, 20)
+        else:
+            assert (arrivals.error, len(site.requests)) == (20, 0)
