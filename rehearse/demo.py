@@ -60,7 +60,7 @@ def shop_settings(root: Path, candidate: str, ports: tuple[int, ...]) -> Setting
     """The repository's own rehearse.toml, with the candidate's version and free ports filled in."""
     environment: Mapping[str, str] = {
         **os.environ,
-        "SHOP_PYTHON": sys.executable,
+        "SHOP_PYTHON": _own_python(root),
         "SHOP_CANDIDATE_VERSION": candidate,
         "SHOP_BASELINE_PORT": str(ports[0]),
         "SHOP_CANDIDATE_PORT": str(ports[1]),
@@ -68,6 +68,12 @@ def shop_settings(root: Path, candidate: str, ports: tuple[int, ...]) -> Setting
         "SHOP_CANDIDATE_URL": f"http://127.0.0.1:{ports[1]}",
     }
     return load_settings(root / "rehearse.toml", environment, {})
+
+
+def _own_python(root: Path) -> str:
+    """The interpreter that runs us, relative where it can be: the path is part of the report."""
+    python = Path(sys.executable)
+    return str(python.relative_to(root)) if python.is_relative_to(root) else str(python)
 
 
 def free_ports(count: int) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from scipy.special import betainc, betaincc, betaincinv, betaln, stdtr, stdtrit
 
 ENOUGH_FOR_CORRELATION = 32  # pairs from which the data's own serial correlation is believed
 MOST_CORRELATION = 0.9
-_CONTRADICTION = 2.0
+_CONTRADICTION = 3.0
 _TINY = 1e-24  # a variance below this is rounding, not noise
 
 Floats = NDArray[np.float64]
@@ -188,19 +188,23 @@ def noise_of_mean(sample: Sample, stored: Sample | None = None) -> Component:
 def start_variance(samples: Sequence[Sample], assumed_sd: float, assumed_freedom: float) -> Component:
     """The variance that one process start puts on a side: the assumption, and what rounds show, in one formula.
 
-    A difference of sides has two starts, hence half of the sum of squares. Rounds that differ by more than twice what
-    the assumption allows contradict it, and count alone then: a wrong assumption must not drown them.
+    A difference of sides has two starts, hence half of the sum of squares. Rounds whose variance is more than three
+    times what the assumption allows contradict it, and count alone then: a wrong assumption must not drown them.
     """
     freedom = sum(sample.round_count - 1 for sample in samples if sample.count)
     squares = math.fsum(sample.round_sum_of_squares for sample in samples) / 2
     expected = math.fsum(
-        (sample.round_count - 1) * (assumed_sd**2 + sample.noise_of_round / 2) for sample in samples if sample.count
+        (sample.round_count - 1) * (assumed_sd**2 + sample.noise_of_round / 2)
+        for sample in samples
+        if sample.count
     )
     if freedom > 0 and squares > _CONTRADICTION * expected:
         return Component(squares / freedom, freedom)
     if assumed_freedom + freedom <= 0:
         return Component(assumed_sd**2)
-    return Component((assumed_freedom * assumed_sd**2 + squares) / (assumed_freedom + freedom), assumed_freedom + freedom)
+    return Component(
+        (assumed_freedom * assumed_sd**2 + squares) / (assumed_freedom + freedom), assumed_freedom + freedom
+    )
 
 
 def host_weight(seen: float, seen_variance: float, assumed_sd: float) -> float:

@@ -110,13 +110,33 @@ def test_a_short_run_takes_its_correlation_from_what_was_stored() -> None:
 
 
 def test_starts_are_assumed_until_rounds_show_them() -> None:
-    one_round = start_variance(flat(0.0, 0.1, 0.2), 0.015, 8)
+    one_round = start_variance([flat(0.0, 0.1, 0.2)], 0.015, 8)
     assert one_round.variance == pytest.approx(0.015**2)
     assert one_round.degrees_of_freedom == 8
-    wide = Sample((0.1, 0.1, -0.1, -0.1), (0, 0, 1, 1))  # squares of the round means: 2 * 0.1^2
-    two_rounds = start_variance(wide, 0.015, 8)
-    assert two_rounds.variance == pytest.approx((8 * 0.015**2 + 0.02 / 2) / 9)
+    apart = Sample((0.02, 0.02, -0.02, -0.02), (0, 0, 1, 1))  # squares of the round means: 2 * 0.02^2
+    two_rounds = start_variance([apart], 0.015, 8)
+    assert two_rounds.variance == pytest.approx((8 * 0.015**2 + 0.0008 / 2) / 9)
     assert two_rounds.degrees_of_freedom == 9
+
+
+def test_the_rounds_of_the_reference_show_starts_as_well() -> None:
+    apart = Sample((0.02, 0.02, -0.02, -0.02), (0, 0, 1, 1))
+    both = start_variance([apart, apart], 0.015, 8)
+    assert both.variance == pytest.approx((8 * 0.015**2 + 2 * 0.0008 / 2) / 10)
+    assert both.degrees_of_freedom == 10
+
+
+def test_rounds_that_contradict_the_assumption_count_alone() -> None:
+    """Round means 0.2 apart: the variance of a start is 0.01, 44 times what is assumed."""
+    far = Sample((0.1, 0.1, -0.1, -0.1), (0, 0, 1, 1))
+    alone = start_variance([far], 0.015, 8)
+    assert alone.variance == pytest.approx(0.02 / 2)
+    assert alone.degrees_of_freedom == 1
+
+
+def test_rounds_that_differ_by_the_noise_of_their_blocks_contradict_nothing() -> None:
+    noisy = Sample((0.3, -0.1, 0.1, -0.3), (0, 0, 1, 1))
+    assert start_variance([noisy], 0.015, 8).degrees_of_freedom == 9
 
 
 def test_the_host_difference_is_taken_off_as_far_as_it_is_known() -> None:

@@ -124,10 +124,6 @@ def test_what_would_be_abort_is_told_when_the_evidence_is_not_valid() -> None:
     assert any("would be ABORT" in warning.sentence for warning in verdict.warnings)
 
 
-def test_an_empty_verdict_is_inconclusive() -> None:
-    assert Verdict().decision is Decision.INCONCLUSIVE
-
-
 # --- GO is earned: take one piece away --------------------------------------------------------------------------
 
 
