@@ -14,7 +14,7 @@ import time
 from _socket import (
     getaddrinfo,
 )  # gevent replaces socket.getaddrinfo by one that switches: not in an audit hook
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ _WILDCARD = re.compile(r"\*(\.[^.*]+){2,}")
 _DEVIATIONS = frozenset("ßς\u200c\u200d")  # IDNA 2003 and 2008 turn these into different hosts
 _MIN_PREFIX = {4: 16, 6: 32}  # of a public network: a wider one would list half of the internet
 _ASK_AGAIN_S = 1.0
+_OTHER_SIDE = "the other side's target: look for a redirect there, or an absolute URL in the scenario"
 _MAX_NAMES = 1000
 
 
@@ -126,6 +127,7 @@ class Entry:
     name: str
     network: IPv4Network | IPv6Network | None = None
     port: int | None = None
+    why_refused: str = "production: safety.production names it"
 
     @property
     def is_exact_name(self) -> bool:
@@ -232,10 +234,14 @@ class _AddressBook:
 
 @dataclass(frozen=True)
 class AllowList:
-    """What may be loaded (`allow`), and what never may, even if it is allowed (`production`)."""
+    """What may be loaded (`allow`), and what never may, even if it is allowed (`production`, `other_sides`).
+
+    `other_sides` are the hosts of the other targets: a redirect there would load, and measure, the wrong one.
+    """
 
     allow: tuple[str, ...]
     production: tuple[str, ...] = ()
+    other_sides: tuple[str, ...] = ()
     clock: Callable[[], float] = field(default=time.monotonic, repr=False, compare=False)
     _allowed: tuple[Entry, ...] = field(init=False, repr=False, compare=False)
     _refused: tuple[Entry, ...] = field(init=False, repr=False, compare=False)
@@ -243,7 +249,8 @@ class AllowList:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_allowed", tuple(map(read_allowed, self.allow)))
-        object.__setattr__(self, "_refused", tuple(map(read_production, self.production)))
+        others = (replace(read_production(text), why_refused=_OTHER_SIDE) for text in self.other_sides)
+        object.__setattr__(self, "_refused", (*map(read_production, self.production), *others))
         object.__setattr__(self, "_book", _AddressBook(self.clock))
 
     def check_url(self, url: str) -> None:
@@ -260,8 +267,7 @@ class AllowList:
             normal = normal_host(host)
         except ValueError as error:
             raise TargetRefused(f"refused: host {host[:80]!r} {error}") from None
-        if self._is_production(normal, port):
-            raise TargetRefused(_named_as_production(normal, port))
+        self._refuse_named(normal, port)
         if not self._allows(normal, port):
             raise TargetRefused(_not_listed(normal, port))
         if not _address(normal):
@@ -286,41 +292,42 @@ class AllowList:
         for name in self._names(self._refused):
             self._book.addresses(name, resolve)
 
-    def _is_production(self, host: str, port: int | None) -> bool:
+    def _is_refused(self, host: str, port: int | None) -> bool:
         return any(entry.matches(host, port) for entry in self._refused)
+
+    def _refuse_named(self, host: str, port: int | None) -> None:
+        for entry in self._refused:
+            if entry.matches(host, port):
+                raise TargetRefused(f"refused: {_shown(host, port)} is {entry.why_refused}.")
 
     def _allows(self, host: str, port: int | None) -> bool:
         is_listed = any(entry.matches(host, entry.port if port is None else port) for entry in self._allowed)
-        return is_listed and not self._is_production(host, port)
+        return is_listed and not self._is_refused(host, port)
 
     def _is_of_allowed_name(self, address: str, port: int, resolve: Resolve) -> bool:
         names = (name for name in self._askable() if self._allows(name, port))
         return any(address in self._book.addresses(name, resolve) for name in names)
 
     def _refuse_production(self, address: str, port: int, resolve: Resolve) -> None:
-        if self._is_production(address, port):
-            raise TargetRefused(_named_as_production(address, port))
-        for name in self._names(self._refused, port):
-            if address in self._book.addresses(name, resolve):
-                raise TargetRefused(f"refused: {_shown(address, port)} is {name}, which is production.")
+        self._refuse_named(address, port)
+        for entry in self._refused:
+            is_asked = entry.is_exact_name and entry.port in (None, port)
+            if is_asked and address in self._book.addresses(entry.name, resolve):
+                what = entry.why_refused.partition(":")[0]
+                raise TargetRefused(f"refused: {_shown(address, port)} is {entry.name}, which is {what}.")
 
     def _askable(self) -> list[str]:
         """Allowed names to look up: what was asked for last is most likely what is connected to now."""
         return list(dict.fromkeys([*reversed(list(self._book.seen)), *self._names(self._allowed)]))
 
     @staticmethod
-    def _names(entries: Iterable[Entry], port: int | None = None) -> list[str]:
-        about_port = [entry for entry in entries if port is None or entry.port in (None, port)]
-        return [entry.name for entry in about_port if entry.is_exact_name]
+    def _names(entries: Iterable[Entry]) -> list[str]:
+        return [entry.name for entry in entries if entry.is_exact_name]
 
 
 def _shown(host: str, port: int | None) -> str:
     bracketed = f"[{host}]" if ":" in host else host
     return bracketed if port is None else f"{bracketed}:{port}"
-
-
-def _named_as_production(host: str, port: int | None) -> str:
-    return f"refused: {_shown(host, port)} is production: safety.production names it."
 
 
 def _not_listed(host: str, port: int | None) -> str:

@@ -277,12 +277,22 @@ def _raise_on_signals() -> None:
 
     def handle(number: int, _frame: object) -> None:
         for again in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(again, lambda n, _f: os._exit(128 + n))
+            signal.signal(again, _end_at_once)
         raise Interrupted(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(ValueError):  # not in the main thread: an embedding program handles its own signals
             signal.signal(number, handle)
+
+
+def _end_at_once(number: int, _frame: object) -> None:
+    """End without cleaning up, but leave nothing running that a target's command began."""
+    targets = sys.modules.get("rehearse.targets")  # an import may be what was interrupted: none begins here
+    try:
+        if targets is not None:
+            targets.kill_live_groups()
+    finally:
+        os._exit(128 + number)
 
 
 if __name__ == "__main__":

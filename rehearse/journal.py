@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from rehearse.errors import Interrupted, StoreError
+from rehearse.load.ledger import merge_series
 from rehearse.model import (
     Block,
     Evidence,
@@ -18,6 +19,7 @@ from rehearse.model import (
     RunRecord,
     RunState,
     Side,
+    TargetFacts,
     WorkerFinal,
 )
 from rehearse.store.records import Store
@@ -29,22 +31,29 @@ def iso(moment: datetime) -> str:
 
 
 class Journal:
-    """One run's record, blocks and closing accounts; each is committed before the next thing happens."""
+    """One run's record, blocks and closing accounts; each is committed before the next thing happens.
 
-    def __init__(self, store: Store, record: RunRecord) -> None:
+    What targets and scenarios say (names, errors, facts, log lines) goes through `clean` before it is written
+    anywhere: it takes secrets out.
+    """
+
+    def __init__(self, store: Store, record: RunRecord, clean: Callable[[str], str] = str) -> None:
         self.store = store
         self.record = record
+        self._clean = clean
         self.blocks: list[Block] = []
         self.finals: list[WorkerFinal] = []
         store.begin_run(record)
 
     def update(self, **changes: Any) -> None:  # noqa: ANN401  # the fields of RunRecord, checked by `replace`
         """Change the record and commit it."""
-        self.record = replace(self.record, **changes)
-        self.store.update_run(self.record)
+        changed = replace(self.record, **changes)
+        self.store.update_run(changed)
+        self.record = changed
 
     def add_block(self, block: Block) -> None:
         """A block closed."""
+        block = self._redacted_block(block)
         self.store.add_block(self.record.run_id, block)
         self.blocks.append(block)
 
@@ -55,7 +64,16 @@ class Journal:
 
     def add_incident(self, incident: Incident) -> None:
         """Something happened that the judge must know."""
-        self.update(incidents=(*self.record.incidents, incident))
+        clean = replace(incident, sentence=self._clean(incident.sentence))
+        self.update(incidents=(*self.record.incidents, clean))
+
+    def add_targets(self, targets: Iterable[TargetFacts], restarted: frozenset[Side]) -> None:
+        """What the targets say of themselves, and which of them are fresh processes."""
+        clean = tuple(
+            replace(target, facts={key: self._clean(value) for key, value in target.facts.items()})
+            for target in targets
+        )
+        self.update(targets=clean, restarted=restarted)
 
     def measured_pairs(self) -> int:
         """How many measured blocks are closed on every side, over all rounds; gaps end a round's count."""
@@ -67,6 +85,21 @@ class Journal:
         """What is known so far, as the judge takes it."""
         done = self.record.is_complete if is_complete is None else is_complete
         return evidence_of(replace(self.record, is_complete=done), self.blocks, self.finals, reference)
+
+    def _redacted_block(self, block: Block) -> Block:
+        """Equal names after redaction are one series, as they should have been."""
+        texts = [text for one in block.series for text in (one.name, *(error.kind for error in one.errors))]
+        if all(self._clean(text) == text for text in texts):
+            return block
+        clean = (
+            replace(
+                one,
+                name=self._clean(one.name),
+                errors=tuple(replace(error, kind=self._clean(error.kind)) for error in one.errors),
+            )
+            for one in block.series
+        )
+        return replace(block, series=merge_series(clean))
 
     def _run_of(self, side: Side, round_number: int) -> int:
         indices = {
@@ -97,20 +130,26 @@ def evidence_of(
         restarted=record.restarted,
         incidents=record.incidents,
         looks=record.looks,
+        scenarios=record.scenarios,
         is_complete=record.is_complete,
     )
 
 
 @contextmanager
-def kept(store: Store, record: RunRecord, now: Callable[[], datetime]) -> Iterator[Journal]:
+def kept(
+    store: Store, record: RunRecord, now: Callable[[], datetime], clean: Callable[[str], str] = str
+) -> Iterator[Journal]:
     """A journal whose run is marked interrupted or failed when it does not come to its end."""
-    journal = Journal(store, record)
+    journal = Journal(store, record, clean)
     try:
         yield journal
     except Interrupted as error:
         if journal.record.state is RunState.RUNNING:
-            journal.add_incident(Incident(ReasonCode.INTERRUPTED, f"{error} before the rehearsal was over"))
-            journal.update(state=RunState.INTERRUPTED, ended_at=iso(now()))
+            with suppress(StoreError):  # then it stays "running" there, which is never GO either
+                journal.add_incident(
+                    Incident(ReasonCode.INTERRUPTED, f"{error} before the rehearsal was over")
+                )
+                journal.update(state=RunState.INTERRUPTED, ended_at=iso(now()))
         raise
     except BaseException:
         if journal.record.state is RunState.RUNNING:

@@ -134,11 +134,6 @@ class Block:
     series: tuple[Series, ...]
     rig: RigHealth
 
-    @property
-    def scenario(self) -> Series | None:
-        """The total over all tasks (response time), when anything was recorded."""
-        return next((series for series in self.series if series.scope is Scope.SCENARIO), None)
-
 
 @dataclass(frozen=True, slots=True)
 class WorkerFinal:
@@ -288,10 +283,11 @@ class Evidence:
     planned_blocks: int  # measured blocks per side that the budget allows, over all rounds
     expected_workers: int  # per side and round
     rounds: int
-    restarted: frozenset[Side] = frozenset()  # sides whose process was started anew since the reference
+    restarted: frozenset[Side] = frozenset()  # sides whose process is started anew for every round
     incidents: tuple[Incident, ...] = ()
     looks: int = 1  # how many looks the schedule has
     is_complete: bool = False  # the load ended by itself, at its end or at a look that said ABORT
+    scenarios: tuple[str, ...] = ()  # as configured: each must have been requested on every judged side
 
 
 class Role(StrEnum):
@@ -374,7 +370,12 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """One cell, judged. `change` and its bounds are log(candidate/baseline) turned into a ratio (+0.05 = 5 %
-    worse or slower) for latency, and a difference in 0..1 for ratios; None where nothing could be estimated."""
+    worse or slower) for latency, and a difference in 0..1 for ratios; None where nothing could be estimated.
+
+    `change`, `low` and `high` are candidate less baseline, as a reader counts; `upper_bound` and `margin` are
+    worsenings, positive = worse. That is the same for all but the completed ratio, of which less is worse: 3 % fewer
+    answers are `change` -0.03 and 0.03 of a `margin` of 0.03, and `low` is the worse end of the interval.
+    """
 
     cell: Cell
     outcome: Outcome
@@ -539,3 +540,4 @@ class RunRecord:
     incidents: tuple[Incident, ...] = ()
     verdict: Verdict | None = None
     baseline_run_id: str | None = None  # exactly which recording it was compared with
+    scenarios: tuple[str, ...] = ()  # as configured

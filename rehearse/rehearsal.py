@@ -6,15 +6,15 @@ committed. This is the only place that puts the parts together (`wiring.py` tran
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from rehearse import wiring
 from rehearse.config import Settings
-from rehearse.errors import ConfigError, Interrupted, NotReady
+from rehearse.errors import ConfigError, Interrupted, NotReady, RehearseError
 from rehearse.journal import Journal, evidence_of, iso, kept
 from rehearse.judge.sequential import Guard
 from rehearse.judge.verdict import baseline_findings, judge, judge_at_look, should_stop
@@ -29,7 +29,7 @@ from rehearse.load.engine import (
     WorkerDone,
 )
 from rehearse.load.schedule import Schedule
-from rehearse.model import Decision, Incident, Reference, Result, RunKind, RunRecord, RunState, Side
+from rehearse.model import Decision, Incident, Reference, Result, RunKind, RunRecord, RunState
 from rehearse.progress import Listener
 from rehearse.report.assemble import assemble
 from rehearse.report.files import write_reports
@@ -76,15 +76,20 @@ def baseline(settings: Settings, parts: Parts, name: str | None, command: str) -
     """
     name = name or settings.baseline.name
     targets = wiring.allowed_targets(settings, wiring.sides_of_baseline(settings))
+    clean = wiring.cleaner(settings)
     with ExitStack() as stack:
+        stack.enter_context(_errors_through(clean))
         store = stack.enter_context(Store.open(wiring.store_url(settings)))
         record = wiring.baseline_record(settings, parts.now(), name, command)
-        journal = stack.enter_context(kept(store, record, parts.now))
+        journal = stack.enter_context(kept(store, record, parts.now, clean))
         for target in targets:
             stack.enter_context(target)
         _bring_up(targets, journal, parts)
+        watch = Watch(journal)
         for round_number in range(record.rounds):
-            _run_round(settings, targets, round_number, journal, parts, Watch(journal))
+            _run_round(settings, targets, round_number, journal, parts, watch)
+            if watch.is_over:
+                break
         findings = baseline_findings(journal.evidence(None, is_complete=True))
         if findings:
             raise NotReady(f"not recorded as a baseline: {findings[0].sentence}")
@@ -103,7 +108,8 @@ def compare(settings: Settings, parts: Parts, options: CompareOptions) -> Compar
     is judged (never GO) and reported, and `Comparison.interrupted` says what happened.
     """
     targets = wiring.allowed_targets(settings, wiring.sides_of_comparison(settings))
-    with Store.open(wiring.store_url(settings)) as store:
+    clean = wiring.cleaner(settings)
+    with _errors_through(clean), Store.open(wiring.store_url(settings)) as store:
         record = wiring.comparison_record(settings, parts.now(), options.command)
         stored = (
             None
@@ -114,11 +120,13 @@ def compare(settings: Settings, parts: Parts, options: CompareOptions) -> Compar
         interrupted = None
         try:
             with ExitStack() as stack:
-                journal = stack.enter_context(kept(store, record, parts.now))
+                journal = stack.enter_context(kept(store, record, parts.now, clean))
                 for target in targets:
                     stack.enter_context(target)
                 _rehearse(settings, targets, journal, stored, reference, parts)
         except Interrupted as error:
+            if not store.has_run(record.run_id):
+                raise  # before anything was recorded: there is nothing to judge
             interrupted = error
         parts.listener.phase("judging what is stored")
         comparison = rejudge(store, record.run_id, wiring.report_dir(settings, record.run_id))
@@ -148,6 +156,8 @@ def render(store: Store, run_id: str, folder: Path) -> tuple[Path, ...]:
         raise ConfigError(f"run {run_id!r} is a {record.kind}: only comparisons have a report.")
     if record.verdict is None:
         return rejudge(store, run_id, folder).reports
+    if record.state is RunState.FINISHED:
+        store.verify(run_id)
     reference = wiring.reference_of(store, record)
     return write_reports(assemble(record, store.blocks(run_id), record.verdict, reference), folder)
 
@@ -196,7 +206,7 @@ class Watch:
 
     def begins(self, schedule: Schedule) -> None:
         """A round begins: the guard starts anew."""
-        self._guard = Guard(self._journal.record.policy, schedule.rate_per_s)
+        self._guard = Guard(self._journal.record.policy, schedule.rate_per_s, schedule.length_s)
         self._arrivals_end_s = schedule.length_s
 
     def sees(self, event: LoadEvent) -> bool:
@@ -229,15 +239,22 @@ class Watch:
         return verdict.decision is Decision.ABORT and should_stop(verdict)
 
 
+@contextmanager
+def _errors_through(clean: Callable[[str], str]) -> Iterator[None]:
+    """Messages quote logs and answers of others: what leaves here has no secret in it."""
+    try:
+        yield
+    except RehearseError as error:
+        error.args = (clean(str(error)), *error.args[1:])
+        raise
+
+
 def _bring_up(targets: list[ManagedTarget], journal: Journal, parts: Parts) -> None:
     for target in targets:
         parts.listener.phase(f"bringing up {target.spec.name} at {target.spec.url}")
         target.bring_up()
-    journal.update(
-        targets=tuple(target.facts() for target in targets),
-        # The candidate is a new process in any case: it was upgraded.
-        restarted=frozenset(target.spec.side for target in targets if target.can_restart) | {Side.CANDIDATE},
-    )
+    restarted = frozenset(target.spec.side for target in targets if target.can_restart)
+    journal.add_targets([target.facts() for target in targets], restarted)
 
 
 def _run_round(

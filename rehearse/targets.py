@@ -1,23 +1,28 @@
 """The environments under rehearsal: brought up, asked whether they are ready, staging, and what they run.
 
 Everything here happens before load, over guarded connections: a target that cannot be shown to be allowed, ready and
-staging gets no load at all.
+staging gets no load at all. Each command runs in a process group of its own, so that it ends with all its children.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import ssl
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 
 from rehearse.allowlist import AllowList, host_and_port, is_loopback, system_resolve
 from rehearse.errors import NotReady, TargetRefused
@@ -27,7 +32,17 @@ COMMAND_TIMEOUT_S = 600.0
 PROBE_TIMEOUT_S = 5.0
 POLL_S = 0.1
 STOP_TIMEOUT_S = 5.0
+STOP_POLL_S = 0.02
 MAX_FACTS_BYTES = 1_000_000
+LAST_WORDS_BYTES = 4096
+
+_LIVE_GROUPS: set[int] = set()  # process groups that commands began here and that have not ended
+
+
+def kill_live_groups() -> None:
+    """Kill what targets' commands still run, without waiting: for a process that itself ends at once."""
+    for group in tuple(_LIVE_GROUPS):
+        _signal_group(group, signal.SIGKILL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +69,12 @@ class TargetSpec:
 
 @dataclass(slots=True)
 class ManagedTarget:
-    """One environment; leaving the context stops the process that `start` began."""
+    """One environment; leaving the context stops the process that `start` began, and that one's children."""
 
     spec: TargetSpec
     allow_list: AllowList
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _log_start: int = field(default=0, init=False)  # where the words of `_process` begin in its log
 
     @property
     def can_restart(self) -> bool:
@@ -74,6 +90,7 @@ class ManagedTarget:
 
     def bring_up(self) -> None:
         """Prepare it once, give it a fresh process where we can, and wait until it answers and proves to be staging."""
+        self._prove_before_commands()
         self._command("prepare", self.spec.prepare)
         self.fresh_process()
 
@@ -94,20 +111,14 @@ class ManagedTarget:
         if isinstance(source, str):
             found = self._facts_from(self._get(source).content, source)
         elif source is not None:
-            found = self._facts_from(self._command("facts", source).encode(), " ".join(source))
+            found = self._facts_from(self._said_by("facts", source), " ".join(source))
         return TargetFacts(self.spec.side, self.spec.name, self.spec.url, found)
 
     def stop(self) -> None:
-        """End the process that `start` began, if any."""
+        """End what `start` began, if anything: the process and its children, also when only they are left."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(timeout=STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if process is not None:
+            _end_group(process)
 
     def __enter__(self) -> Self:
         return self
@@ -121,45 +132,55 @@ class ManagedTarget:
     def _label(self) -> str:
         return f"the {self.spec.side} target {self.spec.name!r} ({self.spec.url})"
 
+    @property
+    def _is_on_loopback(self) -> bool:
+        return is_loopback(urlsplit(self.spec.url).hostname or "")
+
     def _launch(self, argv: Sequence[str]) -> None:
         if self._answers_at_all():
             raise NotReady(
                 f"{self._label}: something answers there already; stop it, or take `start` out of its table."
             )
-        log = self._log("start")
-        with log.open("ab") as output:
-            try:
-                self._process = subprocess.Popen(
-                    list(argv),
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    cwd=self.spec.working_dir,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise NotReady(f"{self._label}: start {argv[0]!r} failed: {error}") from error
+        with self._log("start").open("ab") as log:
+            self._log_start = log.tell()
+            self._process = self._begin("start", argv, stdout=log, stderr=log)
 
-    def _command(self, what: str, argv: Sequence[str] | None) -> str:
-        """Run one configured command to its end; returns its stdout."""
+    def _command(self, what: str, argv: Sequence[str] | None, stdout: IO[bytes] | None = None) -> None:
+        """Run one configured command to its end. What it says goes to its log; `stdout` takes that part of it."""
         if argv is None:
-            return ""
+            return
+        # A file and not a pipe: what a command leaves running (a daemon) would hold a pipe open, and us with it.
+        with self._log(what).open("ab") as log:
+            log_start = log.tell()
+            process = self._begin(what, argv, stdout=log if stdout is None else stdout, stderr=log)
+            code = _exit_code(process, COMMAND_TIMEOUT_S)
+        if code != 0:
+            how = f"ended with exit code {code}" if code is not None else f"took over {COMMAND_TIMEOUT_S:g} s"
+            raise NotReady(f"{self._label}: {what} {argv[0]!r} {how}. {self._last_words(what, log_start)}")
+
+    def _said_by(self, what: str, argv: Sequence[str]) -> bytes:
+        """The stdout of a command, cut off beyond what facts may have."""
+        with tempfile.TemporaryFile() as stdout:
+            self._command(what, argv, stdout)
+            stdout.seek(0)
+            return stdout.read(MAX_FACTS_BYTES + 1)
+
+    def _begin(
+        self, what: str, argv: Sequence[str], stdout: IO[bytes], stderr: IO[bytes]
+    ) -> subprocess.Popen[bytes]:
         try:
-            done = subprocess.run(
+            process = subprocess.Popen(
                 list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
                 cwd=self.spec.working_dir,
-                capture_output=True,
-                timeout=COMMAND_TIMEOUT_S,
-                check=False,
+                start_new_session=True,  # a group of its own; and Ctrl-C in the terminal is ours to handle
             )
-        except (OSError, subprocess.TimeoutExpired) as error:
+        except OSError as error:
             raise NotReady(f"{self._label}: {what} {argv[0]!r} failed: {error}") from error
-        if done.returncode != 0:
-            last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-            raise NotReady(
-                f"{self._label}: {what} {argv[0]!r} ended with exit code {done.returncode}. {' '.join(last)}"
-            )
-        return done.stdout.decode(errors="replace")
+        _LIVE_GROUPS.add(process.pid)
+        return process
 
     def _log(self, what: str) -> Path:
         self.spec.log_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -177,7 +198,7 @@ class ManagedTarget:
             except NotReady as error:
                 if self._process is not None and self._process.poll() is not None:
                     raise NotReady(
-                        f"{self._label}: its process ended at once. {self._last_words()}"
+                        f"{self._label}: its process ended at once. {self._last_words('start', self._log_start)}"
                     ) from error
                 if monotonic() >= deadline:
                     raise
@@ -186,13 +207,29 @@ class ManagedTarget:
                 self._prove_staging(response)
                 return
 
-    def _last_words(self) -> str:
-        lines = self._log("start").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return lines[-1][:300] if lines else ""
+    def _last_words(self, what: str, log_start: int) -> str:
+        """The last line that one process wrote to its log, and where the rest is."""
+        log = self._log(what)
+        with log.open("rb") as file:
+            # From where this process began: the words of an earlier round would explain the wrong failure.
+            file.seek(max(log_start, log.stat().st_size - LAST_WORDS_BYTES))
+            lines = file.read().decode(errors="replace").strip().splitlines()
+        return f"{lines[-1][:300]} (all of it: {log})" if lines else f"It wrote nothing to {log}."
+
+    def _prove_before_commands(self) -> None:
+        """Off loopback, what is not ours to start proves to be staging before a command touches its data.
+
+        While it does not answer it cannot; then its `restart`, and no other command, may bring it up first.
+        """
+        if self.spec.start is not None or self._is_on_loopback:
+            return
+        if self.spec.restart is not None and not self._answers_at_all():
+            self._command("restart", self.spec.restart)
+        self._wait_until_ready()
 
     def _prove_staging(self, response: httpx.Response) -> None:
         """Off loopback a target must say itself that it is staging; a name in a file can be wrong."""
-        if is_loopback(urlsplit(self.spec.url).hostname or ""):
+        if self._is_on_loopback:
             return
         said = response.headers.get(self.spec.proof_header)
         if said != self.spec.proof_value:
@@ -238,6 +275,63 @@ class ManagedTarget:
         if not isinstance(document, dict):
             raise NotReady(f"{self._label}: facts from {source!r} are not a JSON object.")
         return dict(sorted(_flat(document)))
+
+
+def _exit_code(process: subprocess.Popen[bytes], timeout_s: float) -> int | None:
+    """How a command ended; None when it took longer and was ended. What it left running by itself keeps running."""
+    try:
+        return process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        if process.returncode is None:  # too long, or we were interrupted: nobody else would end it
+            _end_group(process)
+        _LIVE_GROUPS.discard(process.pid)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End a process and its children: they are asked to, and after STOP_TIMEOUT_S killed.
+
+    Raises NotReady when it cannot be ended, as what `sudo` started cannot.
+    """
+    try:
+        _signal_group(process.pid, signal.SIGTERM)
+        _wait_until_gone(process)
+    finally:  # an interruption must not leave it running either
+        _signal_group(process.pid, signal.SIGKILL)
+        _wait_until_gone(process)
+        _LIVE_GROUPS.discard(process.pid)
+    if process.poll() is None:
+        raise NotReady(f"process {process.pid} cannot be ended; end it by hand: kill -9 -{process.pid}")
+
+
+def _wait_until_gone(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the whole group, for STOP_TIMEOUT_S at most: a leader that has gone can leave children behind."""
+    deadline = monotonic() + STOP_TIMEOUT_S
+    while True:
+        process.poll()  # until the leader's end is taken note of, its group exists
+        if not _is_running(process.pid) or monotonic() >= deadline:
+            return
+        sleep(STOP_POLL_S)
+
+
+def _is_running(group: int) -> bool:
+    """Zombies do not count: who adopts children whose parent has gone may take its time to note their end."""
+    if not _signal_group(group, 0):
+        return False
+    for process in psutil.process_iter():
+        with suppress(ProcessLookupError, PermissionError, psutil.Error):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                return True
+    return False
+
+
+def _signal_group(group: int, number: int) -> bool:
+    """Send a signal to a process group; False when nothing of it is there, or ours to signal."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+        return True
+    return False
 
 
 def _flat(document: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:

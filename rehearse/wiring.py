@@ -6,15 +6,16 @@ import hashlib
 import math
 import secrets
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from rehearse import __version__
-from rehearse.allowlist import AllowList
-from rehearse.config import Settings, effective_toml, policy_hash, policy_of
+from rehearse.allowlist import AllowList, host_and_port, system_resolve
+from rehearse.config import Settings, effective_toml, policy_hash, policy_of, redact, secrets_of
 from rehearse.config import Target as TargetSettings
 from rehearse.errors import NotComparable
 from rehearse.journal import iso
@@ -37,7 +38,7 @@ from rehearse.store.records import Store
 from rehearse.targets import ManagedTarget, TargetSpec
 
 MIN_USERS, MAX_USERS = 20, 200
-COMPARABLE_PREFIXES = ("scenario.", "schedule", "rig.")
+COMPARABLE_PREFIXES = ("scenario.", "schedule", "load.", "rig.")
 
 
 # --- which sides, which targets ---------------------------------------------------------------------------------
@@ -133,7 +134,6 @@ def load_order(settings: Settings, record: RunRecord, round_number: int) -> Load
     )
     # Which side is started first alternates, so that no side always has the warmer core.
     sides = recorded if round_number % 2 == 0 else tuple(reversed(recorded))
-    users = settings.load.users or min(MAX_USERS, max(MIN_USERS, math.ceil(settings.load.rate)))
     return LoadOrder(
         sides=tuple(_side_order(settings, side) for side in sides),
         schedule=schedule_of(settings, record.kind),
@@ -142,7 +142,7 @@ def load_order(settings: Settings, record: RunRecord, round_number: int) -> Load
         allow=settings.safety.allow,
         production=settings.safety.production,
         side_effects=settings.safety.side_effects,
-        users=users,
+        users=_users(settings),
         workers=settings.load.workers,
         timeout_s=settings.load.timeout_s,
         log_dir=str(_work_dir(settings) / "logs" / record.run_id),
@@ -150,9 +150,29 @@ def load_order(settings: Settings, record: RunRecord, round_number: int) -> Load
     )
 
 
+def _users(settings: Settings) -> int:
+    return settings.load.users or min(MAX_USERS, max(MIN_USERS, math.ceil(settings.load.rate)))
+
+
 def _side_order(settings: Settings, side: Side) -> SideOrder:
     target = settings.target(side)
-    return SideOrder(side, target.url, _headers(target), _tls_order(settings, target))
+    others = [other.url for other in settings.targets if other is not target]
+    return SideOrder(
+        side, target.url, _headers(target), _tls_order(settings, target), hosts_elsewhere(target.url, others)
+    )
+
+
+def hosts_elsewhere(url: str, others: Iterable[str]) -> tuple[str, ...]:
+    """ "host:port" of the other targets, but for those that connections cannot tell from this one (same proxy)."""
+    host, port = host_and_port(url)
+    own = {host, *system_resolve(host)}
+    found = []
+    for other_host, other_port in map(host_and_port, others):
+        if other_port != port or own.isdisjoint({other_host, *system_resolve(other_host)}):
+            found.append(
+                f"[{other_host}]:{other_port}" if ":" in other_host else f"{other_host}:{other_port}"
+            )
+    return tuple(found)
 
 
 def describe_round(order: LoadOrder, record: RunRecord) -> str:
@@ -195,6 +215,11 @@ def looks_s(settings: Settings) -> tuple[float, ...]:
     return looks(budget_s, schedule.block_s, settings.judge.min_pairs)
 
 
+def cleaner(settings: Settings) -> Callable[[str], str]:
+    """Takes every secret of the settings out of a text."""
+    return partial(redact, secrets=secrets_of(settings))
+
+
 # --- records ----------------------------------------------------------------------------------------------------
 
 
@@ -232,13 +257,14 @@ def _record(
         expected_workers=settings.load.workers,
         rounds=rounds,
         looks=looks_count,
+        scenarios=tuple(scenario.name for scenario in settings.scenarios),
         is_complete=False,
         restarted=frozenset(),
         targets=(),
         provenance=_provenance(settings, kind),
         effective_config=effective_toml(settings),
         exit_plan=_exit_plan(settings),
-        command=command,
+        command=cleaner(settings)(command),
     )
 
 
@@ -250,9 +276,18 @@ def _provenance(settings: Settings, kind: RunKind) -> Mapping[str, str]:
         "policy": policy_hash(settings),
         "schedule": schedule.digest(),
         "seed": str(schedule.seed),
+        "load.users": str(settings.load.users or "as many as the rate needs"),
+        "load.workers": str(settings.load.workers),
+        "load.timeout": f"{settings.load.timeout_s:g} s",
+        **_in_place(settings),
         **scenarios,
         **fingerprint(),
     }
+
+
+def _in_place(settings: Settings) -> Mapping[str, str]:
+    """One environment, before and after its upgrade: a recording of another one says nothing about it."""
+    return {"load.url": settings.targets[0].url} if len(settings.targets) == 1 else {}
 
 
 def _digest(path: Path) -> str:

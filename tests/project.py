@@ -37,7 +37,7 @@ max_stall = "2s"
 max_cpu = "100%"
 
 [[scenarios]]
-name = "visit"
+name = "shop"
 file = "visit.py"
 
 [objectives]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from rehearse.allowlist import AllowList, host_and_port, is_loopback, normal_host, read_allowed
 from rehearse.errors import TargetRefused
+from rehearse.wiring import hosts_elsewhere
 
 ALLOWED = (
     "shop.staging.example",
@@ -346,3 +347,33 @@ def test_names_are_asked_again_for_an_unknown_address_at_most_once_a_second() ->
 def test_what_is_not_an_address_is_refused_as_one(odd: str) -> None:
     with pytest.raises(TargetRefused, match="not an IP address"):
         LIST.check_address(odd, 80, no_names)
+
+
+def test_the_other_side_is_refused_by_name_address_and_port_although_it_is_allowed() -> None:
+    names = {"old.example": ["10.0.0.1"], "new.example": ["10.0.0.2"]}
+    listed = AllowList(("*.a.example", "old.example", "new.example", "10.0.0.0/24"), (), ("old.example:80",))
+    listed.check_url("http://new.example/")
+    listed.check_address("10.0.0.2", 80, lambda name: names.get(name, []))
+    listed.check_url("http://old.example:8080/")  # another service
+    with pytest.raises(TargetRefused, match="is the other side's target: look for a redirect"):
+        listed.check_url("http://old.example/")
+    with pytest.raises(
+        TargetRefused, match=r"10\.0\.0\.1:80 is old\.example, which is the other side's target\."
+    ):
+        listed.check_address("10.0.0.1", 80, lambda name: names.get(name, []))
+
+
+@pytest.mark.parametrize(
+    ("url", "other", "expected"),
+    [
+        ("http://127.0.0.1:8101", "http://127.0.0.1:8102/base", ("127.0.0.1:8102",)),
+        ("https://127.0.0.1", "https://127.0.0.2", ("127.0.0.2:443",)),
+        ("http://127.0.0.1:80", "http://[::1]:80", ("[::1]:80",)),
+        ("http://127.0.0.1:80", "http://localhost:80", ()),  # a proxy that tells its targets apart by name
+        ("http://127.0.0.1:80", "http://127.0.0.1:80", ()),
+    ],
+)
+def test_each_side_keeps_off_the_others_unless_they_share_an_address(
+    url: str, other: str, expected: tuple[str, ...]
+) -> None:
+    assert hosts_elsewhere(url, [other]) == expected

@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "demo": STORY | {"rehearsal"},
     "rehearsal": STORY | {"wiring"},
     "wiring": STORY,
-    "journal": LEAVES | {"store"},
+    "journal": LEAVES | {"store", "load"},
     "config": LEAVES,
     "load": LEAVES,
     "edges": LEAVES | {"load"},
@@ -54,7 +54,7 @@ AT_START_OF_CLI = {"typer"} | {f"rehearse.{leaf}" for leaf in LEAVES - {"judge"}
 
 # Locust and gevent patch the whole process, so they live only in modules that run inside a load worker.
 PATCHES_THE_PROCESS = {"locust", "gevent", "geventhttpclient"}
-RUNS_INSIDE_WORKER = {"rehearse/load/worker.py", "rehearse/load/locust_hooks.py", "rehearse/load/pacer.py"}
+RUNS_INSIDE_WORKER = {f"rehearse/load/{module}.py" for module in ("crew", "locust_hooks", "pacer", "worker")}
 
 ONLY_THE_SHOP = {"fastapi", "starlette", "uvicorn"}  # an optional extra
 

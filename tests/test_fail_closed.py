@@ -262,7 +262,7 @@ def test_another_scenario_than_the_recorded_one_is_not_comparable(ready: Rig) ->
     requests = len(ready.right.requests)
     done = ready.project.run("compare")
     assert done.code == 13
-    assert "scenario.visit" in one_message(done)
+    assert "scenario.shop" in one_message(done)
     assert len(ready.right.requests) == requests
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 from rehearse import rehearsal, wiring
 from rehearse.config import Settings, load_settings
-from rehearse.errors import ConfigError, Interrupted, NotComparable, NotReady, TargetRefused
+from rehearse.errors import ConfigError, Interrupted, NotComparable, NotReady, StoreError, TargetRefused
+from rehearse.journal import Journal, kept
 from rehearse.load.engine import (
     BlockClosed,
     LiveCounts,
@@ -25,7 +29,7 @@ from rehearse.load.engine import (
     WorkerDone,
 )
 from rehearse.load.orders import LoadOrder
-from rehearse.model import Block, Decision, Incident, ReasonCode, RunKind, RunState, Side
+from rehearse.model import Block, Decision, Incident, ReasonCode, RunKind, RunState, Scope, Side
 from rehearse.progress import Silence
 from rehearse.store.records import Store
 from tests.judge.evidence import QUIET, World, finals_of, recording
@@ -192,6 +196,111 @@ def test_an_interruption_keeps_the_blocks_and_is_never_go(stage: Stage) -> None:
         assert store.run(comparison.result.run_id).state is RunState.INTERRUPTED
 
 
+def test_an_interruption_before_anything_is_recorded_is_passed_on(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.baseline()
+
+    def interrupted(*_: object) -> None:
+        raise Interrupted(15)
+
+    monkeypatch.setattr(Store, "begin_run", interrupted)
+    with pytest.raises(Interrupted):
+        stage.compare(script(blocks_of(CALM)))
+
+
+def test_a_lost_store_during_an_interruption_does_not_hide_the_interruption(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with stage.store() as store:
+        record = wiring.comparison_record(stage.settings(), stage.now, "test")
+        with pytest.raises(Interrupted), kept(store, record, lambda: stage.now):
+            lose_the_store_and_interrupt(monkeypatch)
+
+
+def lose_the_store_and_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Store, "update_run", Mock(side_effect=StoreError("the disk is full")))
+    raise Interrupted(2)
+
+
+def test_what_the_store_did_not_take_is_not_believed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    with stage.store() as store:
+        journal = Journal(store, wiring.comparison_record(stage.settings(), stage.now, "test"))
+        monkeypatch.setattr(Store, "update_run", Mock(side_effect=StoreError("the disk is full")))
+        with pytest.raises(StoreError):
+            journal.update(is_complete=True)
+    assert not journal.record.is_complete
+
+
+def test_a_baseline_ends_at_the_first_trouble(stage: Stage) -> None:
+    blocks = script(blocks_of(replace(CALM, blocks=4)))
+    trouble = Trouble(Incident(ReasonCode.WORKER_LOST, "killed by SIGKILL", Side.CANDIDATE))
+    settings = stage.settings(**{"baseline.rounds": 3})
+    with pytest.raises(NotReady, match="SIGKILL"):  # and not: there is no second script
+        rehearsal.baseline(settings, stage.parts([*blocks, trouble]), None, "test")
+
+
+CANARY = "canary-4711-secret"
+
+
+def test_a_secret_that_comes_back_from_a_target_or_scenario_is_in_no_artefact(stage: Stage) -> None:
+    """In the name of an endpoint, in an error, in a fact, on a log line, on the command line."""
+    secret: dict[str, object] = {
+        "targets.baseline.headers": {"Authorization": f"Bearer {CANARY}"},
+        "targets.candidate.headers": {"Authorization": f"Bearer {CANARY}"},
+        "targets.baseline.facts": ["echo", json.dumps({"seen": f"Bearer {CANARY}"})],
+    }
+    blocks = [told(block) for block in blocks_of(replace(CALM, baseline_errors=0.01, candidate_errors=0.01))]
+    log = Trouble(
+        Incident(ReasonCode.WORKER_LOST, f"last line: Authorization: Bearer {CANARY}", Side.CANDIDATE)
+    )
+    options = rehearsal.CompareOptions(without_baseline=True, command=f"rehearse compare --set x={CANARY}")
+    comparison = rehearsal.compare(stage.settings(**secret), stage.parts(script(blocks, [log])), options)
+    assert any("***" in judgement.cell.name for judgement in comparison.result.verdict.judgements)
+    run_id = comparison.result.run_id
+    with stage.store() as store:
+        stored = repr([store.run(run_id), *store.blocks(run_id)])
+    artefacts = [path.read_bytes() for path in stage.root.rglob("*") if path.is_file()]
+    assert CANARY not in stored
+    assert "***" in stored
+    assert all(CANARY.encode() not in content for content in artefacts)
+
+
+def told(block: Block) -> Block:
+    """The block, with a secret in the name of each endpoint and in the kind of each error."""
+    series = tuple(
+        replace(
+            one,
+            name=f"{one.name}/{CANARY}" if one.scope is Scope.ENDPOINT else one.name,
+            errors=tuple(replace(error, kind=f"{error.kind} {CANARY}") for error in one.errors),
+        )
+        for one in block.series
+    )
+    return replace(block, series=series)
+
+
+def test_a_message_that_quotes_a_target_has_no_secret_in_it(stage: Stage) -> None:
+    command = ["sh", "-c", f"echo 'cannot log in with {CANARY}' >&2; exit 3"]
+    secret: dict[str, object] = {
+        "targets.baseline.headers": {"Authorization": f"Bearer {CANARY}"},
+        "targets.baseline.prepare": command,
+    }
+    options = rehearsal.CompareOptions(without_baseline=True)
+    with pytest.raises(NotReady, match="cannot log in") as caught:
+        rehearsal.compare(stage.settings(**secret), stage.parts([]), options)
+    assert CANARY not in str(caught.value)
+
+
+def test_a_stored_run_that_was_tampered_with_gets_no_report(stage: Stage) -> None:
+    stage.baseline()
+    run_id = stage.compare(script(blocks_of(CALM))).result.run_id
+    with sqlite3.connect(stage.root / ".rehearse" / "rehearse.db") as database:
+        database.execute("delete from blocks where rowid = (select max(rowid) from blocks)")
+    database.close()
+    with stage.store() as store, pytest.raises(StoreError):
+        rehearsal.render(store, run_id, stage.root / "again")
+
+
 def test_without_a_stored_baseline_there_is_no_comparison_unless_it_is_asked_for(stage: Stage) -> None:
     events = script(blocks_of(CALM))
     with pytest.raises(NotReady, match="rehearse baseline"):
@@ -204,8 +313,14 @@ def test_without_a_stored_baseline_there_is_no_comparison_unless_it_is_asked_for
 
 @pytest.mark.parametrize(
     ("change", "named"),
-    [({"load.rate": 60}, "schedule"), ({"load.arrivals": "uniform"}, "schedule")],
-    ids=["another rate", "other arrivals"],
+    [
+        ({"load.rate": 60}, "schedule"),
+        ({"load.arrivals": "uniform"}, "schedule"),
+        ({"load.timeout": "9s"}, r"load.timeout"),
+        ({"load.users": 30}, "load.users"),
+        ({"load.workers": 2}, "load.workers"),
+    ],
+    ids=["another rate", "other arrivals", "another timeout", "other users", "other workers"],
 )
 def test_other_conditions_than_the_recorded_ones_are_not_comparable(
     stage: Stage, change: dict[str, object], named: str

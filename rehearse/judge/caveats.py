@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from rehearse.judge.ledger import sides_of
 from rehearse.judge.measurement import Strictness
 from rehearse.judge.rulings import Ruling
 from rehearse.judge.stats import requests_to_certify
 from rehearse.judge.validity import can_check_isolation
 from rehearse.judge.wording import change, share
-from rehearse.model import Evidence, Finding, Metric, Mode, Outcome, Role, Scope
+from rehearse.model import Evidence, Finding, Metric, Mode, Outcome, Role, Scope, Side
 
 ASSUMED, WATCHED, SMALL, ADVISORY, CERTAIN = (
     "assumed",
@@ -110,14 +111,28 @@ def assumptions_of(evidence: Evidence, rulings: Sequence[Ruling]) -> tuple[str, 
     noise, reference = evidence.policy.noise, evidence.reference
     starts = (
         f"two starts of the same process are assumed to differ by a standard deviation of {_percent(noise.start_sd)} "
-        f"each (worth {noise.start_degrees_of_freedom} restarts), beside {evidence.rounds} measured"
+        f"each (worth {noise.start_degrees_of_freedom} restarts), beside "
+        f"{evidence.rounds if evidence.restarted else 'none'} measured"
     )
     hosts = (
         f"the two hosts are assumed to differ by a standard deviation of {_percent(noise.host_sd)}: "
         "no baseline was recorded with both targets"
     )
     is_calibrated = reference is not None and reference.is_calibrated
-    return (starts, *([] if is_calibrated else [hosts]), *_isolation_assumption(evidence))
+    return (
+        starts,
+        *_without_restarts(evidence, sides_of(evidence.mode)),
+        *([] if is_calibrated else [hosts]),
+        *_isolation_assumption(evidence),
+    )
+
+
+def _without_restarts(evidence: Evidence, sides: Iterable[Side]) -> list[str]:
+    return [
+        f"the {side} was not started anew between the rounds: all of them count as one start of its process"
+        for side in sides
+        if evidence.rounds > 1 and side not in evidence.restarted
+    ]
 
 
 def _isolation_assumption(evidence: Evidence) -> list[str]:
@@ -144,10 +159,11 @@ def _recorded_assumptions(evidence: Evidence, rulings: Sequence[Ruling]) -> tupl
         and ruling.measured.cell.scope is Scope.SCENARIO
         and ruling.measured.cell.metric is Metric.P50
     ]
+    told = (drift, *_without_restarts(evidence, sides_of(evidence.mode)))
     if not reaches:
-        return (drift,)
+        return told
     return (
-        drift,
+        *told,
         f"the smallest p50 margin that this comparison could decide is {_percent(math.expm1(min(reaches)))}",
     )
 

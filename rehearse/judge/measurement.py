@@ -133,7 +133,7 @@ class PairedCase:
     table: Mapping[SeriesKey, Column]
     stored: JudgedBlocks  # pairs between identical versions; empty without an A/A reference
     stored_table: Mapping[SeriesKey, Column]
-    restarted: frozenset[Side]
+    restarted: frozenset[Side]  # started anew for every round, here and in the reference
 
     @property
     def measured_s(self) -> float:

@@ -24,7 +24,7 @@ from rehearse.judge.pairs import Column
 from rehearse.judge.ratios import kinds_worth_testing, measure_completed, measure_errors
 from rehearse.judge.stats import Component, Sample, combined, host_weight, noise_of_mean, start_variance
 from rehearse.judge.wording import percent
-from rehearse.model import Cell, Metric
+from rehearse.model import Cell, Metric, Side
 
 
 def measure_pairs(case: PairedCase) -> tuple[Measurement, ...]:
@@ -88,7 +88,8 @@ def _changed(
     """The change of a log ratio with its whole uncertainty: blocks, starts of processes, hosts."""
     blocks = noise_of_mean(sample, earlier)
     samples = [sample] if earlier is None else [sample, earlier]
-    start = start_variance(samples, case.policy.noise.start_sd, case.policy.noise.start_degrees_of_freedom)
+    noise = case.policy.noise
+    start = start_variance(samples, noise.start_sd, noise.start_degrees_of_freedom, len(case.restarted))
     taken_off, fixed = environment_terms(case, sample, earlier, start)
     change = combined(sample.mean - taken_off, [blocks, *fixed])
     outlook = NoiseOutlook(
@@ -114,16 +115,26 @@ def environment_terms(
     """(what is taken off the change, the variances that more blocks do not shrink).
 
     Without an A/A reference: both sides' starts and the assumed difference of hosts. With one, the hosts' difference
-    is measured, to within the noise of the A/A pairs and the starts that have been drawn anew since.
+    is measured, to within the noise of the A/A pairs and the starts that have been drawn anew since. A side that is
+    still the process of the reference is as it was then: its start is a part of what the hosts differ by.
     """
     noise = case.policy.noise
     if earlier is None:
-        return 0.0, [start.times(2 * sample.round_share), Component(noise.host_sd**2)]
+        starts = math.fsum(_starts_left(case, sample, side) for side in Side)
+        return 0.0, [start.times(starts), Component(noise.host_sd**2)]
+    fresh = case.restarted | {Side.CANDIDATE}  # it was upgraded since: another process in any case
+    starts_now, starts_then = (
+        math.fsum(_starts_left(case, part, side) for side in sorted(fresh)) for part in (sample, earlier)
+    )
     then = noise_of_mean(earlier)
-    starts_then = len(case.restarted) * earlier.round_share
-    weight = host_weight(earlier.mean, then.variance + starts_then * start.variance, noise.host_sd)
-    starts = len(case.restarted) * sample.round_share + weight * starts_then
-    return weight * earlier.mean, [start.times(starts), then.times(weight)]
+    lasting_sd = math.sqrt(noise.host_sd**2 + (len(Side) - len(fresh)) * noise.start_sd**2)
+    weight = host_weight(earlier.mean, then.variance + starts_then * start.variance, lasting_sd)
+    return weight * earlier.mean, [start.times(starts_now + weight * starts_then), then.times(weight)]
+
+
+def _starts_left(case: PairedCase, sample: Sample, side: Side) -> float:
+    """What part of the variance of one start is left in the mean: 1/R, and all of it where rounds share one start."""
+    return sample.round_share if side in case.restarted else 1.0
 
 
 def latency_margin(cell: Cell, floor_s: float, baseline_s: float | None) -> float | None:

@@ -32,6 +32,9 @@ class RecordedCase:
     strictness: Strictness
     judged: JudgedBlocks
     table: Mapping[SeriesKey, Column]
+    is_restarted: bool = (
+        True  # every round has a fresh process; one environment, so of both recordings or neither
+    )
 
 
 def measure_rounds(case: RecordedCase) -> tuple[Measurement, ...]:
@@ -195,8 +198,15 @@ def round_variance(sides: Sequence[Sequence[float]], assumed: Component) -> Comp
 def _between(
     case: RecordedCase, seen: Measurement, sides: Sequence[Sequence[float]], assumed: Component
 ) -> Measurement:
-    """The judged change; more load in the same rounds would not make it surer, so all variance is fixed."""
-    noise = round_variance(sides, assumed).times(math.fsum(1 / len(side) for side in sides))
+    """The judged change; more load in the same rounds would not make it surer, so all variance is fixed.
+
+    Rounds that share one process are one start: being alike they cannot lower what is assumed, and being many they
+    do not average it.
+    """
+    noise = round_variance(sides, assumed)
+    if not case.is_restarted and noise.variance < assumed.variance:
+        noise = assumed
+    noise = noise.times(math.fsum(1 / len(side) if case.is_restarted else 1.0 for side in sides))
     change = combined(seen.worsening or 0.0, [noise])
     outlook = NoiseOutlook(0.0, noise.variance, change.degrees_of_freedom, _seconds(case.judged.candidate))
     return replace(with_estimate(seen, change, case.strictness), outlook=outlook)

@@ -48,6 +48,9 @@ def looks(budget_s: float, block_s: float, min_pairs: int) -> tuple[float, ...]:
 class LiveBin:
     """What ended on one side within one 0.5 s bin; several for the same bin add up, and they may come late.
 
+    Every report must be fed, also one in which nothing ended: as a bin of zeros at the time of the report. It is the
+    heartbeat of that side's load generator, and all that tells a candidate that hangs from a generator that died.
+
     Bins count from the common start of a round: give `round`, or a new Guard to each round.
     """
 
@@ -80,17 +83,17 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class SideSoFar:
-    """One side: everything so far, and the last ten seconds bin by bin."""
+    """One side: everything so far, and the last ten seconds bin by bin. A bin of zeros is one that was heard of."""
 
     total: Counts = Counts()
     episodes: frozenset[tuple[int, int]] = frozenset()  # (round, bin) with at least one error
     newest: int = -1  # bin of this round
     recent: Mapping[int, Counts] = field(default_factory=dict)
+    is_loaded: bool = False  # its load generator was heard, in this round or an earlier one
 
-    @property
-    def is_seen(self) -> bool:
-        """True once anything was heard of this side."""
-        return self.total != Counts()
+    def is_heard(self, first: int, end: int) -> bool:
+        """Whether the load generator reported from any of the bins first..end-1."""
+        return any(first <= bin_ < end for bin_ in self.recent)
 
     def within(self, first: int, end: int) -> Counts:
         """The sum over bins first..end-1."""
@@ -117,7 +120,8 @@ def after(state: GuardState, live: LiveBin) -> GuardState:
     if live.round > state.round:
         fresh = {side: replace(so_far, newest=-1, recent={}) for side, so_far in state.sides.items()}
         state = GuardState(live.round, -1, fresh)
-    now = max(state.now, live.bin)
+    # A heartbeat is no clock: it goes on while the last requests are waited for, when nothing is due any more.
+    now = max(state.now, live.bin) if live.requests else state.now
     return GuardState(
         state.round, now, {**state.sides, live.side: _side_after(state.sides[live.side], live, now)}
     )
@@ -129,7 +133,7 @@ def _side_after(side: SideSoFar, live: LiveBin, now: int) -> SideSoFar:
     if live.bin >= now - _WINDOW_BINS:
         recent[live.bin] = recent.get(live.bin, Counts()) + counts
     episodes = side.episodes | {(live.round, live.bin)} if live.errors else side.episodes
-    return SideSoFar(side.total + counts, episodes, max(side.newest, live.bin), recent)
+    return SideSoFar(side.total + counts, episodes, max(side.newest, live.bin), recent, is_loaded=True)
 
 
 def at_time(state: GuardState, at_s: float) -> GuardState:
@@ -140,27 +144,45 @@ def at_time(state: GuardState, at_s: float) -> GuardState:
 # --- what the guard decides -------------------------------------------------------------------------------------
 
 
-def incident_in(state: GuardState, policy: Policy, arrivals_per_s: float = 0.0) -> Incident | None:
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What the schedule of a round says of arrivals: how many a second, and until when."""
+
+    per_s: float = 0.0
+    until_s: float = math.inf
+
+
+def incident_in(state: GuardState, policy: Policy, due: Due) -> Incident | None:
     """The reason to stop the load, if there is one. Trouble of the baseline comes first: then nothing is proven."""
     return (
-        _trouble_of_baseline(state, arrivals_per_s)
+        _trouble_of_baseline(state, due)
         or _failing_for_seconds(state)
-        or _silent(state, arrivals_per_s)
+        or _silent(state, due)
+        or _unheard(state, Side.CANDIDATE, due)
         or _more_errors(state, policy, Side.BASELINE)
         or _more_errors(state, policy, Side.CANDIDATE)
     )
 
 
-def _trouble_of_baseline(state: GuardState, arrivals_per_s: float) -> Incident | None:
-    if not state.sides[Side.BASELINE].is_seen:
-        return None
+def _trouble_of_baseline(state: GuardState, due: Due) -> Incident | None:
     if _fails_throughout(state, Side.BASELINE):
         return _unhealthy(
             f"more than {share(MOST_FAILED_RATIO)} of the baseline's requests failed for {WINDOW_S:.0f} s"
         )
-    if _is_silent(state, Side.BASELINE, arrivals_per_s):
+    if _hangs(state, Side.BASELINE, due):
         return _unhealthy(f"the baseline answered nothing for {WINDOW_S:.0f} s")
-    return None
+    return _unheard(state, Side.BASELINE, due)
+
+
+def _unheard(state: GuardState, side: Side, due: Due) -> Incident | None:
+    """The load generator told nothing, not even that nothing ended: it is no evidence against the side it loads."""
+    if not _is_silent(state, side, due) or state.sides[side].newest >= state.window[0]:
+        return None
+    sentence = (
+        f"nothing was heard of the load generator of the {side} for {WINDOW_S:.0f} s, so what the {side} did then "
+        "is not known; the load was stopped; read the worker's log"
+    )
+    return Incident(ReasonCode.WORKER_LOST, sentence, side)
 
 
 def _failing_for_seconds(state: GuardState) -> Incident | None:
@@ -173,8 +195,8 @@ def _failing_for_seconds(state: GuardState) -> Incident | None:
     )
 
 
-def _silent(state: GuardState, arrivals_per_s: float) -> Incident | None:
-    if not state.sides[Side.CANDIDATE].is_seen or not _is_silent(state, Side.CANDIDATE, arrivals_per_s):
+def _silent(state: GuardState, due: Due) -> Incident | None:
+    if not _hangs(state, Side.CANDIDATE, due):
         return None
     return _guard(
         f"the candidate answered nothing for {WINDOW_S:.0f} s while requests were due; the load was stopped"
@@ -184,7 +206,7 @@ def _silent(state: GuardState, arrivals_per_s: float) -> Incident | None:
 def _more_errors(state: GuardState, policy: Policy, side: Side) -> Incident | None:
     """Error episodes against the other side's: valid at any moment, and only acted on at real damage."""
     own, other = state.sides[side], state.sides[_OTHER[side]]
-    if not other.is_seen or own.total.error_ratio < policy.guard_stop_error_ratio:
+    if not other.is_loaded or own.total.error_ratio < policy.guard_stop_error_ratio:
         return None
     over = min(own.newest, other.newest)  # a bin counts once both sides have told of it
     episodes, others = (sum(_is_over(key, state.round, over) for key in one.episodes) for one in (own, other))
@@ -209,19 +231,35 @@ def _fails_throughout(state: GuardState, side: Side) -> bool:
     whole = state.sides[side].within(first, end)
     if first < 0 or whole.requests < _FEWEST_IN_WINDOW or whole.error_ratio <= MOST_FAILED_RATIO:
         return False
-    quarters = [
-        state.sides[side].within(start, start + _QUARTER_BINS) for start in range(first, end, _QUARTER_BINS)
-    ]
+    quarters = [state.sides[side].within(*quarter) for quarter in _quarters(state)]
     return all(part.error_ratio > MOST_FAILED_RATIO for part in quarters if part.requests)
 
 
-def _is_silent(state: GuardState, side: Side, arrivals_per_s: float) -> bool:
-    """Nothing answered for ten seconds, while requests were due: by the other side's answers, or by the clock."""
+def _quarters(state: GuardState) -> list[tuple[int, int]]:
     first, end = state.window
-    if first < 0 or state.sides[side].within(first, end + 1).answered:
+    return [(start, start + _QUARTER_BINS) for start in range(first, end, _QUARTER_BINS)]
+
+
+def _hangs(state: GuardState, side: Side, due: Due) -> bool:
+    """Silent, while its load generator lived: heard in each quarter of the ten seconds, for one report at their
+    beginning says nothing of their end."""
+    return _is_silent(state, side, due) and all(
+        state.sides[side].is_heard(*quarter) for quarter in _quarters(state)
+    )
+
+
+def _is_silent(state: GuardState, side: Side, due: Due) -> bool:
+    """Nothing answered for ten seconds, while requests were due: by the other side's answers, or by the clock.
+
+    After the last arrival silence is no trouble, however late a slow answer of the other side comes.
+    """
+    first, end = state.window
+    own = state.sides[side]
+    is_due = first >= 0 and own.is_loaded and end <= due.until_s * BINS_PER_S
+    if not is_due or own.within(first, end + 1).answered:
         return False
-    due = max(state.sides[_OTHER[side]].within(first, end).answered, math.floor(arrivals_per_s * WINDOW_S))
-    return due >= _FEWEST_IN_WINDOW
+    wanted = max(state.sides[_OTHER[side]].within(first, end).answered, math.floor(due.per_s * WINDOW_S))
+    return wanted >= _FEWEST_IN_WINDOW
 
 
 def _guard(sentence: str) -> Incident:
@@ -236,12 +274,13 @@ class Guard:
     """Watches live counters and says once when the load must stop. One for each round, or give each bin its round.
 
     `arrivals_per_s` tells that requests are due even when no side answers; without it, only the other side's answers
-    show that.
+    show that. `arrivals_end_s` is when the last one of a round is due. Feed the reports in which nothing ended as
+    well (see LiveBin).
     """
 
-    def __init__(self, policy: Policy, arrivals_per_s: float = 0.0) -> None:
+    def __init__(self, policy: Policy, arrivals_per_s: float = 0.0, arrivals_end_s: float = math.inf) -> None:
         self._policy = policy
-        self._arrivals_per_s = arrivals_per_s
+        self._due = Due(arrivals_per_s, arrivals_end_s)
         self._state = GuardState()
         self._has_fired = False
 
@@ -255,6 +294,6 @@ class Guard:
 
     def _look_at(self, state: GuardState) -> Incident | None:
         self._state = state
-        incident = None if self._has_fired else incident_in(state, self._policy, self._arrivals_per_s)
+        incident = None if self._has_fired else incident_in(state, self._policy, self._due)
         self._has_fired = self._has_fired or incident is not None
         return incident

@@ -185,21 +185,27 @@ def noise_of_mean(sample: Sample, stored: Sample | None = None) -> Component:
     return Component(max(within.variance, floor), within.degrees_of_freedom).times(factor)
 
 
-def start_variance(samples: Sequence[Sample], assumed_sd: float, assumed_freedom: float) -> Component:
+def start_variance(
+    samples: Sequence[Sample], assumed_sd: float, assumed_freedom: float, starts: int = 2
+) -> Component:
     """The variance that one process start puts on a side: the assumption, and what rounds show, in one formula.
 
-    A difference of sides has two starts, hence half of the sum of squares. Rounds whose variance is more than three
-    times what the assumption allows contradict it, and count alone then: a wrong assumption must not drown them.
+    `starts` is how many sides draw a start in each round, so that the sum of squares of their difference holds it as
+    often. Rounds whose variance is more than three times what the assumption allows contradict it, and count alone
+    then: a wrong assumption must not drown them. Rounds without any start can only contradict: that they are alike
+    says nothing of starts.
     """
     freedom = sum(sample.round_count - 1 for sample in samples if sample.count)
-    squares = math.fsum(sample.round_sum_of_squares for sample in samples) / 2
+    squares = math.fsum(sample.round_sum_of_squares for sample in samples) / max(starts, 1)
     expected = math.fsum(
-        (sample.round_count - 1) * (assumed_sd**2 + sample.noise_of_round / 2)
+        (sample.round_count - 1) * (assumed_sd**2 + sample.noise_of_round / max(starts, 1))
         for sample in samples
         if sample.count
     )
     if freedom > 0 and squares > _CONTRADICTION * expected:
         return Component(squares / freedom, freedom)
+    if starts == 0:
+        freedom, squares = 0, 0.0
     if assumed_freedom + freedom <= 0:
         return Component(assumed_sd**2)
     return Component(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from rehearse.judge.faults import Fault, fault
 from rehearse.judge.health import baseline_faults, isolation_faults, rig_faults
 from rehearse.judge.ledger import block_faults, closing_faults, sides_of
+from rehearse.judge.outside import outside_faults
 from rehearse.judge.pairs import Column, JudgedBlocks, SeriesKey, measured
 from rehearse.judge.wording import share
 from rehearse.model import Arrivals, Block, Evidence, Finding, Mode, Outcome, ReasonCode, Scope, Side
@@ -50,6 +51,8 @@ def validity_faults(
         *(closing_faults(evidence, sides) if is_final else ()),
         *rig_faults(judged, evidence.blocks, evidence.policy),
         *load_faults(evidence, table),
+        *scenario_faults(evidence, table, tuple(Side)),
+        *outside_faults(evidence),
         *baseline_faults(table, stored, evidence.policy),
         *_reference_faults(evidence, table, stored),
         *missing_faults(evidence, table, stored),
@@ -82,7 +85,36 @@ def load_faults(evidence: Evidence, table: Mapping[SeriesKey, Column]) -> list[F
     found = [one for side in sides_of(evidence.mode) for one in _not_sent(evidence.blocks, side)]
     stored = evidence.reference.blocks if evidence.reference is not None else ()
     baseline = evidence.blocks if evidence.mode is Mode.PAIRED else stored
-    return [*found, *_other_plan(evidence), *_limited_baseline(baseline), *_other_mix(table)]
+    return [*found, *_other_plan(evidence), *_limited(baseline, Side.BASELINE), *_other_mix(table)]
+
+
+def known_good_load_faults(evidence: Evidence, sides: Sequence[Side]) -> list[Fault]:
+    """For a recording of known-good behaviour: each side was sent what was planned, and without waiting for users."""
+    return [
+        found
+        for side in sides
+        for found in (*_not_sent(evidence.blocks, side), *_limited(evidence.blocks, side))
+    ]
+
+
+def scenario_faults(
+    evidence: Evidence, table: Mapping[SeriesKey, Column], sides: Sequence[Side]
+) -> list[Fault]:
+    """Each configured scenario was requested on each side: one that never ran proves nothing, and leaves no cell."""
+    return [
+        _absent_scenario(name, side)
+        for name in evidence.scenarios
+        for side in sides
+        if (column := table.get((Scope.SCENARIO, name))) is None or not column.requests(side)
+    ]
+
+
+def _absent_scenario(name: str, side: Side) -> Fault:
+    sentence = (
+        f"the scenario {name} was not run once against the {side} in any judged block; "
+        "look at its share, the rate and its file"
+    )
+    return fault(ReasonCode.NO_EVIDENCE, name, sentence, allows_abort=True, side=side)
 
 
 def _account(blocks: Sequence[Block], side: Side) -> Arrivals:
@@ -130,15 +162,16 @@ def _other_plan(evidence: Evidence) -> list[Fault]:
     return [fault(ReasonCode.LOAD_MISMATCH, "blocks", sentence, pairs=len(different))]
 
 
-def _limited_baseline(blocks: Sequence[Block]) -> list[Fault]:
-    account = _account(blocks, Side.BASELINE)
+def _limited(blocks: Sequence[Block], side: Side) -> list[Fault]:
+    """Known-good behaviour that was measured with every user waiting is not that of an open model."""
+    account = _account(blocks, side)
     if account.concurrency_limited <= _MOST_LIMITED_RATIO * account.dispatched:
         return []
     sentence = (
-        f"the baseline was refused as open model: {account.concurrency_limited:,} of {account.dispatched:,} arrivals "
+        f"the {side} was refused as open model: {account.concurrency_limited:,} of {account.dispatched:,} arrivals "
         "waited because every user was busy; more users or less rate"
     )
-    return [fault(ReasonCode.LOAD_MISMATCH, Side.BASELINE, sentence, limited=account.concurrency_limited)]
+    return [fault(ReasonCode.LOAD_MISMATCH, side, sentence, limited=account.concurrency_limited)]
 
 
 def _other_mix(table: Mapping[SeriesKey, Column]) -> list[Fault]:

@@ -15,6 +15,7 @@ from rehearse.judge.faults import Fault
 from rehearse.judge.health import correlation_faults, own_health_faults, rig_faults
 from rehearse.judge.ledger import block_faults, closing_faults, impossible_numbers
 from rehearse.judge.measurement import Measurement, PairedCase, Strictness
+from rehearse.judge.outside import outside_faults, outside_warnings
 from rehearse.judge.paired import measure_pairs
 from rehearse.judge.pairs import (
     Column,
@@ -27,7 +28,12 @@ from rehearse.judge.pairs import (
 )
 from rehearse.judge.recorded import RecordedCase, measure_rounds
 from rehearse.judge.rulings import Ruling, finding_of, limit_finding_of, rule_on
-from rehearse.judge.validity import incident_faults, validity_faults
+from rehearse.judge.validity import (
+    incident_faults,
+    known_good_load_faults,
+    scenario_faults,
+    validity_faults,
+)
 from rehearse.judge.wording import change, margin
 from rehearse.model import (
     Cell,
@@ -89,6 +95,9 @@ def baseline_findings(evidence: Evidence) -> tuple[Finding, ...]:
         *block_faults(evidence, sides),
         *closing_faults(evidence, sides),
         *rig_faults(judged, evidence.blocks, evidence.policy),
+        *known_good_load_faults(evidence, sides),
+        *scenario_faults(evidence, table, sides),
+        *outside_faults(evidence),
         *(found for side in sides for found in own_health_faults(table, side, evidence.policy)),
     ]
     return tuple(one.finding for one in faults)
@@ -149,7 +158,8 @@ def _measurements(
     then: tuple[JudgedBlocks, Mapping[SeriesKey, Column]],
 ) -> tuple[Measurement, ...]:
     if evidence.mode is Mode.RECORDED:
-        return measure_rounds(RecordedCase(evidence.policy, strictness, *now))
+        is_restarted = Side.CANDIDATE in evidence.restarted
+        return measure_rounds(RecordedCase(evidence.policy, strictness, *now, is_restarted))
     is_calibrated = evidence.reference is not None and evidence.reference.is_calibrated
     earlier: tuple[JudgedBlocks, Mapping[SeriesKey, Column]] = (
         then if is_calibrated else (JudgedBlocks((), ()), {})
@@ -186,7 +196,11 @@ def _verdict(case: _Case, decision: Decision, reasons: list[Finding], warnings: 
     return Verdict(
         decision=decision,
         reasons=tuple(reasons),
-        warnings=(*warnings, *caveats(case.rulings, assumptions, case.strictness)),
+        warnings=(
+            *warnings,
+            *outside_warnings(case.evidence),
+            *caveats(case.rulings, assumptions, case.strictness),
+        ),
         judgements=tuple(ruling.judgement for ruling in case.rulings),
         pairs_used=min(len(case.judged.baseline), len(case.judged.candidate)),
         pairs_discarded=case.judged.discarded,

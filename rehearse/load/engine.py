@@ -25,6 +25,7 @@ from rehearse.codec import from_jsonable, to_jsonable
 from rehearse.errors import ConfigError, NotReady, RehearseError, TargetRefused
 from rehearse.load.ledger import BlockLedger
 from rehearse.load.orders import LoadOrder, worker_order
+from rehearse.load.recorder import BINS_PER_S
 from rehearse.model import Arrivals, Block, Incident, ReasonCode, Side, WorkerFinal
 
 READY_TIMEOUT_S = 60.0
@@ -202,11 +203,16 @@ class LocustSession:
         self._queue: queue.Queue[tuple[WorkerProcess, dict[str, object] | None]] = queue.Queue()
         self._ledger = BlockLedger(order.workers)
         self._readers: list[threading.Thread] = []
-        self._workers = [
-            self._launch(side.side, number) for side in order.sides for number in range(order.workers)
-        ]
+        self._workers: list[WorkerProcess] = []
         self._start_at: float | None = None
         self._must_end_at = float("inf")
+        try:
+            for side in order.sides:
+                for number in range(order.workers):
+                    self._launch(side.side, number)
+        except BaseException:  # nobody enters a context that was never made: those already running end here
+            self._end_workers()
+            raise
 
     def events(self) -> Iterator[LoadEvent]:
         """See LoadSession."""
@@ -241,7 +247,11 @@ class LocustSession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End every worker: stdin closed is the sign to stop at once; what remains is killed."""
+        """See LoadSession."""
+        self._end_workers()
+
+    def _end_workers(self) -> None:
+        """Stdin closed is their sign to stop at once; what remains is killed."""
         for worker in self._workers:
             if worker.process.stdin is not None:
                 with suppress(BrokenPipeError):
@@ -259,7 +269,7 @@ class LocustSession:
             if worker.process.stdout is not None:
                 worker.process.stdout.close()
 
-    def _launch(self, side: Side, number: int) -> WorkerProcess:
+    def _launch(self, side: Side, number: int) -> None:
         log_dir = Path(self._order.log_dir)
         log_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         log = log_dir / f"{side}-round{self._order.round}-worker{number}.log"
@@ -274,12 +284,12 @@ class LocustSession:
                 start_new_session=True,  # Ctrl-C in the terminal is ours to handle, in order
             )
         worker = WorkerProcess(side, number, process, log)
+        self._workers.append(worker)  # before anything else can fail: what is listed is ended
         target = next(target for target in self._order.sides if target.side is side)
         worker.tell(json.dumps(to_jsonable(worker_order(self._order, target, number))))
         reader = threading.Thread(target=self._read, args=(worker,), daemon=True)
-        self._readers.append(reader)
         reader.start()
-        return worker
+        self._readers.append(reader)
 
     def _read(self, worker: WorkerProcess) -> None:
         """In a thread per worker: every line into the queue, and None at the end."""
@@ -307,9 +317,7 @@ class LocustSession:
             if block is not None:
                 yield BlockClosed(block)
         elif kind == "live":
-            bins: list[list[int]] = message["bins"]  # type: ignore[assignment]  # our own worker's shape
-            for bin_ in bins:
-                yield LiveCounts(worker.side, *bin_)
+            yield from _live_counts(worker.side, message)
         elif kind == "final":
             yield from self._final(worker, message)
         elif kind == "refused":
@@ -375,6 +383,14 @@ class LocustSession:
             if not worker.is_ready
         ]
         return " ".join(tails)
+
+
+def _live_counts(side: Side, message: dict[str, object]) -> Iterator[LiveCounts]:
+    """What ended; with nothing ended a zero, which tells a silent target from a silent load generator."""
+    bins: list[list[int]] = message["bins"]  # type: ignore[assignment]  # our own worker's shape
+    at_s = float(str(message["at_s"]))
+    for bin_ in bins or [[max(0, int(at_s * BINS_PER_S)), 0, 0, 0]]:
+        yield LiveCounts(side, *bin_)
 
 
 def _clean_environment() -> dict[str, str]:

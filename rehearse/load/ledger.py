@@ -73,12 +73,13 @@ def merge_blocks(parts: Sequence[Block]) -> Block:
         start_s=first.start_s,
         length_s=first.length_s,
         arrivals=arrivals,
-        series=_merge_series(series for part in parts for series in part.series),
+        series=merge_series(series for part in parts for series in part.series),
         rig=_merge_rig([part.rig for part in parts]),
     )
 
 
-def _merge_series(all_series: Iterable[Series]) -> tuple[Series, ...]:
+def merge_series(all_series: Iterable[Series]) -> tuple[Series, ...]:
+    """Series of equal scope and name become one."""
     groups: dict[tuple[Scope, str], list[Series]] = defaultdict(list)
     for series in all_series:
         groups[series.scope, series.name].append(series)

@@ -16,7 +16,14 @@ from typing import Any
 import gevent
 from locust.clients import HttpSession
 from locust.contrib.fasthttp import FastHttpSession
-from locust.exception import CatchResponseError, StopUser
+from locust.exception import (
+    CatchResponseError,
+    InterruptTaskSet,
+    RescheduleTask,
+    RescheduleTaskImmediately,
+    StopTest,
+    StopUser,
+)
 from locust.user.task import (
     LOCUST_STATE_RUNNING,
     LOCUST_STATE_STOPPING,
@@ -31,6 +38,7 @@ from rehearse.model import RequestOutcome
 
 _JOURNEY = "rehearse_journey"  # attribute of the user's greenlet
 _SKIP_WAIT = "_rehearse_skip_wait"  # attribute of the task set
+_CONTROL_FLOW = (InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser)
 _SPAWN_LEVELS = 4  # how far up a request made in a spawned greenlet looks for its journey
 
 
@@ -64,7 +72,7 @@ class Decks:
         return deck.pop()
 
 
-def follow_schedule(pacer: Pacer, scenario_of: dict[type, int], decks: Decks) -> None:
+def follow_schedule(pacer: Pacer, lane_of: dict[type, int], decks: Decks) -> None:
     """Make every leaf task of every task set wait for its arrival."""
     original_default, original, original_wait = (
         DefaultTaskSet.execute_task,
@@ -87,13 +95,13 @@ def follow_schedule(pacer: Pacer, scenario_of: dict[type, int], decks: Decks) ->
             run(task_set, task)
             return
         user = task_set.user
-        journey = _claim(pacer, user, scenario_of[type(user)], task)
+        journey = _claim(pacer, user, lane_of[type(user)], task)
         setattr(task_set, _SKIP_WAIT, False)
         greenlet: Any = gevent.getcurrent()
         setattr(greenlet, _JOURNEY, journey)
         try:
             run(task_set, task)
-        except Exception as error:
+        except BaseException as error:  # gevent.Timeout is no Exception
             _note_exception(journey, error)
             raise
         finally:
@@ -118,60 +126,79 @@ def _is_task_set(task: Any) -> bool:
     return isinstance(task, type) and issubclass(task, TaskSet)
 
 
-def _claim(pacer: Pacer, user: Any, scenario: int, task: Any) -> Journey:
+def _claim(pacer: Pacer, user: Any, lane: int, task: Any) -> Journey:
     """Park the user in Locust's waiting state, so that stopping it works, until its arrival is due."""
     user._state = LOCUST_STATE_WAITING
-    journey = pacer.claim(scenario, lambda: f"{type(user).__name__}.{getattr(task, '__name__', 'task')}")
+    journey = pacer.claim(lane, lambda: f"{type(user).__name__}.{getattr(task, '__name__', 'task')}")
     if user._state == LOCUST_STATE_STOPPING:
         raise StopUser
     user._state = LOCUST_STATE_RUNNING
     return journey
 
 
-def _note_exception(journey: Journey, error: Exception) -> None:
+def _note_exception(journey: Journey, error: BaseException) -> None:
     """A task that raised is an error, unless raising is how Locust's control flow works."""
-    if type(error).__module__.startswith("locust."):
-        return
-    now = perf_counter()
-    journey.note(Ended(RequestOutcome.ERROR, 0.0, 0.0, f"exception: {type(error).__name__}"), now)
+    if not isinstance(error, _CONTROL_FLOW):
+        outcome, kind = _how_it_ended(error)
+        journey.note(Ended(outcome, 0.0, 0.0, kind), perf_counter())
 
 
-def watch_requests(check_method: Callable[[str], None], timeout_s: float) -> None:
-    """Check each request's method before it is sent, let a cut-off name the request that was not answered, and give
-    HttpUser, which has none, a default timeout."""
+def _how_it_ended(error: BaseException) -> tuple[RequestOutcome, str]:
+    """What an exception says about the task or request that it ended."""
+    if isinstance(error, gevent.Timeout):
+        return RequestOutcome.TIMEOUT, "timeout set by the scenario"
+    if isinstance(error, gevent.GreenletExit):
+        return RequestOutcome.CENSORED, "cancelled by the scenario"
+    return RequestOutcome.ERROR, f"exception: {type(error).__name__}"
+
+
+def watch_requests(check_method: Callable[[str], None], timeout_s: float, listener: RequestListener) -> None:
+    """Check each request's method before it is sent, book the ones that are cancelled, and let a cut-off name the
+    request that was not answered. HttpUser, which has no default timeout, gets one."""
     original_fast, original_requests = FastHttpSession.request, HttpSession.request
 
     def fast(self: Any, method: str, url: str, name: str | None = None, *args: Any, **kwargs: Any) -> Any:
         check_method(method)
-        with _InFlight(method, name or self.request_name or url):
+        name = name or self.request_name or without_query(url)
+        with _InFlight(listener, method, name):
             return original_fast(self, method, url, name, *args, **kwargs)
 
     def plain(self: Any, method: str, url: str, name: str | None = None, *args: Any, **kwargs: Any) -> Any:
         check_method(method)
+        name = name or self.request_name or without_query(url)
         kwargs.setdefault("timeout", timeout_s)
-        with _InFlight(method, name or self.request_name or url):
+        with _InFlight(listener, method, name):
             return original_requests(self, method, url, name, *args, **kwargs)
 
     FastHttpSession.request = fast  # type: ignore[method-assign]
     HttpSession.request = plain  # type: ignore[method-assign, assignment]
 
 
+def without_query(url: str) -> str:
+    """The name of a request that the scenario did not name: values would make endless names, and may be secret."""
+    return url.partition("?")[0].partition("#")[0]
+
+
 class _InFlight:
-    """Notes on the current journey which request it waits for."""
+    """Notes on the current journey which request it waits for; one that is cancelled has no event, and is booked."""
 
-    __slots__ = ("_journey", "_name")
+    __slots__ = ("_journey", "_listener", "_name", "_sent_at")
 
-    def __init__(self, method: str, name: str) -> None:
+    def __init__(self, listener: RequestListener, method: str, name: str) -> None:
+        self._listener = listener
         self._name = f"{method} {name}"
         self._journey = current_journey()
+        self._sent_at = perf_counter()
 
     def __enter__(self) -> None:
         if self._journey is not None:
-            self._journey.in_flight = (self._name, perf_counter())
+            self._journey.in_flight = (self._name, self._sent_at)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._journey is not None:
             self._journey.in_flight = None
+        if error is not None and not isinstance(error, Exception):
+            self._listener.cancelled(self._name, perf_counter() - self._sent_at, error)
 
 
 class RequestListener:
@@ -192,15 +219,23 @@ class RequestListener:
             self.failures += 1
             raise
 
+    def cancelled(self, name: str, waited_s: float, error: BaseException) -> None:
+        """A request was given up without an event, by gevent.Timeout or because its greenlet was killed."""
+        outcome, kind = _how_it_ended(error)
+        self._keep(name, outcome, waited_s, kind, is_answered=False)
+
     def _book(self, name: str, response_time_ms: float, exception: object, response: object) -> None:
+        outcome, kind, is_answered = classify(exception, response)
+        self._keep(name, outcome, (response_time_ms or 0.0) / 1000, kind, is_answered)
+
+    def _keep(
+        self, name: str, outcome: RequestOutcome, duration_s: float, kind: str, is_answered: bool
+    ) -> None:
         now = perf_counter()
         journey = current_journey()
         if journey is not None and journey.is_over:
             return  # already booked as censored by the cut-off
-        outcome, kind, is_answered = classify(exception, response)
-        ended = Ended(
-            outcome, (response_time_ms or 0.0) / 1000, self._pacer.since_start(now), kind, is_answered
-        )
+        ended = Ended(outcome, duration_s, self._pacer.since_start(now), kind, is_answered)
         self._recorder.request(journey.slot if journey is not None else None, name, ended)
         if journey is not None:
             journey.note(ended, now)
@@ -220,14 +255,18 @@ def classify(exception: object, response: object) -> tuple[RequestOutcome, str, 
         )
     if is_answered:
         return RequestOutcome.ERROR, f"HTTP {status}", True
-    name = type(exception).__name__
-    if (
-        isinstance(exception, (TimeoutError, gevent.Timeout))
-        or "timeout" in name.lower()
-        or "timed out" in str(exception)
-    ):
+    cause = _cause(exception)
+    name = type(cause).__name__
+    is_timeout = "timeout" in name.lower() or "timed out" in str(cause)
+    if is_timeout or isinstance(cause, (TimeoutError, gevent.Timeout)):
         return RequestOutcome.TIMEOUT, "timeout", False
     return RequestOutcome.ERROR, name, False
+
+
+def _cause(exception: object) -> object:
+    """What really happened: FastHttpUser wraps every failed connection into "retries exceeded"."""
+    original = getattr(exception, "original", None)
+    return exception if original is None else original
 
 
 def _without_digits(message: str) -> str:

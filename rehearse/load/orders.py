@@ -35,6 +35,7 @@ class SideOrder:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     tls: TlsOrder = field(default_factory=TlsOrder)
+    other_sides: tuple[str, ...] = ()  # "host:port" of the other targets, where this side's load must not go
 
 
 @dataclass(frozen=True, slots=True)

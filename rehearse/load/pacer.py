@@ -9,7 +9,7 @@ idle, and it says how often it was not.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -31,7 +31,7 @@ class Journey:
     scenario: str
     task: str
     started_at: float  # the intended start plus the rig's own lag (perf_counter)
-    last_answer_at: float
+    last_answer_at: float | None = None  # None: nothing was asked, or nothing answered yet
     outcome: RequestOutcome = RequestOutcome.OK
     kind: str = ""
     in_flight: tuple[str, float] | None = None  # name and start of the request that is not answered yet
@@ -45,9 +45,10 @@ class Journey:
 
 
 @dataclass(slots=True)
-class _Lane:
-    """The idle users and the waiting arrivals of one scenario."""
+class Lane:
+    """The idle users and the waiting arrivals of one user class."""
 
+    scenario: str
     idle: list[Waiter] = field(default_factory=list)
     backlog: deque[Slot] = field(default_factory=deque)
 
@@ -55,11 +56,13 @@ class _Lane:
 class Pacer:
     """Wakes users at due times and keeps the account of every journey."""
 
-    def __init__(self, slots: Iterable[Slot], scenarios: tuple[str, ...], recorder: Recorder) -> None:
+    def __init__(
+        self, slots: Iterable[Slot], lanes: Sequence[Lane], lane_of: Callable[[Slot], int], recorder: Recorder
+    ) -> None:
         self._slots = slots
-        self._scenarios = scenarios
+        self._lanes = lanes
+        self._lane_of = lane_of
         self._recorder = recorder
-        self._lanes = [_Lane() for _ in scenarios]
         self._handed: dict[int, Slot] = {}  # given to a user that has not run yet
         self._running: dict[int, Journey] = {}
         self._start_at = 0.0
@@ -90,9 +93,9 @@ class Pacer:
             self._hand_out(slot)
         self.is_done = True
 
-    def claim(self, scenario: int, task: Callable[[], str]) -> Journey:
-        """Wait for an arrival of `scenario` and start its journey. `task` names what the user will do."""
-        lane = self._lanes[scenario]
+    def claim(self, lane_number: int, task: Callable[[], str]) -> Journey:
+        """Wait for an arrival in this lane and start its journey. `task` names what the user will do."""
+        lane = self._lanes[lane_number]
         if lane.backlog and not self.is_stopped:
             slot, from_backlog = lane.backlog.popleft(), True
         else:
@@ -103,21 +106,22 @@ class Pacer:
         self._recorder.dispatch(slot, max(lag_s, 0.0), from_backlog)
         due_at = self._start_at + slot.due_s
         started_at = due_at if from_backlog else due_at + lag_s
-        journey = Journey(slot, self._scenarios[scenario], task(), started_at, last_answer_at=now)
+        journey = Journey(slot, lane.scenario, task(), started_at)
         self._running[slot.number] = journey
         return journey
 
     def finish(self, journey: Journey) -> None:
-        """The task is over: book its response time, from the intended start to the last answer."""
+        """The task is over: book its response time, from the intended start to the last answer.
+
+        Without any answer that is its end: a task that heard nothing was not fast.
+        """
         if journey.is_over:
             return
         journey.is_over = True
         del self._running[journey.slot.number]
-        response_s = max(0.0, journey.last_answer_at - journey.started_at)
-        self._book(
-            journey,
-            Ended(journey.outcome, response_s, self.since_start(journey.last_answer_at), journey.kind),
-        )
+        ended_at = perf_counter() if journey.last_answer_at is None else journey.last_answer_at
+        response_s = max(0.0, ended_at - journey.started_at)
+        self._book(journey, Ended(journey.outcome, response_s, self.since_start(ended_at), journey.kind))
 
     def cut_off(self) -> None:
         """End the account: what is in flight is censored, what nobody took is unsent."""
@@ -145,14 +149,14 @@ class Pacer:
         self._recorder.finish(journey.slot, journey.scenario, journey.task, ended)
 
     def _hand_out(self, slot: Slot) -> None:
-        lane = self._lanes[slot.scenario]
+        lane = self._lanes[self._lane_of(slot)]
         if lane.idle:
             self._handed[slot.number] = slot
             gevent.get_hub().loop.run_callback(lane.idle.pop().switch, slot)
         else:
             lane.backlog.append(slot)
 
-    def _wait_in(self, lane: _Lane) -> Slot:
+    def _wait_in(self, lane: Lane) -> Slot:
         waiter: Waiter = Waiter()
         lane.idle.append(waiter)
         try:

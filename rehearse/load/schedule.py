@@ -10,9 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import accumulate
 from random import Random
 
 from rehearse.model import Side
@@ -26,6 +25,25 @@ class Slot:
     due_s: float
     block: int
     scenario: int
+
+
+class Rota:
+    """Takes turns by weight, without luck: smooth weighted round robin, as nginx spreads requests.
+
+    After any n turns each position had its share of them to within one turn or so: a small share is served late, not
+    never, however short the blocks are.
+    """
+
+    def __init__(self, weights: Sequence[float]) -> None:
+        self._weights = tuple(weights)
+        self._credits = [0.0] * len(self._weights)
+
+    def next(self) -> int:
+        """The position whose turn it is."""
+        self._credits = [credit + weight for credit, weight in zip(self._credits, self._weights, strict=True)]
+        chosen = max(range(len(self._credits)), key=self._credits.__getitem__)
+        self._credits[chosen] -= sum(self._weights)
+        return chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +80,10 @@ class Schedule:
     def slots(self, side: Side, round_number: int, worker: int = 0, workers: int = 1) -> Iterator[Slot]:
         """The arrivals of one side in order of due time; worker k of W takes those with number % W == k."""
         number = 0
+        rota = Rota(self.shares)
         for block in range(self.blocks):
             rng = Random(f"{self.seed}:{side}:{round_number}:{block}")
-            scenarios = self._scenarios_in(block, round_number)
+            scenarios = self._scenarios_in(block, round_number, rota)
             for offset_s, scenario in zip(self._offsets_s(block, rng), scenarios, strict=True):
                 if number % workers == worker:
                     yield Slot(number, block * self.block_s + offset_s, block, scenario)
@@ -93,15 +112,8 @@ class Schedule:
             return [(position + phase) * step_s for position in range(count)]
         return sorted(rng.random() * self.block_s for _ in range(count))
 
-    def _scenarios_in(self, block: int, round_number: int) -> list[int]:
+    def _scenarios_in(self, block: int, round_number: int, rota: Rota) -> list[int]:
         """Which scenario each arrival is for: the same multiset on both sides, shuffled the same way."""
-        count = self.arrivals_in(block)
-        bounds = [round(count * part / sum(self.shares)) for part in accumulate(self.shares)]
-        starts = [0, *bounds[:-1]]
-        chosen = [
-            index
-            for index, (low, high) in enumerate(zip(starts, bounds, strict=True))
-            for _ in range(high - low)
-        ]
+        chosen = [rota.next() for _ in range(self.arrivals_in(block))]
         Random(f"{self.seed}:mix:{round_number}:{block}").shuffle(chosen)
         return chosen

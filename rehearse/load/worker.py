@@ -12,10 +12,8 @@ import json
 import logging
 import os
 import random
-import ssl
 import sys
 import zlib
-from pathlib import Path
 from time import perf_counter
 from typing import IO, Any
 
@@ -23,17 +21,15 @@ import gevent
 import gevent.monkey
 import locust  # patches the whole process: before anything else, and only here
 import locust.log
-from locust.contrib.fasthttp import FastHttpUser
 from locust.env import Environment
-from locust.user.users import HttpUser, User
-from locust.util.load_locustfile import load_locustfile
 
 from rehearse.allowlist import AllowList, install_socket_guard
 from rehearse.codec import from_jsonable, to_jsonable
 from rehearse.errors import TargetRefused
+from rehearse.load.crew import Deal, aim, muster
 from rehearse.load.locust_hooks import Decks, RequestListener, follow_schedule, watch_requests
 from rehearse.load.orders import WorkerOrder
-from rehearse.load.pacer import Pacer
+from rehearse.load.pacer import Lane, Pacer
 from rehearse.load.recorder import Recorder
 from rehearse.load.rig import RigWatch, fingerprint
 from rehearse.model import Block, WorkerFinal
@@ -112,58 +108,6 @@ def take_stdout() -> IO[bytes]:
     return stream
 
 
-def load_user_classes(order: WorkerOrder) -> dict[type[User], int]:
-    """The user classes of each scenario file, weighted by the scenario's share, with the scenario's number."""
-    scenario_of: dict[type[User], int] = {}
-    for number, scenario in enumerate(order.scenarios):
-        user_classes, _shapes = load_locustfile(str(Path(scenario.file)))
-        if not user_classes:
-            raise ValueError(f"scenario {scenario.name!r}: {scenario.file} has no runnable User class")
-        total = sum(user_class.weight for user_class in user_classes.values())
-        for user_class in user_classes.values():
-            user_class.weight = user_class.weight / total * order.schedule.shares[number]
-            scenario_of[user_class] = number
-    names = [user_class.__name__ for user_class in scenario_of]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"two scenarios have a User class named {twice[0]!r}: rename one")
-    return scenario_of
-
-
-def aim(user_class: type[User], order: WorkerOrder) -> None:
-    """Point a user class at its target: TLS verified (FastHttpUser verifies nothing by default), headers, timeouts."""
-    tls, timeout_s = order.target.tls, order.timeout_s
-
-    def tls_context() -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=tls.ca)
-        if not tls.verify:
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        if tls.cert:
-            context.load_cert_chain(tls.cert, tls.key)
-        return context
-
-    if issubclass(user_class, FastHttpUser):
-        user_class.insecure = not tls.verify
-        user_class.ssl_context_factory = staticmethod(tls_context)
-        user_class.network_timeout = min(user_class.network_timeout, timeout_s)
-        user_class.connection_timeout = min(user_class.connection_timeout, timeout_s)
-        user_class.default_headers = {**order.target.headers, **(user_class.default_headers or {})}
-    elif issubclass(user_class, HttpUser):
-        _aim_requests(user_class, order)
-
-
-def _aim_requests(user_class: type[HttpUser], order: WorkerOrder) -> None:
-    tls, original = order.target.tls, user_class.__init__
-
-    def initialise(self: Any, environment: Environment) -> None:
-        original(self, environment)  # type: ignore[no-untyped-call]
-        self.client.headers.update(order.target.headers)
-        self.client.verify = (tls.ca or True) if tls.verify else False
-        self.client.cert = (tls.cert, tls.key) if tls.cert and tls.key else tls.cert
-
-    user_class.__init__ = initialise  # type: ignore[method-assign]
-
-
 class Worker:
     """Runs one order from set-up to the final report."""
 
@@ -174,8 +118,10 @@ class Worker:
         schedule = order.schedule
         planned = schedule.planned(order.worker, order.workers)
         self._recorder = Recorder(order.target.side, order.round, schedule, planned, reports.send_block)
+        self._crew = muster(order)
         slots = schedule.slots(order.target.side, order.round, order.worker, order.workers)
-        self._pacer = Pacer(slots, tuple(scenario.name for scenario in order.scenarios), self._recorder)
+        lanes = [Lane(order.scenarios[member.scenario].name) for member in self._crew]
+        self._pacer = Pacer(slots, lanes, Deal(self._crew), self._recorder)
         self._listener = RequestListener(self._recorder, self._pacer)
 
     def run(self) -> None:
@@ -192,18 +138,20 @@ class Worker:
 
     def _set_up(self) -> Any:
         order = self._order
-        scenario_of = load_user_classes(order)
-        for user_class in scenario_of:
+        lane_of: dict[type, int] = {member.user_class: lane for lane, member in enumerate(self._crew)}
+        user_classes = [member.user_class for member in self._crew]
+        for user_class in user_classes:
             aim(user_class, order)
         seed = f"{order.schedule.seed}:{order.round}:{order.worker}"
         random.seed(seed)
-        follow_schedule(self._pacer, dict(scenario_of), Decks(seed))
-        watch_requests(self._check_method, order.timeout_s)
-        environment = Environment(user_classes=list(scenario_of), host=order.target.url, events=locust.events)
+        follow_schedule(self._pacer, lane_of, Decks(seed))
+        watch_requests(self._check_method, order.timeout_s, self._listener)
+        environment = Environment(user_classes=user_classes, host=order.target.url, events=locust.events)
         environment.events.request.add_listener(self._listener)  # type: ignore[no-untyped-call]
         runner = environment.create_local_runner()
-        runner.start(order.users, spawn_rate=order.users)
-        self._wait_for_users(order.users)
+        users = sum(member.users for member in self._crew)
+        runner.start(users, spawn_rate=users)
+        self._wait_for_users(users)
         return runner
 
     def _check_method(self, method: str) -> None:
@@ -283,7 +231,7 @@ def main() -> None:
     log = logging.getLogger(__name__)
     reports = Reports(take_stdout())
     order = read_order()
-    allow_list = AllowList(order.allow, order.production)
+    allow_list = AllowList(order.allow, order.production, order.target.other_sides)
     install_socket_guard(allow_list, lambda message: reports.send("refused", message=message))
     commands = Commands()
     try:

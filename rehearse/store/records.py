@@ -103,6 +103,11 @@ class Store:
         with self._database.reading() as session:
             return record_of(self._row(session, run_id))
 
+    def has_run(self, run_id: str) -> bool:
+        """Whether a run of that id was begun."""
+        with self._database.reading() as session:
+            return session.scalar(select(RunRow.number).where(RunRow.run_id == run_id)) is not None
+
     def latest_run(self, kind: RunKind) -> RunRecord | None:
         """The run of that kind that began last, however it ended."""
         with self._database.reading() as session:

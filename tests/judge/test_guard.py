@@ -29,13 +29,20 @@ def stream(
     rate_per_s: float = 50.0,
     length_s: float = 60.0,
     is_silent: Callable[[Side, float], bool] = lambda side, at_s: False,
+    is_lost: Callable[[Side, float], bool] = lambda side, at_s: False,
     round_number: int = 0,
 ) -> Iterator[tuple[float, LiveBin]]:
-    """(the second at which it is known, what ended in the bin) of one run."""
+    """(the second at which it is known, what ended in the bin) of one run.
+
+    Where the side is silent its load generator says that nothing ended; where that is lost, nobody says anything.
+    """
     for bin_ in range(int(length_s * 2)):
         for side, error_ratio in errors.items():
             at_s = bin_ / 2
+            if is_lost(side, at_s):
+                continue
             if is_silent(side, at_s):
+                yield at_s + 0.5, LiveBin(side, bin_, 0, 0, 0, round_number)
                 continue
             requests = int(rng.poisson(rate_per_s / 2))
             failed = int(rng.binomial(requests, error_ratio(at_s)))
@@ -152,14 +159,72 @@ def test_a_silent_baseline_is_unhealthy() -> None:
 
 def test_silence_of_both_sides_shows_by_the_clock_when_arrivals_are_due() -> None:
     guard, patient = Guard(POLICY, arrivals_per_s=50.0), Guard(POLICY)
-    for _, bin_ in stream(np.random.default_rng(1), {B: never, A: never}, length_s=20):
+    live = stream(
+        np.random.default_rng(1), {B: never, A: never}, length_s=31, is_silent=lambda side, at_s: at_s >= 20
+    )
+    for _, bin_ in live:
         assert guard.see(bin_) is None
         assert patient.see(bin_) is None
     assert guard.see_time(28.0) is None
     incident = guard.see_time(31.0)
     assert incident is not None
     assert incident.code == ReasonCode.BASELINE_UNHEALTHY
-    assert patient.see_time(60.0) is None
+    assert patient.see_time(31.0) is None
+
+
+# --- a load generator in trouble --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_a_load_generator_that_is_not_heard_is_lost_and_proves_nothing(side: Side) -> None:
+    live = stream(
+        np.random.default_rng(1), {B: never, A: never}, is_lost=lambda one, at_s: one is side and at_s >= 20
+    )
+    found = first_incident(Guard(POLICY, arrivals_per_s=50.0), live)
+    assert found is not None
+    assert 29.0 <= found[0] <= 31.0
+    assert (found[1].code, found[1].is_hard, found[1].side) == (ReasonCode.WORKER_LOST, False, side)
+    assert f"nothing was heard of the load generator of the {side}" in found[1].sentence
+
+
+def test_load_generators_that_both_fall_silent_prove_nothing() -> None:
+    guard = Guard(POLICY, arrivals_per_s=50.0)
+    live = stream(np.random.default_rng(1), {B: never, A: never}, length_s=20)
+    assert first_incident(guard, live) is None
+    incident = guard.see_time(31.0)
+    assert incident is not None
+    assert (incident.code, incident.is_hard) == (ReasonCode.WORKER_LOST, False)
+
+
+def test_one_sign_of_life_early_in_the_window_does_not_blame_the_candidate() -> None:
+    """The candidate hangs from 20 s on, its load generator dies at 23 s: nobody saw ten seconds of silence."""
+    live = stream(
+        np.random.default_rng(1),
+        {B: never, A: never},
+        is_silent=lambda side, at_s: side is A and at_s >= 20,
+        is_lost=lambda side, at_s: side is A and at_s >= 23,
+    )
+    found = first_incident(Guard(POLICY, arrivals_per_s=50.0), live)
+    assert found is not None
+    assert 32.0 <= found[0] <= 34.0
+    assert (found[1].code, found[1].is_hard) == (ReasonCode.WORKER_LOST, False)
+
+
+def test_a_candidate_that_never_answers_at_all_stops_the_load() -> None:
+    live = stream(np.random.default_rng(1), {B: never, A: never}, is_silent=lambda side, _: side is A)
+    found = first_incident(Guard(POLICY), live)
+    assert found is not None
+    assert found[0] <= 12.0
+    assert (found[1].code, found[1].is_hard) == (ReasonCode.GUARD, True)
+
+
+def test_a_slow_answer_of_one_side_after_the_last_arrival_blames_nobody() -> None:
+    """One request of the baseline hangs for 20 s after the end; the candidate has nothing left to answer."""
+    guard = Guard(POLICY, arrivals_per_s=50.0, arrivals_end_s=20.0)
+    rng = np.random.default_rng(1)
+    live = stream(rng, {B: never, A: never}, length_s=40, is_silent=lambda side, at_s: at_s >= 20)
+    assert first_incident(guard, live) is None
+    assert guard.see(LiveBin(B, 80, 1, 0, 1)) is None
 
 
 # --- one side alone ---------------------------------------------------------------------------------------------

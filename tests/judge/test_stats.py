@@ -134,6 +134,20 @@ def test_rounds_that_contradict_the_assumption_count_alone() -> None:
     assert alone.degrees_of_freedom == 1
 
 
+def test_rounds_of_which_one_side_restarts_hold_one_start() -> None:
+    apart = Sample((0.01, 0.01, -0.01, -0.01), (0, 0, 1, 1))  # squares of the round means: 2 * 0.01^2
+    assert start_variance([apart], 0.015, 8, starts=1).variance == pytest.approx((8 * 0.015**2 + 0.0002) / 9)
+
+
+def test_rounds_without_any_restart_show_no_start_but_can_contradict() -> None:
+    alike = Sample((0.001, -0.001, 0.001, -0.001), (0, 0, 1, 1))
+    shown = start_variance([alike], 0.015, 8, starts=0)
+    assert shown.variance == pytest.approx(0.015**2)
+    assert shown.degrees_of_freedom == 8
+    far = Sample((0.1, 0.1, -0.1, -0.1), (0, 0, 1, 1))
+    assert start_variance([far], 0.015, 8, starts=0).variance == pytest.approx(0.02)
+
+
 def test_rounds_that_differ_by_the_noise_of_their_blocks_contradict_nothing() -> None:
     noisy = Sample((0.3, -0.1, 0.1, -0.3), (0, 0, 1, 1))
     assert start_variance([noisy], 0.015, 8).degrees_of_freedom == 9

@@ -199,6 +199,37 @@ def test_chance_alone_is_no_other_mix() -> None:
     assert all(ReasonCode.LOAD_MISMATCH not in codes(paired(tiny, seed)) for seed in range(20))
 
 
+# --- scenarios --------------------------------------------------------------------------------------------------
+
+
+def without_scenario(block: Block) -> Block:
+    return replace(block, series=tuple(s for s in block.series if s.scope is not Scope.SCENARIO))
+
+
+def test_a_configured_scenario_that_never_ran_is_no_evidence() -> None:
+    assert judge(replace(good_evidence(), scenarios=("shop",))).decision is Decision.GO
+    verdict = judge(replace(good_evidence(), scenarios=("shop", "checkout")))
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert {finding.code for finding in verdict.reasons} == {ReasonCode.NO_EVIDENCE}
+    assert [finding.sentence.split(" in any")[0] for finding in verdict.reasons] == [
+        "the scenario checkout was not run once against the baseline",
+        "the scenario checkout was not run once against the candidate",
+    ]
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_a_scenario_that_ran_on_one_side_only_is_named_with_the_other(side: Side) -> None:
+    verdict = judge(replace(on(without_scenario, side)(good_evidence()), scenarios=("shop",)))
+    assert verdict.decision is Decision.INCONCLUSIVE
+    absent = [f for f in verdict.reasons if f.code == ReasonCode.NO_EVIDENCE and f.subject == "shop"]
+    assert [finding.numbers["side"] for finding in absent] == [side]
+
+
+def test_a_scenario_that_never_ran_hides_no_worsening_of_another() -> None:
+    evidence = replace(paired(SLOW, 2, before=QUIET), scenarios=("shop", "checkout"))
+    assert judge(evidence).decision is Decision.ABORT
+
+
 # --- endpoints --------------------------------------------------------------------------------------------------
 
 

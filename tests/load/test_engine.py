@@ -7,10 +7,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
+from rehearse.codec import CodecError
 from rehearse.errors import ConfigError, TargetRefused
 from rehearse.load.engine import (
     BlockClosed,
@@ -26,6 +29,7 @@ from rehearse.load.engine import (
 from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder, TlsOrder
 from rehearse.load.schedule import Schedule
 from rehearse.model import Arrivals, ReasonCode, Scope, Side
+from rehearse.wiring import hosts_elsewhere
 from tests.servers import Site, serving
 
 SIMPLE = """
@@ -51,17 +55,26 @@ def order(tmp_path: Path) -> Callable[..., LoadOrder]:
         timeout_s: float = 2.0,
         side_effects: bool = True,
         users: int = 20,
+        shares: dict[str, float] | None = None,
     ) -> LoadOrder:
-        file = tmp_path / "scenario.py"
-        file.write_text(scenario)
+        shares = shares or {"visit": 1.0}
+        for name in shares:
+            (tmp_path / f"{name}.py").write_text(scenario.replace("Visitor", f"Visitor_{name}"))
         sides = tuple(
-            SideOrder(side, site.url, {}, tls or TlsOrder()) for side, site in zip(Side, sites, strict=False)
+            SideOrder(
+                side,
+                site.url,
+                {},
+                tls or TlsOrder(),
+                hosts_elsewhere(site.url, {s.url for s in sites} - {site.url}),
+            )
+            for side, site in zip(Side, sites, strict=False)
         )
         return LoadOrder(
             sides=sides,
-            schedule=Schedule(rate, "poisson", 1.0, 0, blocks, seed=3),
+            schedule=Schedule(rate, "poisson", 1.0, 0, blocks, seed=3, shares=tuple(shares.values())),
             round=0,
-            scenarios=(ScenarioOrder("visit", str(file)),),
+            scenarios=tuple(ScenarioOrder(name, str(tmp_path / f"{name}.py")) for name in shares),
             allow=allow,
             production=(),
             side_effects=side_effects,
@@ -169,6 +182,78 @@ def test_response_time_counts_the_wait_for_a_free_user_and_service_time_does_not
     assert total(events, Side.BASELINE).concurrency_limited > 40
 
 
+IMPATIENT = """
+import gevent
+from locust import {kind}, task
+
+class Visitor({kind}):
+    @task
+    def look(self):
+        with gevent.Timeout(0.3, False):
+            self.client.get("/look?token=canary")
+"""
+
+
+@pytest.mark.parametrize("kind", ["FastHttpUser", "HttpUser"])
+def test_a_request_that_the_scenario_gives_up_is_a_timeout_and_not_a_fast_success(
+    order: Callable[..., LoadOrder], kind: str
+) -> None:
+    with serving() as site:
+        site.hang.set()
+        events = run(order(site, scenario=IMPATIENT.format(kind=kind), rate=5.0, timeout_s=3.0))
+    assert total(events, Side.BASELINE) == Arrivals(planned=10, dispatched=10, timeout=10)
+    series = [s for event in events if isinstance(event, BlockClosed) for s in event.block.series]
+    fastest = [one.judged.quantile_s(0.0) for one in series]
+    assert all(value is not None and value >= 0.29 for value in fastest)
+    assert {s.name for s in series if s.scope is Scope.ENDPOINT} == {"GET /look"}  # not the query's values
+
+
+def test_a_scenario_with_a_small_share_gets_its_arrivals_and_has_a_user(
+    order: Callable[..., LoadOrder],
+) -> None:
+    """2 % of 20 arrivals a block is less than half a one in each block, and of 20 users less than half a user."""
+    with serving() as site:
+        events = run(order(site, shares={"often": 0.98, "seldom": 0.02}, blocks=5))
+    assert total(events, Side.BASELINE) == Arrivals(planned=100, dispatched=100, ok=100)
+    counts: dict[str, int] = {}
+    for event in events:
+        for series in event.block.series if isinstance(event, BlockClosed) else ():
+            if series.scope is Scope.SCENARIO:
+                counts[series.name] = counts.get(series.name, 0) + series.judged.count
+    assert counts == {"often": 98, "seldom": 2}
+
+
+TWO_CLASSES = """
+from locust import FastHttpUser, task
+
+class Visitor_often(FastHttpUser):
+    weight = 4
+    @task
+    def look(self):
+        self.client.get("/often")
+
+class Visitor_seldom(FastHttpUser):
+    weight = 1
+    @task
+    def look(self):
+        self.client.get("/seldom")
+"""
+
+
+def test_user_classes_take_turns_by_weight_and_not_by_who_was_idle_last(
+    order: Callable[..., LoadOrder],
+) -> None:
+    with serving() as site:
+        run(order(site, scenario=TWO_CLASSES, blocks=5))
+        assert site.requests.count("GET /often") == 80
+        assert site.requests.count("GET /seldom") == 20
+
+
+def test_fewer_users_than_user_classes_are_refused_with_advice(order: Callable[..., LoadOrder]) -> None:
+    with serving() as site, pytest.raises(ConfigError, match=r"1 users a worker are too few.*load\.users"):
+        run(order(site, scenario=TWO_CLASSES, users=1))
+
+
 def test_a_killed_worker_is_named_and_the_other_side_is_stopped(order: Callable[..., LoadOrder]) -> None:
     def kill_the_candidate(session: LocustSession, event: LoadEvent) -> None:
         if isinstance(event, BlockClosed) and event.block.side is Side.CANDIDATE and event.block.index == 0:
@@ -240,6 +325,18 @@ def test_a_redirect_off_the_allow_list_is_refused_before_a_byte_is_sent(
             run(order(site, scenario=SIMPLE.replace("FastHttpUser", kind)))
         assert len(site.requests) > 0
         assert forbidden.connections == 0
+
+
+@pytest.mark.parametrize("kind", ["FastHttpUser", "HttpUser"])
+def test_a_redirect_to_the_other_side_is_refused_before_a_byte_is_sent(
+    order: Callable[..., LoadOrder], kind: str
+) -> None:
+    """Both are allowed, but a candidate that sends its users to the known-good system was never measured."""
+    with serving() as left, serving(status=302, location=f"{left.url}/elsewhere") as right:
+        with pytest.raises(TargetRefused, match="the other side's target"):
+            run(order(left, right, scenario=SIMPLE.replace("FastHttpUser", kind)))
+        assert len(right.requests) > 0
+        assert not [request for request in left.requests if "elsewhere" in request]
 
 
 def test_a_method_that_changes_data_is_refused_until_the_config_allows_it(
@@ -348,3 +445,21 @@ def test_certificates_are_verified_unless_the_config_says_otherwise(
             assert (arrivals.ok, len(site.requests)) == (20, 20)
         else:
             assert (arrivals.error, len(site.requests)) == (20, 0)
+
+
+@pytest.mark.parametrize("flaw", ["its log cannot be opened", "it cannot be told its order"])
+def test_when_the_second_worker_cannot_be_started_the_first_one_is_ended(
+    order: Callable[..., LoadOrder], tmp_path: Path, flaw: str
+) -> None:
+    with serving() as left, serving() as right:
+        both = order(left, right)
+    if flaw == "its log cannot be opened":
+        (tmp_path / "logs" / "candidate-round0-worker0.log").mkdir(parents=True)
+    else:
+        unwritable = {"Authorization": object()}
+        baseline, candidate = both.sides
+        both = replace(both, sides=(baseline, replace(candidate, headers=unwritable)))  # type: ignore[arg-type]
+    before = set(psutil.Process().children())
+    with pytest.raises((IsADirectoryError, CodecError)):
+        LocustEngine().start(both)
+    assert set(psutil.Process().children()) <= before

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from rehearse.load.schedule import Schedule
+from rehearse.load.schedule import Rota, Schedule
 from rehearse.model import Side
 
 
@@ -66,6 +66,23 @@ def test_scenarios_get_their_share_in_every_block_on_both_sides() -> None:
     for side in Side:
         mix = Counter((slot.block, slot.scenario) for slot in plan.slots(side, 0))
         assert all(mix[block, 0] == 30 and mix[block, 1] == 10 for block in range(plan.blocks))
+
+
+def test_a_small_share_is_served_late_and_not_never() -> None:
+    plan = schedule(shares=(0.99, 0.01), rate_per_s=5, measured_blocks=25)
+    mix = Counter(slot.scenario for slot in plan.slots(Side.BASELINE, 0))
+    arrivals = sum(mix.values())
+    assert abs(mix[1] - arrivals * 0.01) <= 1
+    assert mix == Counter(slot.scenario for slot in plan.slots(Side.CANDIDATE, 0))
+
+
+def test_a_rota_gives_each_position_its_share_after_any_number_of_turns() -> None:
+    weights = (5.0, 1.0, 3.0, 0.0)
+    rota, counts = Rota(weights), [0, 0, 0, 0]
+    for turn in range(1, 500):
+        counts[rota.next()] += 1
+        expected = [weight / sum(weights) * turn for weight in weights]
+        assert all(abs(count - share) <= 1.5 for count, share in zip(counts, expected, strict=True))
 
 
 def test_the_digest_covers_what_must_be_comparable_and_not_the_length() -> None:
