@@ -309,8 +309,9 @@ def _wait_until_gone(process: subprocess.Popen[bytes]) -> None:
     """Wait for the whole group, for STOP_TIMEOUT_S at most: a leader that has gone can leave children behind."""
     deadline = monotonic() + STOP_TIMEOUT_S
     while True:
-        process.poll()  # until the leader's end is taken note of, its group exists
-        if not _is_running(process.pid) or monotonic() >= deadline:
+        # Until its end is taken note of, the leader keeps the group; a zombie with living threads has not ended yet.
+        has_ended = process.poll() is not None and not _is_running(process.pid)
+        if has_ended or monotonic() >= deadline:
             return
         sleep(STOP_POLL_S)
 

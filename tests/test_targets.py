@@ -191,6 +191,30 @@ def test_children_have_time_to_end_well_when_their_parent_is_gone_at_once(
     assert (tmp_path / "ended").read_text() == "well"
 
 
+def test_a_process_whose_first_thread_has_ended_is_given_time_for_its_others(
+    target: Make, tmp_path: Path
+) -> None:
+    """Linux calls it a zombie, although it still runs: a server that winds down its thread pool looks like that."""
+    (tmp_path / "server.py").write_text(
+        "import ctypes, os, pathlib, signal, threading, time\n"
+        "def work():\n"
+        "    pathlib.Path('pid').write_text(str(os.getpid()))\n"
+        "    signal.sigtimedwait([signal.SIGTERM], 60)\n"
+        "    time.sleep(0.5)\n"
+        "    pathlib.Path('ended').write_text('well')\n"
+        "    os._exit(0)\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n"
+        "threading.Thread(target=work).start()\n"
+        "ctypes.CDLL(None).pthread_exit(None)\n"
+    )
+    with target(NOWHERE, start=(sys.executable, "server.py"), ready_timeout_s=0.2) as managed:
+        with pytest.raises(NotReady):
+            managed.bring_up()
+        server = psutil.Process(pid_in(tmp_path / "pid"))
+        assert server.status() == psutil.STATUS_ZOMBIE
+    assert (tmp_path / "ended").read_text() == "well"
+
+
 @pytest.mark.parametrize("step", ["prepare", "reset", "restart"])
 def test_a_daemon_that_a_command_leaves_is_not_waited_for_and_keeps_running(
     target: Make, tmp_path: Path, step: str
