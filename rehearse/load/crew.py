@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import ssl
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from locust.env import Environment
 from locust.user.users import HttpUser, User
 from locust.util.load_locustfile import load_locustfile
 
+from rehearse.allowlist import AllowList
+from rehearse.databases import is_database, read_database_url, shown_url, way_to
 from rehearse.load.orders import WorkerOrder
 from rehearse.load.schedule import Rota, Slot
 
@@ -120,6 +123,46 @@ def _one_each_at_least(parts: Sequence[float], users: int) -> list[int]:
             counts[counts.index(max(counts))] -= 1
             counts[position] = 1
     return counts
+
+
+def refuse_strangers(user_class: type[User], order: WorkerOrder) -> None:
+    """Raise ValueError unless users of this class can speak to the target, under our control."""
+    name, needs_database = user_class.__name__, getattr(user_class, "needs_database", False)
+    if needs_database and not is_database(order.target.url):
+        raise ValueError(
+            f"{name} is a SqlUser and runs SQL, but {order.target.url} is an HTTP service: give the target the URL"
+            " of its database, or take this scenario out"
+        )
+    if is_database(order.target.url) and not needs_database:
+        raise ValueError(
+            f"{name} is no SqlUser, and {shown_url(order.target.url)} is a database: only a SqlUser is kept to the"
+            " allow-list and to reads there; derive it from rehearse.load.SqlUser, or take this scenario out"
+        )
+
+
+def aim_at_database(
+    user_class: type[User],
+    order: WorkerOrder,
+    refuse: Callable[[str], None],
+    in_flight: Callable[[str], AbstractContextManager[None]],
+) -> None:
+    """Give a SqlUser class its way to the target: checked addresses, timeout, and whether it may write.
+
+    Raises TargetRefused.
+    """
+    from rehearse.load.sql_user import Access, SqlUser  # SQLAlchemy is not for those that speak HTTP
+
+    if issubclass(user_class, SqlUser):
+        allow_list = AllowList(order.allow, order.production, order.target.other_sides)
+        way = way_to(read_database_url(order.target.url), allow_list)
+        user_class.access = Access(
+            way, order.timeout_s, order.side_effects, seed_of(order), refuse=refuse, in_flight=in_flight
+        )
+
+
+def seed_of(order: WorkerOrder) -> str:
+    """What all that is drawn in this worker is seeded with; the same on both sides."""
+    return f"{order.schedule.seed}:{order.round}:{order.worker}"
 
 
 def aim(user_class: type[User], order: WorkerOrder) -> None:

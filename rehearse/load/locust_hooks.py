@@ -32,6 +32,7 @@ from locust.user.task import (
     TaskSet,
 )
 
+from rehearse.load.failures import KnownFailure
 from rehearse.load.pacer import Journey, Pacer
 from rehearse.load.recorder import Ended, Recorder
 from rehearse.model import RequestOutcome
@@ -160,14 +161,14 @@ def watch_requests(check_method: Callable[[str], None], timeout_s: float, listen
     def fast(self: Any, method: str, url: str, name: str | None = None, *args: Any, **kwargs: Any) -> Any:
         check_method(method)
         name = name or self.request_name or without_query(url)
-        with _InFlight(listener, method, name):
+        with InFlight(listener, method, name):
             return original_fast(self, method, url, name, *args, **kwargs)
 
     def plain(self: Any, method: str, url: str, name: str | None = None, *args: Any, **kwargs: Any) -> Any:
         check_method(method)
         name = name or self.request_name or without_query(url)
         kwargs.setdefault("timeout", timeout_s)
-        with _InFlight(listener, method, name):
+        with InFlight(listener, method, name):
             return original_requests(self, method, url, name, *args, **kwargs)
 
     FastHttpSession.request = fast  # type: ignore[method-assign]
@@ -179,15 +180,16 @@ def without_query(url: str) -> str:
     return url.partition("?")[0].partition("#")[0]
 
 
-class _InFlight:
+class InFlight:
     """Notes on the current journey which request it waits for; one that is cancelled has no event, and is booked."""
 
-    __slots__ = ("_journey", "_listener", "_name", "_sent_at")
+    __slots__ = ("_around", "_journey", "_listener", "_name", "_sent_at")
 
     def __init__(self, listener: RequestListener, method: str, name: str) -> None:
         self._listener = listener
         self._name = f"{method} {name}"
         self._journey = current_journey()
+        self._around = None if self._journey is None else self._journey.in_flight  # a statement's transaction
         self._sent_at = perf_counter()
 
     def __enter__(self) -> None:
@@ -196,7 +198,7 @@ class _InFlight:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._journey is not None:
-            self._journey.in_flight = None
+            self._journey.in_flight = self._around
         if error is not None and not isinstance(error, Exception):
             self._listener.cancelled(self._name, perf_counter() - self._sent_at, error)
 
@@ -243,6 +245,8 @@ class RequestListener:
 
 def classify(exception: object, response: object) -> tuple[RequestOutcome, str, bool]:
     """(outcome, kind of failure, whether the system answered) of one request event."""
+    if isinstance(exception, KnownFailure):
+        return exception.outcome, exception.kind, exception.is_answered
     status = getattr(response, "status_code", None)
     is_answered = bool(status) or (response is None and exception is None)
     if exception is None or exception is False:
