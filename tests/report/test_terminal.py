@@ -35,6 +35,16 @@ def test_abort_tells_three_reasons_and_how_many_more() -> None:
     assert lines[4] == f"and {len(abort().verdict.reasons) - 3} more reasons in the report"
 
 
+def test_a_task_with_its_endpoints_numbers_takes_no_place_of_another_break() -> None:
+    result = abort()
+    first, second, *rest = result.verdict.reasons
+    twin = replace(first, subject="Shopper.task", sentence=first.sentence.replace(first.subject, "Shopper.task"))
+    verdict = replace(result.verdict, reasons=(first, twin, second, *rest))
+    lines = summary_lines(replace(result, verdict=verdict), None)
+    assert [line[3:] for line in lines[1:4]] == [first.sentence, second.sentence, rest[0].sentence]
+    assert lines[4] == f"and {len(verdict.reasons) - 3} more reasons in the report"
+
+
 def test_go_tells_what_was_certified_and_what_had_least_to_spare() -> None:
     lines = summary_lines(go(), None)
     assert lines[0] == (
