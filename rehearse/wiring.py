@@ -138,7 +138,10 @@ def load_order(settings: Settings, record: RunRecord, round_number: int) -> Load
         sides=tuple(_side_order(settings, side) for side in sides),
         schedule=schedule_of(settings, record.kind),
         round=round_number,
-        scenarios=tuple(ScenarioOrder(s.name, str(settings.root / s.file)) for s in settings.scenarios),
+        scenarios=tuple(
+            ScenarioOrder(one.name, str(settings.root / one.file), one.tags, one.exclude_tags)
+            for one in settings.scenarios
+        ),
         allow=settings.safety.allow,
         production=settings.safety.production,
         side_effects=settings.safety.side_effects,
@@ -270,7 +273,12 @@ def _record(
 
 def _provenance(settings: Settings, kind: RunKind) -> Mapping[str, str]:
     schedule = schedule_of(settings, kind)
-    scenarios = {f"scenario.{s.name}": _digest(settings.root / s.file) for s in settings.scenarios}
+    scenarios = {f"scenario.{one.name}": _digest(settings.root / one.file) for one in settings.scenarios}
+    tags = {
+        f"scenario.{one.name}.tags": " ".join([*one.tags, *(f"-{tag}" for tag in one.exclude_tags)])
+        for one in settings.scenarios
+        if one.tags or one.exclude_tags
+    }
     return {
         "rehearse": __version__,
         "policy": policy_hash(settings),
@@ -281,6 +289,7 @@ def _provenance(settings: Settings, kind: RunKind) -> Mapping[str, str]:
         "load.timeout": f"{settings.load.timeout_s:g} s",
         **_in_place(settings),
         **scenarios,
+        **tags,
         **fingerprint(),
     }
 

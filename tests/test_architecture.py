@@ -54,7 +54,8 @@ AT_START_OF_CLI = {"typer"} | {f"rehearse.{leaf}" for leaf in LEAVES - {"judge"}
 
 # Locust and gevent patch the whole process, so they live only in modules that run inside a load worker.
 PATCHES_THE_PROCESS = {"locust", "gevent", "geventhttpclient"}
-RUNS_INSIDE_WORKER = {f"rehearse/load/{module}.py" for module in ("crew", "locust_hooks", "pacer", "worker")}
+INSIDE_WORKER = ("crew", "locust_hooks", "locust_tasks", "pacer", "worker")
+RUNS_INSIDE_WORKER = {f"rehearse/load/{module}.py" for module in INSIDE_WORKER}
 
 ONLY_THE_SHOP = {"fastapi", "starlette", "uvicorn"}  # an optional extra
 

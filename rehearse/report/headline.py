@@ -24,7 +24,7 @@ NEXT_STEPS = {
     ReasonCode.TOO_FEW_ROUNDS: "Rehearse with more rounds: only restarts show how much a start changes.",
     ReasonCode.MISSING_ENDPOINT: "A request was seen on one side only. Check routes and scenario, rehearse again.",
     ReasonCode.MISSING_BASELINE: "There is nothing to compare with. Record a baseline with `rehearse baseline`.",
-    ReasonCode.NO_EVIDENCE: "Too little was recorded. Check that both targets answer what the scenario asks, rehearse again.",
+    ReasonCode.NO_EVIDENCE: "Too little was recorded. Check that both sides answer the scenario, rehearse again.",
     ReasonCode.RIG_UNHEALTHY: "The load generator was late or busy. Use a quieter host or a lower rate.",
     ReasonCode.WORKER_LOST: "A part of the load generator was lost. Read its log, then rehearse again.",
     ReasonCode.LEDGER: "The recording does not add up. Rehearse again; if that happens twice, report a bug.",

@@ -38,7 +38,9 @@ def test_abort_tells_three_reasons_and_how_many_more() -> None:
 def test_a_task_with_its_endpoints_numbers_takes_no_place_of_another_break() -> None:
     result = abort()
     first, second, *rest = result.verdict.reasons
-    twin = replace(first, subject="Shopper.task", sentence=first.sentence.replace(first.subject, "Shopper.task"))
+    twin = replace(
+        first, subject="Shopper.task", sentence=first.sentence.replace(first.subject, "Shopper.task")
+    )
     verdict = replace(result.verdict, reasons=(first, twin, second, *rest))
     lines = summary_lines(replace(result, verdict=verdict), None)
     assert [line[3:] for line in lines[1:4]] == [first.sentence, second.sentence, rest[0].sentence]
