@@ -6,7 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rehearse.model import Decision, Finding, Judgement, Mode, Outcome, ReasonCode, Result, Role, SideSummary
+from rehearse.model import (
+    Decision,
+    Finding,
+    Judgement,
+    Mode,
+    Outcome,
+    ReasonCode,
+    Result,
+    Role,
+    Scope,
+    SideSummary,
+)
 from rehearse.report.ranking import Row, nearest_to_margin, turned, worst_bound
 from rehearse.report.units import brief, change, count, share
 
@@ -125,23 +136,19 @@ def _why_inconclusive(result: Result) -> str:
 
 
 def top_reasons(result: Result, rows: Sequence[Row]) -> tuple[TopReason, ...]:
-    """At most three that differ: the worst reasons, or for GO the cells that passed with the least to spare."""
+    """At most three: the worst reasons, or for GO the cells that passed with the least to spare.
+
+    Tasks come last: one of a single request has its endpoint's numbers, and would hide a second break.
+    """
     if result.verdict.decision is Decision.GO:
         return tuple(TopReason(_closest(row), row.anchor) for row in nearest_to_margin(rows, TOP_REASONS))
     anchors = {row.judgement.cell.label: row.anchor for row in reversed(rows)}
+    tasks = {row.judgement.cell.label for row in rows if row.judgement.cell.scope is Scope.TASK}
+    ordered = sorted(enumerate(result.verdict.reasons, start=1), key=lambda one: one[1].subject in tasks)
     return tuple(
         TopReason(finding.sentence, anchors.get(finding.subject, f"finding-{position}"))
-        for position, finding in _distinct(result.verdict.reasons)[:TOP_REASONS]
+        for position, finding in ordered[:TOP_REASONS]
     )
-
-
-def _distinct(reasons: Sequence[Finding]) -> list[tuple[int, Finding]]:
-    """Each reason with its place, without those that say the same of another series: a task of one request has its
-    endpoint's numbers, and would push a second break off the first screen."""
-    first: dict[str, tuple[int, Finding]] = {}
-    for position, finding in enumerate(reasons, start=1):
-        first.setdefault(finding.sentence.removeprefix(finding.subject), (position, finding))
-    return list(first.values())
 
 
 def _closest(row: Row) -> str:
