@@ -141,7 +141,10 @@ def load_order(settings: Settings, record: RunRecord, round_number: int) -> Load
         sides=tuple(_side_order(settings, side) for side in sides),
         schedule=schedule_of(settings, record.kind),
         round=round_number,
-        scenarios=tuple(ScenarioOrder(s.name, str(settings.root / s.file)) for s in settings.scenarios),
+        scenarios=tuple(
+            ScenarioOrder(one.name, str(settings.root / one.file), one.tags, one.exclude_tags)
+            for one in settings.scenarios
+        ),
         allow=settings.safety.allow,
         production=settings.safety.production,
         side_effects=settings.safety.side_effects,
@@ -284,7 +287,12 @@ def _record(
 
 def _provenance(settings: Settings, kind: RunKind) -> Mapping[str, str]:
     schedule = schedule_of(settings, kind)
-    scenarios = {f"scenario.{s.name}": _digest(settings.root / s.file) for s in settings.scenarios}
+    scenarios = {f"scenario.{one.name}": _digest(settings.root / one.file) for one in settings.scenarios}
+    tags = {
+        f"scenario.{one.name}.tags": " ".join([*one.tags, *(f"-{tag}" for tag in one.exclude_tags)])
+        for one in settings.scenarios
+        if one.tags or one.exclude_tags
+    }
     return {
         "rehearse": __version__,
         "policy": policy_hash(settings),
@@ -296,6 +304,7 @@ def _provenance(settings: Settings, kind: RunKind) -> Mapping[str, str]:
         **_in_place(settings),
         **scenarios,
         **_statements(settings),
+        **tags,
         **fingerprint(),
         **_drivers(settings),
     }

@@ -56,9 +56,8 @@ AT_START_OF_CLI = {"typer"} | {f"rehearse.{leaf}" for leaf in LEAVES - {"judge"}
 
 # Locust and gevent patch the whole process, so they live only in modules that run inside a load worker.
 PATCHES_THE_PROCESS = {"locust", "gevent", "geventhttpclient"}
-RUNS_INSIDE_WORKER = {
-    f"rehearse/load/{module}.py" for module in ("crew", "locust_hooks", "pacer", "sql_user", "worker")
-}
+INSIDE_WORKER = ("crew", "locust_hooks", "locust_tasks", "pacer", "sql_user", "worker")
+RUNS_INSIDE_WORKER = {f"rehearse/load/{module}.py" for module in INSIDE_WORKER}
 ASKED_FOR_BY_SCENARIOS = ("rehearse/load/__init__.py", "rehearse.load.sql_user")  # inside __getattr__ only
 
 ONLY_THE_SHOP = {"fastapi", "starlette", "uvicorn"}  # an optional extra

@@ -3,7 +3,10 @@ are pointed at. Runs in the worker only."""
 
 from __future__ import annotations
 
+import logging
+import re
 import ssl
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -11,15 +14,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from locust.argument_parser import get_parser
 from locust.contrib.fasthttp import FastHttpUser
 from locust.env import Environment
+from locust.user.task import filter_tasks_by_tags
 from locust.user.users import HttpUser, User
 from locust.util.load_locustfile import load_locustfile
 
 from rehearse.allowlist import AllowList
 from rehearse.databases import is_database, read_database_url, shown_url, way_to
-from rehearse.load.orders import WorkerOrder
+from rehearse.load.orders import ScenarioOrder, WorkerOrder
 from rehearse.load.schedule import Rota, Slot
+
+# Their drivers open connections by themselves, where the allow-list cannot see them.
+UNSUPPORTED = {
+    "locust.contrib.postgres": "libpq connects where the allow-list cannot see it; use rehearse.load.SqlUser",
+    "locust.contrib.milvus": "gRPC connects where the allow-list cannot see it",
+}
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +71,7 @@ def muster(order: WorkerOrder) -> tuple[Member, ...]:
     found = [
         (number, user_class)
         for number, scenario in enumerate(order.scenarios)
-        for user_class in _user_classes(scenario.name, scenario.file)
+        for user_class in _user_classes(scenario)
     ]
     _refuse_same_names([user_class.__name__ for _, user_class in found])
     fixed = [
@@ -75,12 +88,46 @@ def muster(order: WorkerOrder) -> tuple[Member, ...]:
     return crew
 
 
-def _user_classes(name: str, file: str) -> list[type[User]]:
-    user_classes, _shapes = load_locustfile(str(Path(file)))
+def own_options() -> Namespace:
+    """The options that scenario files added to Locust's command line, at their defaults (or LOCUST_ variables)."""
+    options: Namespace = get_parser(default_config_files=[]).parse_args([])
+    return options
+
+
+def _user_classes(scenario: ScenarioOrder) -> list[type[User]]:
+    where = f"scenario {scenario.name!r}: {scenario.file}"
+    user_classes, shapes = load_locustfile(str(Path(scenario.file)))
     wanted = [one for one in user_classes.values() if one.weight > 0 or one.fixed_count > 0]
     if not wanted:
-        raise ValueError(f"scenario {name!r}: {file} has no runnable User class")
+        raise ValueError(f"{where} has no runnable User class{_pytest_advice(scenario.file)}")
+    if shapes:
+        _log.warning("%s: its LoadTestShape is not used; the schedule is that of [load]", where)
+    for user_class in wanted:
+        _refuse_unsupported(where, user_class)
+        filter_tasks_by_tags(user_class, set(scenario.tags) or None, set(scenario.exclude_tags) or None)
+        if not user_class.tasks:
+            raise ValueError(f"{where}: {user_class.__name__} has no task{_tags_advice(scenario)}")
     return wanted
+
+
+def _refuse_unsupported(where: str, user_class: type[User]) -> None:
+    for ancestor in user_class.__mro__:
+        why = UNSUPPORTED.get(ancestor.__module__)
+        if why is not None:
+            raise ValueError(f"{where}: {user_class.__name__} is a {ancestor.__name__}: {why}")
+
+
+def _pytest_advice(file: str) -> str:
+    is_pytest_style = re.search(r"^def test_", Path(file).read_text(encoding="utf-8"), re.MULTILINE)
+    return (
+        "; a pytest-style file cannot be paced: put its requests into the tasks of a User"
+        if is_pytest_style
+        else ""
+    )
+
+
+def _tags_advice(scenario: ScenarioOrder) -> str:
+    return " that its `tags` and `exclude_tags` leave" if scenario.tags or scenario.exclude_tags else ""
 
 
 def _refuse_same_names(names: list[str]) -> None:

@@ -27,8 +27,17 @@ from rehearse.allowlist import AllowList, install_socket_guard
 from rehearse.codec import from_jsonable, to_jsonable
 from rehearse.databases import is_database
 from rehearse.errors import TargetRefused
-from rehearse.load.crew import Deal, aim, aim_at_database, muster, refuse_strangers, seed_of
-from rehearse.load.locust_hooks import Decks, InFlight, RequestListener, follow_schedule, watch_requests
+from rehearse.load.crew import (
+    Deal,
+    aim,
+    aim_at_database,
+    muster,
+    own_options,
+    refuse_strangers,
+    seed_of,
+)
+from rehearse.load.locust_hooks import InFlight, RequestListener, watch_requests
+from rehearse.load.locust_tasks import Conductor, Decks, follow_schedule
 from rehearse.load.orders import WorkerOrder
 from rehearse.load.pacer import Lane, Pacer
 from rehearse.load.recorder import Recorder
@@ -146,11 +155,19 @@ class Worker:
             self._aim(user_class)
         seed = seed_of(order)
         random.seed(seed)
-        follow_schedule(self._pacer, lane_of, Decks(seed))
+        follow_schedule(Conductor(self._pacer, lane_of, Decks(seed)))
         watch_requests(self._check_method, order.timeout_s, self._listener)
-        environment = Environment(user_classes=user_classes, host=order.target.url, events=locust.events)
+        environment = Environment(
+            user_classes=user_classes,
+            host=order.target.url,
+            events=locust.events,
+            parsed_options=own_options(),
+        )
         environment.events.request.add_listener(self._listener)  # type: ignore[no-untyped-call]
         runner = environment.create_local_runner()
+        environment.events.init.fire(  # type: ignore[no-untyped-call]
+            environment=environment, runner=runner, web_ui=None
+        )
         users = sum(member.users for member in self._crew)
         runner.start(users, spawn_rate=users)
         self._wait_for_users(users)
