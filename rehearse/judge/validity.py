@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 
 from rehearse.judge.faults import Fault, fault
-from rehearse.judge.health import baseline_faults, isolation_faults, rig_faults
+from rehearse.judge.health import baseline_faults, isolation_faults
 from rehearse.judge.ledger import block_faults, closing_faults, sides_of
 from rehearse.judge.outside import outside_faults
 from rehearse.judge.pairs import Column, JudgedBlocks, SeriesKey, measured
+from rehearse.judge.refusals import refusal_faults
+from rehearse.judge.rig import rig_faults
 from rehearse.judge.wording import share
 from rehearse.model import Arrivals, Block, Evidence, Finding, Mode, Outcome, ReasonCode, Scope, Side
 
@@ -53,6 +55,7 @@ def validity_faults(
         *load_faults(evidence, table),
         *scenario_faults(evidence, table, tuple(Side)),
         *outside_faults(evidence),
+        *refusal_faults(table, sides),
         *baseline_faults(table, stored, evidence.policy),
         *_reference_faults(evidence, table, stored),
         *missing_faults(evidence, table, stored),
