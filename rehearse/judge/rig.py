@@ -68,8 +68,8 @@ def _sentence(complaint: Complaint) -> str:
 
 
 def _stall(rig: RigHealth) -> str:
-    held_by = f", held by {rig.stalled_in}" if rig.stalled_in else ""
-    return f"its event loop stood still for {duration(rig.stall_max_s)}{held_by}"
+    why = f": {rig.stalled_in}" if rig.stalled_in else ""
+    return f"its event loop stood still for {duration(rig.stall_max_s)}{why}"
 
 
 def _lag(rig: RigHealth, size_s: float) -> str:

@@ -53,12 +53,13 @@ def validity_faults(
         *(closing_faults(evidence, sides) if is_final else ()),
         *rig_faults(judged, evidence.blocks, evidence.policy),
         *load_faults(evidence, table),
-        *scenario_faults(evidence, table, tuple(Side)),
         *outside_faults(evidence),
         *refusal_faults(table, sides),
         *baseline_faults(table, stored, evidence.policy),
         *_reference_faults(evidence, table, stored),
-        *missing_faults(evidence, table, stored),
+        # Where the rig spoiled every block, nothing can be said of what was in them.
+        *(scenario_faults(evidence, table, tuple(Side)) if judged.candidate else ()),
+        *(missing_faults(evidence, table, stored) if judged.candidate else ()),
     ]
 
 

@@ -46,6 +46,7 @@ _SHORTAGES = {  # what fails on this side of the wire, before a byte is sent
     errno.EADDRNOTAVAIL: "no local port left",
     errno.ENOBUFS: "no socket buffer left",
 }
+RIG_KIND = "load generator: "  # how failures are named that are the rig's own
 _CAUSES_DEEP = 8  # how far down a wrapped error is looked into
 _SPAWN_LEVELS = 4  # how far up a request made in a spawned greenlet looks for its journey
 
@@ -295,7 +296,7 @@ def shortage_in(exception: object) -> str:
         error, found = errors[0], list[object](errors[1:])
         code = error.errno if isinstance(error, OSError) else None
         if code in _SHORTAGES:
-            return f"load generator: {_SHORTAGES[code]} ({errno.errorcode[code]})"
+            return f"{RIG_KIND}{_SHORTAGES[code]} ({errno.errorcode[code]})"
         found += [getattr(error, "original", None), getattr(error, "reason", None), error.__cause__]
         found += [error.__context__, *error.args]
     return ""

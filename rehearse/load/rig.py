@@ -16,6 +16,7 @@ from time import perf_counter, process_time
 from rehearse.load.recorder import RigWindow
 from rehearse.load.stalls import STOOD_STILL
 
+NO_CORE = "no core was free for it"
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -171,15 +172,14 @@ class RigWatch:
         self._next_end = 0  # the block whose end comes next
         self._stalls: dict[int, Stall] = {}
         self._last_tick = start_at
-        self._last_cpu_s = process_time()
+        self._last_cpu_s, self._last_wait_s = process_time(), _queue_wait_s()
         self._mark = Counters.now()
         self._collected_s = 0.0
 
     def tick(self) -> list[tuple[int, RigWindow]]:
         """Note how late this tick is; returns the blocks whose time is over, with their window."""
         now = perf_counter()
-        stall = self._stall(max(0.0, now - self._last_tick - self.TICK_S), process_time() - self._last_cpu_s)
-        self._last_cpu_s = process_time()
+        stall = self._stall(max(0.0, now - self._last_tick - self.TICK_S))
         for block in {self._block_at(self._last_tick), self._block_at(now)}:
             if stall.length_s > self._stalls.get(block, Stall()).length_s:
                 self._stalls[block] = stall
@@ -194,16 +194,25 @@ class RigWatch:
         """The last block is over."""
         self._collections.end()
 
-    def _stall(self, late_s: float, cpu_s: float) -> Stall:
+    def _stall(self, late_s: float) -> Stall:
         """A collection is measured exactly; a late tick misses up to TICK_S of what made it late."""
         held_by, pause_s = self._what_held(), self._collections.take_longest()
+        cpu_s, wait_s = self._used()
         length_s = max(late_s, pause_s)
         if length_s < self.NAMED_FROM_S:
             return Stall(length_s)
         if pause_s > late_s / 2:
             return Stall(length_s, "garbage collection")
+        if wait_s > late_s / 2:  # whatever line it stood on, it could not run
+            return Stall(length_s, NO_CORE)
         # The thread that looks on may wake up after this one: without CPU there was nothing for it to see.
         return Stall(length_s, held_by or (STOOD_STILL if cpu_s < late_s / 2 else ""))
+
+    def _used(self) -> tuple[float, float]:
+        """CPU, and waiting for a core, since the last call."""
+        cpu_s, wait_s = self._last_cpu_s, self._last_wait_s
+        self._last_cpu_s, self._last_wait_s = process_time(), _queue_wait_s()
+        return self._last_cpu_s - cpu_s, _difference(wait_s, self._last_wait_s) or 0.0
 
     def _block_at(self, moment: float) -> int:
         return int(max(0.0, moment - self._start_at) // self._block_s)

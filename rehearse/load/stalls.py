@@ -17,7 +17,7 @@ from types import FrameType
 
 import rehearse
 
-STOOD_STILL = "the whole process stood still: it was stopped, or had no core to run on"
+STOOD_STILL = "the whole process was stopped, or had no core to run on"
 NATIVE_CODE = "native code that does not let other threads run"
 _LONGEST_TEXT = 160
 _OUR_OWN = str(Path(rehearse.__file__).parent)

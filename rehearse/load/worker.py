@@ -29,7 +29,13 @@ from rehearse.allowlist import AllowList, install_socket_guard
 from rehearse.codec import from_jsonable
 from rehearse.errors import TargetRefused
 from rehearse.load.crew import Deal, aim, muster
-from rehearse.load.locust_hooks import Decks, RequestListener, follow_schedule, watch_requests
+from rehearse.load.locust_hooks import (
+    RIG_KIND,
+    Decks,
+    RequestListener,
+    follow_schedule,
+    watch_requests,
+)
 from rehearse.load.orders import WorkerOrder
 from rehearse.load.outbox import Outbox
 from rehearse.load.pacer import Lane, Pacer
@@ -210,7 +216,7 @@ class Worker:
     def _send_live(self, start_at: float) -> None:
         if self._recorder.shortage and not self._is_shortage_told:
             self._is_shortage_told = True
-            self._outbox.tell("exhausted", what=self._recorder.shortage)
+            self._outbox.tell("exhausted", what=self._recorder.shortage.removeprefix(RIG_KIND))
         bins = self._recorder.take_live()
         self._outbox.tell("live", at_s=perf_counter() - start_at, bins=bins, in_flight=self._pacer.in_flight)
 

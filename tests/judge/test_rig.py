@@ -49,7 +49,7 @@ TROUBLES = [
     (
         with_rig(stall_max_s=0.43, stalled_in="visit.py:9 look()"),
         "stall",
-        "its event loop stood still for 430 ms, held by visit.py:9 look()",
+        "its event loop stood still for 430 ms: visit.py:9 look()",
     ),
     (with_rig(cpu_ratio=0.93), "CPU", "the worker used 93.00 % of a core"),
     (
@@ -95,6 +95,17 @@ def test_a_few_unfit_blocks_are_left_out_and_told(
 def test_what_is_recorded_on_an_unfit_rig_is_no_baseline(trouble: Callable[[Block], Block]) -> None:
     evidence = replace(on(trouble)(good_evidence()), policy=LIMITED)
     assert ReasonCode.RIG_UNHEALTHY in {finding.code for finding in baseline_findings(evidence)}
+
+
+def test_when_every_block_is_spoiled_the_rig_is_the_only_reason() -> None:
+    """Nothing is left to judge: that must not read as a scenario that never ran, or endpoints that are gone."""
+    evidence = on(with_rig(stall_max_s=0.5))(replace(good_evidence(), scenarios=("shop",)))
+    verdict = judge(evidence)
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert verdict.reasons[0].code == ReasonCode.RIG_UNHEALTHY
+    assert not {ReasonCode.NO_EVIDENCE, ReasonCode.MISSING_ENDPOINT} & {
+        one.code for one in verdict.reasons if one.subject != "certified"
+    }
 
 
 def test_a_worker_that_was_away_for_seconds_is_never_go_however_few_blocks_that_were() -> None:

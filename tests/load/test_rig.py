@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rehearse.load import rig
-from rehearse.load.rig import CollectionTimes, Counters, RigWatch, times_throttled
+from rehearse.load.rig import NO_CORE, CollectionTimes, Counters, RigWatch, times_throttled
 from rehearse.load.stalls import STOOD_STILL, StallWatch
 
 
@@ -98,6 +98,16 @@ def test_a_stall_without_any_cpu_that_nobody_saw_is_the_whole_process_standing_s
         time.sleep(0.3)
         ((_, window),) = watch.tick()
     assert window.stalled_in == STOOD_STILL
+
+
+def test_a_worker_without_a_core_is_not_held_by_the_line_it_stood_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = iter((10.0, 10.0, 10.28, 10.28))
+    monkeypatch.setattr(rig, "_queue_wait_s", lambda: next(waited))
+    with watch_over("visit.py:7 look()") as watch:
+        spin(0.3)
+        ((_, window),) = watch.tick()
+    assert window.stalled_in == NO_CORE
+    assert window.queue_wait_ratio == pytest.approx(0.28 / 0.3, abs=0.1)
 
 
 def test_a_short_delay_needs_no_reason() -> None:

@@ -192,7 +192,7 @@ def test_a_worker_that_is_stopped_for_six_seconds_is_lost_even_if_it_comes_back(
     assert final.arrivals == total(events, Side.BASELINE), "what it did is not lost"
     stalls = [event.block.rig for event in events if isinstance(event, BlockClosed)]
     assert max(rig.stall_max_s for rig in stalls) > 5.5
-    assert "stood still" in max(stalls, key=lambda rig: rig.stall_max_s).stalled_in
+    assert "was stopped" in max(stalls, key=lambda rig: rig.stall_max_s).stalled_in
 
 
 BLOCKING = """
