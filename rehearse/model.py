@@ -118,6 +118,12 @@ class RigHealth:
     cpu_ratio: float  # CPU of the worker over the block, 1.0 = one core
     steal_ratio: float | None = None  # CPU time that the hypervisor gave to others
     fresh_connections: int | None = None
+    stalled_in: str = ""  # what held the event loop in that longest time, where it is known
+    queue_wait_ratio: float | None = None  # of the block: the worker could have run, and no core was free
+    throttled: int | None = None  # how often a CPU quota stopped the worker
+    clock_step_s: float | None = None  # how far the wall clock left the monotonic one
+    gc_ratio: float | None = None  # of the block: garbage collection in the worker
+    exhausted: int = 0  # requests and tasks that failed because the rig had no descriptor or port left
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +155,8 @@ class WorkerFinal:
     unscheduled_errors: int
     listener_errors: int  # exceptions inside the recorder itself: lost samples
     abandoned: int = 0  # arrivals of the block that was still open when the load was stopped early
+    blocks_acknowledged: int = 0  # when this was written; the last ones may still be on their way
+    reports_resent: int = 0  # not acknowledged in time: lost on the way, or `rehearse` was busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +224,9 @@ class RigLimits:
     max_cpu_ratio: float = 0.80
     max_steal_ratio: float | None = None
     max_discarded_ratio: float = 0.20
+    max_queue_wait_ratio: float | None = None
+    max_throttled: int = 0
+    max_clock_step_s: float = 0.050
 
 
 @dataclass(frozen=True, slots=True)
@@ -468,6 +479,10 @@ class SideSummary:
     rig_lag_p99_s: float | None
     worker_cpu_ratio: float | None
     stall_max_s: float | None
+    stalled_in: str = ""  # what held the load generator in that longest stall
+    queue_wait_ratio: float | None = None  # at worst, as the two below: of one block
+    steal_ratio: float | None = None
+    gc_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ from rehearse.store.records import Store
 from rehearse.targets import ManagedTarget, TargetSpec
 
 MIN_USERS, MAX_USERS = 20, 200
+LOADED_PREFIXES = ("scenario.", "rig.", "rehearse")  # of the provenance: what each worker loads by itself
 COMPARABLE_PREFIXES = ("scenario.", "schedule", "load.", "rig.")
 
 
@@ -153,6 +154,9 @@ def load_order(settings: Settings, record: RunRecord, round_number: int) -> Load
         timeout_s=settings.load.timeout_s,
         log_dir=str(_work_dir(settings) / "logs" / record.run_id),
         working_dir=str(settings.root),
+        expected={
+            key: record.provenance[key] for key in record.provenance if key.startswith(LOADED_PREFIXES)
+        },
     )
 
 

@@ -41,6 +41,23 @@ class RigSettings(Section):
         alias="max_steal",
         description="CPU time that the hypervisor gave to others. Left out: only recorded.",
     )
+    max_queue_wait_ratio: Annotated[Percent, between(0, 1, "it is of the block", write_percent)] | None = (
+        Field(
+            default=None,
+            alias="max_queue_wait",
+            description="Time that the worker could have run and had no core. Left out: only recorded.",
+        )
+    )
+    max_throttled: Annotated[Whole, between(0, 10_000, "each is a pause of up to 100 ms")] = Field(
+        default=0, description="How often a CPU quota (cgroup) may stop the worker in a block."
+    )
+    max_clock_step_s: Annotated[Duration, between(0.01, 60, "it is a step of the clock", write_duration)] = (
+        Field(
+            default=0.050,
+            alias="max_clock_step",
+            description="How far the wall clock may leave the monotonic one in a block: set by hand, or after a sleep.",
+        )
+    )
     max_discarded_ratio: Annotated[
         Percent, between(0, 0.5, "a verdict rests on the greater part of its evidence", write_percent)
     ] = Field(

@@ -49,9 +49,16 @@ def _is_possible(block: Block) -> bool:
     errors = [
         number for series in block.series for error in series.errors for number in (error.bin, error.count)
     ]
-    return block.length_s > 0 and _all_possible(
-        [*numbers, rig.steal_ratio or 0.0, *astuple(block.arrivals), *errors]
+    told = (
+        rig.steal_ratio,
+        rig.queue_wait_ratio,
+        rig.throttled,
+        rig.clock_step_s,
+        rig.gc_ratio,
+        rig.exhausted,
     )
+    known = [value for value in told if value is not None]
+    return block.length_s > 0 and _all_possible([*numbers, *known, *astuple(block.arrivals), *errors])
 
 
 def _is_sound(final: WorkerFinal) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from rehearse.judge.caveats import assumptions_of, caveats
 from rehearse.judge.cells import cells_of
 from rehearse.judge.faults import Fault
-from rehearse.judge.health import correlation_faults, own_health_faults, rig_faults
+from rehearse.judge.health import correlation_faults, own_health_faults
 from rehearse.judge.ledger import block_faults, closing_faults, impossible_numbers
 from rehearse.judge.measurement import Measurement, PairedCase, Strictness
 from rehearse.judge.outside import outside_faults, outside_warnings
@@ -27,6 +27,8 @@ from rehearse.judge.pairs import (
     judged_recordings,
 )
 from rehearse.judge.recorded import RecordedCase, measure_rounds
+from rehearse.judge.refusals import refusal_faults
+from rehearse.judge.rig import rig_faults, rig_warnings
 from rehearse.judge.rulings import Ruling, finding_of, limit_finding_of, rule_on
 from rehearse.judge.validity import (
     incident_faults,
@@ -98,6 +100,7 @@ def baseline_findings(evidence: Evidence) -> tuple[Finding, ...]:
         *known_good_load_faults(evidence, sides),
         *scenario_faults(evidence, table, sides),
         *outside_faults(evidence),
+        *refusal_faults(table, sides),
         *(found for side in sides for found in own_health_faults(table, side, evidence.policy)),
     ]
     return tuple(one.finding for one in faults)
@@ -198,6 +201,7 @@ def _verdict(case: _Case, decision: Decision, reasons: list[Finding], warnings: 
         reasons=tuple(reasons),
         warnings=(
             *warnings,
+            *rig_warnings(case.judged, case.evidence.policy),
             *outside_warnings(case.evidence),
             *caveats(case.rulings, assumptions, case.strictness),
         ),

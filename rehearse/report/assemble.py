@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from rehearse.histogram import Histogram
 from rehearse.judge.pairs import judged_blocks, measured, scenario_total
+from rehearse.judge.rig import not_measured
 from rehearse.model import (
     Arrivals,
     Block,
@@ -92,6 +93,7 @@ def _sides(record: RunRecord, blocks: Sequence[Block]) -> tuple[SideSummary, ...
 
 def _summary(side: Side, target: TargetFacts | None, blocks: Sequence[Block]) -> SideSummary:
     counted = [series for block in blocks for series in _requests_of(block)]
+    most_stalled = max((block.rig for block in blocks), key=lambda rig: rig.stall_max_s, default=None)
     return SideSummary(
         side=side,
         target=target.name if target else "stored recording",
@@ -102,8 +104,17 @@ def _summary(side: Side, target: TargetFacts | None, blocks: Sequence[Block]) ->
         failed=sum(series.failed for series in counted),
         rig_lag_p99_s=Histogram.merged(block.rig.rig_lag for block in blocks).quantile_s(0.99),
         worker_cpu_ratio=max((block.rig.cpu_ratio for block in blocks), default=None),
-        stall_max_s=max((block.rig.stall_max_s for block in blocks), default=None),
+        stall_max_s=None if most_stalled is None else most_stalled.stall_max_s,
+        stalled_in="" if most_stalled is None else most_stalled.stalled_in,
+        queue_wait_ratio=_worst(block.rig.queue_wait_ratio for block in blocks),
+        steal_ratio=_worst(block.rig.steal_ratio for block in blocks),
+        gc_ratio=_worst(block.rig.gc_ratio for block in blocks),
     )
+
+
+def _worst(values: Iterable[float | None]) -> float | None:
+    """None where nothing was measured."""
+    return max((value for value in values if value is not None), default=None)
 
 
 def _requests_of(block: Block) -> list[Series]:
@@ -251,8 +262,9 @@ def _of_the_sides(record: RunRecord, blocks: Sequence[Block]) -> Iterable[str]:
     if not any(target.facts for target in record.targets):
         yield "The targets told nothing of themselves: which versions were compared is only known from their addresses."
     judged = [block for block in blocks if not block.is_warm_up]
-    if judged and all(block.rig.steal_ratio is None for block in judged):
-        yield "CPU time taken by other virtual machines (steal) could not be measured on this host."
+    unknown = not_measured(judged)
+    if unknown:
+        yield f"This could not be measured on the host of the load generator: {'; '.join(unknown)}."
     missing = [side for side in Side if not any(block.side is side for block in judged)]
     yield from (f"Nothing was recorded of the {side}." for side in missing)
     series = [series for block in judged for series in block.series]

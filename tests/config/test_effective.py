@@ -54,6 +54,7 @@ def test_what_is_in_force_has_every_key_that_has_a_value(project: Project) -> No
         "cert",
         "key",
         "max_steal",
+        "max_queue_wait",
         "users",
     }
     for key in all_keys():
