@@ -109,6 +109,7 @@ class Recorder:
         self._open = {index: OpenBlock(remaining=count) for index, count in enumerate(planned)}
         self._rig: dict[int, RigWindow] = {}
         self._live: dict[int, list[int]] = {}
+        self._completed: dict[int, int] = defaultdict(int)
         self.closed = Arrivals()
         self.blocks_closed = 0
         self.unscheduled_requests = 0
@@ -136,6 +137,8 @@ class Recorder:
     def finish(self, slot: Slot, scenario: str, task: str, ended: Ended) -> None:
         """An arrival has its outcome; its duration is the response time: from the intended start, the rig's own
         lag left out."""
+        if ended.outcome is RequestOutcome.OK:
+            self._completed[int(ended.at_s // self._schedule.block_s)] += 1
         block = self._open[slot.block]
         block.counts[str(ended.outcome)] += 1
         block.remaining -= 1
@@ -195,4 +198,6 @@ class Recorder:
             arrivals=Arrivals(planned=self._planned[index], **counts),
             series=tuple(recorder.series() for _, recorder in sorted(block.series.items())),
             rig=RigHealth(block.rig_lag, block.backlog_lag, rig.stall_max_s, rig.cpu_ratio, rig.steal_ratio),
+            completed=self._completed[index],
+            phase=self._schedule.phase,
         )
