@@ -33,6 +33,8 @@ def incident_faults(evidence: Evidence) -> list[Fault]:
             )
         )
         for incident in evidence.incidents
+        if incident.code
+        != ReasonCode.DISTRESS  # what a capacity probe looks for: its own cell says what it means
     ]
 
 
