@@ -23,7 +23,7 @@ from rehearse.load.engine import (
     WorkerDone,
 )
 from rehearse.load.orders import LoadOrder
-from rehearse.model import Block, Decision, Metric, Phase, ReasonCode, RunState, Side
+from rehearse.model import Block, Decision, Metric, Outcome, Phase, ReasonCode, RunState, Side
 from rehearse.progress import Silence
 from rehearse.store.records import Store
 from tests.judge.evidence import QUIET, finals_of, recording
@@ -50,7 +50,8 @@ class QueueEngine:
         self.orders.append(order)
         rng = np.random.default_rng((self.seed, order.round))
         if order.schedule.phase is Phase.ROUND:
-            return ScriptedSession(script(recording(CALM, rng)))
+            played = recording(CALM, rng, [one.side for one in order.sides])
+            return ScriptedSession(script([replace(block, round=order.round) for block in played]))
         (alone,) = order.sides
         blocks = Queue(self.capacity[alone.side]).turn(order.schedule, alone.side, order.round, rng)
         events = script(blocks)
@@ -214,6 +215,19 @@ def test_an_abort_at_a_look_is_not_followed_by_a_probe(stage: Stage) -> None:
     comparison = stage.compare(Slow(EQUAL), **{"load.budget": "240s"})
     assert comparison.result.verdict.decision is Decision.ABORT
     assert len(engine.orders) == 1
+
+
+def test_recorded_mode_compares_with_the_probe_of_the_baseline(stage: Stage) -> None:
+    alone: dict[str, object] = {"mode": "recorded", "baseline.rounds": 3, "load.capacity.start_rate": 50}
+    engine = stage.baseline(**alone)
+    assert [turn.sides[0].side for turn in engine.orders] == [Side.BASELINE] * (3 + 1 + 6)
+    compared = QueueEngine({Side.CANDIDATE: 90.0}, seed=2)
+    result = stage.compare(compared, **alone).result
+    assert [turn.sides[0].side for turn in compared.orders] == [Side.CANDIDATE] * (1 + 1 + 6)
+    assert {step.side for step in result.capacity} == set(Side)
+    (judged,) = [one for one in result.verdict.judgements if one.cell.metric is Metric.CAPACITY]
+    assert judged.change == pytest.approx(-0.7, abs=0.02)
+    assert judged.outcome is Outcome.FAIL
 
 
 def test_a_dry_run_counts_the_probe_too(stage: Stage) -> None:

@@ -22,8 +22,10 @@ from rehearse.model import Block, Metric, Phase, Policy, ReasonCode, Scope, Seri
 
 SUSTAINED_RATIO = 0.95  # of what was due: completing less of it, step after step, is a backlog that grows
 HOLD_RATIO = 1.25  # of the most that was completed: enough to be sure of a backlog, whatever the noise
+_CHANCE = 2.0  # standard errors: in a step of few arrivals some are always under way at its end
 _BROKEN_STEPS = 2  # in a row: one pause of the system is no break
 _CROWDED_RATIO = 1.25  # how much slower requests must be than at the first step, or the users were the limit
+_TOO_SOON = "all that was offered was completed, though a staircase had broken below"
 _ALARM_BINS = 2 * BINS_PER_S
 _ALARM_ERRORS = 5
 _SILENT_S = 5.0
@@ -110,7 +112,8 @@ def _without_break(rates: Sequence[float], is_last_broken: bool, most: float) ->
 
 
 def _break_in(step: Block, policy: Policy) -> Ending | None:
-    if step.completed < SUSTAINED_RATIO * step.arrivals.planned:
+    planned = step.arrivals.planned
+    if planned - step.completed > max((1 - SUSTAINED_RATIO) * planned, _CHANCE * math.sqrt(planned)):
         return Ending.SATURATED
     return Ending.LIMIT if _breaks_a_limit(step, policy) else None
 
@@ -143,7 +146,8 @@ def readings_of(turns: Sequence[Sequence[Block]], policy: Policy) -> tuple[Readi
     """One reading for each turn after the first staircase."""
     if not turns:
         return ()
-    calm = _service_p50_s(turns[0][:1])
+    is_calm = climb_of(turns[0], policy).sustained_per_s is not None
+    calm = _service_p50_s(turns[0][:1]) if is_calm else None
     return tuple(
         _of_hold(turn, calm, policy) if turn[0].phase is Phase.HOLD else _of_climb(turn, policy)
         for turn in turns[1:]
@@ -159,8 +163,12 @@ def _of_hold(turn: Sequence[Block], calm_s: float | None, policy: Policy) -> Rea
     complaint, code = _unfit(counted, policy), ReasonCode.RIG_UNHEALTHY
     if not counted:
         complaint, code = "cut short", ReasonCode.TOO_FEW_PAIRS
+    elif not complaint and not is_at_least and calm_s is None:
+        complaint, code = "the first step broke already: begin lower", ReasonCode.NOISE
     elif not complaint and not is_at_least and not _is_crowded(counted, calm_s):
         complaint, code = "every user was busy before the system was: more users", ReasonCode.LOAD_MISMATCH
+    elif not complaint and is_at_least and not _is_highest(counted[-1], policy, 0.01):
+        complaint, code = _TOO_SOON, ReasonCode.NOISE
     return Reading(
         completed / length_s if counted else 0.0, is_at_least, completed, length_s, complaint, code
     )
@@ -172,7 +180,24 @@ def _of_climb(turn: Sequence[Block], policy: Policy) -> Reading:
     complaint, code = _unfit(turn, policy), ReasonCode.RIG_UNHEALTHY
     if climb.sustained_per_s is None and not complaint:
         complaint, code = "broke at its first step", ReasonCode.NOISE
+    elif (
+        climb.broken_per_s is None
+        and not complaint
+        and not _is_highest(turn[-1], policy, _step_ratio(policy))
+    ):
+        complaint, code = _TOO_SOON, ReasonCode.NOISE
     return Reading(middle_of(climb), climb.broken_per_s is None, completed, length_s, complaint, code)
+
+
+def _is_highest(step: Block, policy: Policy, slack_ratio: float) -> bool:
+    """Whether this was the highest rate that may be offered: only then "at least" answers all that was asked."""
+    plan = policy.capacity
+    return plan is not None and offered_per_s(step) * (1 + slack_ratio) >= plan.max_rate_per_s
+
+
+def _step_ratio(policy: Policy) -> float:
+    """A short staircase ends less than a step below the highest rate."""
+    return policy.capacity.step_ratio if policy.capacity is not None else 0.0
 
 
 def middle_of(climb: Climb) -> float:
@@ -197,7 +222,7 @@ def _is_crowded(blocks: Sequence[Block], calm_s: float | None) -> bool:
     Without that the rate is users / service time, which says how many users there were, and nothing of the system.
     """
     now_s = _service_p50_s(blocks)
-    return calm_s is None or now_s is None or now_s >= _CROWDED_RATIO * calm_s
+    return now_s is not None and calm_s is not None and now_s >= _CROWDED_RATIO * calm_s
 
 
 def _service_p50_s(blocks: Sequence[Block]) -> float | None:

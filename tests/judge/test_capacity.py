@@ -148,6 +148,13 @@ def test_when_every_user_was_busy_before_the_system_was_nothing_is_known() -> No
     assert "every user was busy before the system was" in judgement.sentence
 
 
+def test_a_staircase_that_begins_above_the_capacity_says_so() -> None:
+    """What requests take when nothing waits is not known then."""
+    judgement = capacity(probed(good(), probe(both(200.0, 60.0), 1)))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "the first step broke already: begin lower" in judgement.sentence
+
+
 def test_a_probe_that_does_not_add_up_is_never_go() -> None:
     evidence = rehearsed(200.0, 200.0)
     lost = replace(evidence, probe=evidence.probe[:-1])
@@ -181,6 +188,17 @@ def test_a_baseline_that_was_not_saturated_proves_a_loss_but_never_its_absence()
 
 def test_a_candidate_that_was_not_saturated_is_never_worse() -> None:
     assert capacity(rehearsed(200.0, 1000.0)).outcome is Outcome.PASS
+
+
+def test_turns_that_saturate_nobody_below_the_highest_rate_say_nothing() -> None:
+    """Staircases that broke too soon, by chance, must not make two sides equal at a rate that both took easily."""
+    blocks = [
+        replace(block, completed=block.arrivals.planned) if block.phase is Phase.HOLD else block
+        for block in probe(both(200.0, 200.0), 1)
+    ]
+    judgement = capacity(probed(good(), blocks))
+    assert (judgement.outcome, judgement.code) == (Outcome.INCONCLUSIVE, ReasonCode.NOISE)
+    assert "a staircase had broken below" in judgement.sentence
 
 
 @pytest.mark.parametrize(("limit", "outcome"), [(150.0, Outcome.PASS), (230.0, Outcome.FAIL)])
@@ -266,6 +284,14 @@ def test_one_pause_is_no_break() -> None:
     steps = list(staircase(Queue(1000.0)))
     steps[3] = replace(steps[3], completed=steps[3].completed // 2)
     assert climb_of(steps, POLICY).ending is Ending.TOP
+
+
+def test_a_few_arrivals_that_are_under_way_at_the_end_of_a_step_are_no_break() -> None:
+    """5/s and 0.6 s each: of 15 arrivals about three are always under way, a fifth of them."""
+    plan = replace(PLAN, start_rate_per_s=5.0, max_rate_per_s=40.0)
+    steps = Queue(1000.0).turn(climb(BASE, plan), Side.BASELINE, 0, np.random.default_rng(1))
+    slow = [replace(step, completed=max(0, step.completed - 3)) for step in steps]
+    assert climb_of(slow, POLICY).ending is Ending.TOP
 
 
 def test_an_absolute_limit_ends_a_staircase_before_the_backlog_does() -> None:
