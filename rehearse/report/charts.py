@@ -201,10 +201,10 @@ def _nines(share: float) -> float:
 def capacity_chart(steps: Sequence[CapacityStep], frame: Frame) -> LineChart | None:
     """What each side completed of what its staircase offered: the line that bends shows how much it can take."""
     staircases = [step for step in steps if step.turn == 0]
-    highest = max((max(step.offered_per_s, step.completed_per_s) for step in staircases), default=0.0)
-    if not highest:
+    most = max((step.completed_per_s for step in staircases), default=0.0)
+    if not most:
         return None
-    x, y = frame.x(0, highest * 1.02), frame.y(0, highest * 1.08)
+    x, y = frame.x(0, max(step.offered_per_s for step in staircases) * 1.02), frame.y(0, most * 1.2)
     lines = [
         _line(
             side,
