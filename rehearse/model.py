@@ -47,6 +47,14 @@ class Scope(StrEnum):
     ENDPOINT = "endpoint"
 
 
+class Phase(StrEnum):
+    """What load is for: the rounds that are compared, or the capacity probe after them."""
+
+    ROUND = "round"
+    CLIMB = "climb"  # a staircase of rates, each higher than the last, until something breaks
+    HOLD = "hold"  # more than the system completes, for long enough to count what it does complete
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorBin:
     """`count` failures of one kind inside one 0.5 s bin (`bin` = floor of 2 x seconds since the start)."""
@@ -139,6 +147,10 @@ class Block:
     arrivals: Arrivals
     series: tuple[Series, ...]
     rig: RigHealth
+    completed: int = (
+        0  # arrivals that ended well while this slice lasted, whenever they were due: the throughput
+    )
+    phase: Phase = Phase.ROUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,26 +202,33 @@ class Metric(StrEnum):
     P99 = "p99"
     ERROR_RATIO = "error ratio"
     COMPLETED_RATIO = "completed ratio"  # answered / offered: the throughput of an open model
+    CAPACITY = "capacity"  # the most that is completed per second, however much is offered
 
     @property
     def quantile(self) -> float | None:
-        """0..1 for a latency metric, None for a ratio."""
+        """0..1 for a latency metric, None for all others."""
         return {Metric.P50: 0.50, Metric.P95: 0.95, Metric.P99: 0.99}.get(self)
 
     @property
     def lower_is_better(self) -> bool:
-        """False only for the completed ratio."""
-        return self is not Metric.COMPLETED_RATIO
+        """False for what is completed: the completed ratio and the capacity."""
+        return self not in (Metric.COMPLETED_RATIO, Metric.CAPACITY)
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether a change is a part of the baseline's value (+5 %), and not a difference of shares (+0.1 pp)."""
+        return self.quantile is not None or self is Metric.CAPACITY
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """Margin: the largest accepted worsening (relative for latency, absolute 0..1 for ratios); limit: absolute."""
+    """Margin: the largest accepted worsening (relative for latency and capacity, absolute 0..1 for ratios); limit:
+    absolute."""
 
     metric: Metric
     margin: float | None
     limit: float | None = (
-        None  # seconds for latency, 0..1 for a ratio; a worst value that is never acceptable
+        None  # seconds for latency, 0..1 for a ratio, 1/s for capacity; a worst value that is never acceptable
     )
     is_advisory: bool = False  # reported, never ABORT, never needed for GO
 
@@ -240,6 +259,19 @@ class NoiseAssumptions:
 
 
 @dataclass(frozen=True, slots=True)
+class CapacityProbe:
+    """How the capacity is looked for, and what bounds the search; each side is probed alone."""
+
+    start_rate_per_s: float
+    max_rate_per_s: float  # the most that is ever offered
+    step_ratio: float  # how much higher each step is than the one before
+    step_s: float
+    pairs: int  # turns of each side after its staircase
+    users: int  # the most requests that are ever under way at the same moment
+    distress_ratio: float  # of failed requests, from which on the probe stops at once
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """All that turns evidence into a verdict; fixed before the run and hashed into the provenance."""
 
@@ -258,6 +290,7 @@ class Policy:
     shares_host: bool = False  # both sides share a box by design
     rig: RigLimits = field(default_factory=RigLimits)
     noise: NoiseAssumptions = field(default_factory=NoiseAssumptions)
+    capacity: CapacityProbe | None = None  # None: nobody asked how much it can take
 
     def objectives_for(self, series_name: str) -> tuple[Objective, ...]:
         """The objectives of one series: an override replaces the general one of the same metric."""
@@ -275,6 +308,7 @@ class Reference:
 
     name: str
     blocks: tuple[Block, ...]
+    probe: tuple[Block, ...] = ()  # of its capacity probe
 
     @property
     def is_calibrated(self) -> bool:
@@ -299,6 +333,10 @@ class Evidence:
     looks: int = 1  # how many looks the schedule has
     is_complete: bool = False  # the load ended by itself, at its end or at a look that said ABORT
     scenarios: tuple[str, ...] = ()  # as configured: each must have been requested on every judged side
+    probe: tuple[
+        Block, ...
+    ] = ()  # of the capacity probe; its turns are numbered as rounds, after the last one
+    probe_finals: tuple[WorkerFinal, ...] = ()
 
 
 class Role(StrEnum):
@@ -326,7 +364,9 @@ class Cell:
 
     @property
     def unit(self) -> str:
-        """ "s" for latency, "ratio" for the rest."""
+        """ "s" for latency, "1/s" for capacity, "ratio" for the rest."""
+        if self.metric is Metric.CAPACITY:
+            return "1/s"
         return "s" if self.metric.quantile is not None else "ratio"
 
 
@@ -361,6 +401,7 @@ class ReasonCode(StrEnum):
     NOT_COMPARABLE = "not_comparable"
     NOT_ISOLATED = "not_isolated"
     CORRELATED = "correlated"
+    DISTRESS = "distress"
     INTERRUPTED = "interrupted"
     TARGET_REFUSED = "target_refused"
     INTERNAL = "internal"
@@ -381,11 +422,11 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """One cell, judged. `change` and its bounds are log(candidate/baseline) turned into a ratio (+0.05 = 5 %
-    worse or slower) for latency, and a difference in 0..1 for ratios; None where nothing could be estimated.
+    more) for latency and capacity, and a difference in 0..1 for ratios; None where nothing could be estimated.
 
     `change`, `low` and `high` are candidate less baseline, as a reader counts; `upper_bound` and `margin` are
-    worsenings, positive = worse. That is the same for all but the completed ratio, of which less is worse: 3 % fewer
-    answers are `change` -0.03 and 0.03 of a `margin` of 0.03, and `low` is the worse end of the interval.
+    worsenings, positive = worse. That is the same for all but the completed ratio and the capacity, of which less
+    is worse: 3 % fewer answers are `change` -0.03 and 0.03 of a `margin` of 0.03, and `low` is the worse end.
     """
 
     cell: Cell
@@ -466,6 +507,20 @@ class ErrorKind:
 
 
 @dataclass(frozen=True, slots=True)
+class CapacityStep:
+    """One rate that one side was offered by the capacity probe, and what it completed of it."""
+
+    side: Side
+    turn: int  # 0 is the side's staircase
+    phase: Phase
+    offered_per_s: float
+    completed_per_s: float
+    p95_s: float | None  # response time, from the moment that an arrival was due
+    failed_ratio: float
+    is_judged: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SideSummary:
     """What one side was, and what it was sent."""
 
@@ -506,6 +561,7 @@ class Result:
     exit_plan: str
     command: str  # reproduces the comparison
     blind_spots: tuple[str, ...]  # what this report cannot tell
+    capacity: tuple[CapacityStep, ...] = ()  # empty when the capacity was not probed
     schema_version: int = 1
 
 

@@ -35,6 +35,8 @@ def incident_faults(evidence: Evidence) -> list[Fault]:
             )
         )
         for incident in evidence.incidents
+        if incident.code
+        != ReasonCode.DISTRESS  # what a capacity probe looks for: its own cell says what it means
     ]
 
 

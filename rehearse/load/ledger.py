@@ -94,6 +94,8 @@ def merge_blocks(parts: Sequence[Block]) -> Block:
         arrivals=arrivals,
         series=merge_series(series for part in parts for series in part.series),
         rig=_merge_rig([part.rig for part in parts]),
+        completed=sum(part.completed for part in parts),
+        phase=first.phase,
     )
 
 

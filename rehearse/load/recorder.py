@@ -116,6 +116,7 @@ class Recorder:
         self._open = {index: OpenBlock(remaining=count) for index, count in enumerate(planned)}
         self._rig: dict[int, RigWindow] = {}
         self._live: dict[int, list[int]] = {}
+        self._completed: dict[int, int] = defaultdict(int)
         self.closed = Arrivals()
         self.blocks_closed = 0
         self.unscheduled_requests = 0
@@ -149,6 +150,8 @@ class Recorder:
         lag left out."""
         if ended.is_rig_fault:
             self._note_shortage(slot, ended)
+        if ended.outcome is RequestOutcome.OK:
+            self._completed[int(ended.at_s // self._schedule.block_s)] += 1
         block = self._open[slot.block]
         block.counts[str(ended.outcome)] += 1
         block.remaining -= 1
@@ -226,4 +229,6 @@ class Recorder:
                 gc_ratio=rig.gc_ratio,
                 exhausted=block.exhausted,
             ),
+            completed=self._completed[index],
+            phase=self._schedule.phase,
         )

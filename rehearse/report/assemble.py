@@ -8,12 +8,15 @@ from collections.abc import Iterable, Sequence
 from rehearse.histogram import Histogram
 from rehearse.judge.pairs import judged_blocks, measured, scenario_total
 from rehearse.judge.rig import not_measured
+from rehearse.judge.staircase import completed_per_s, failed_ratio, offered_per_s, turns_of
 from rehearse.model import (
     Arrivals,
     Block,
+    CapacityStep,
     Curve,
     ErrorKind,
     Mode,
+    Phase,
     Reference,
     RequestOutcome,
     Result,
@@ -42,7 +45,7 @@ def assemble(
     record: RunRecord, blocks: Sequence[Block], verdict: Verdict, reference: Reference | None = None
 ) -> Result:
     """The result of one comparison. `reference` shows the baseline's own numbers when it was recorded earlier."""
-    own = tuple(blocks)
+    own = tuple(block for block in blocks if block.phase is Phase.ROUND)
     compared = (*own, *_stored(record, reference))
     return Result(
         run_id=record.run_id,
@@ -62,6 +65,7 @@ def assemble(
         exit_plan=record.exit_plan,
         command=record.command,
         blind_spots=_blind_spots(record, compared, verdict),
+        capacity=_capacity(record, blocks, reference),
     )
 
 
@@ -198,6 +202,37 @@ def _shares() -> list[float]:
     """Each distance to 1 is about 0.79 of the one before; the usual percentiles are among them."""
     spaced = [round(1 - 10 ** (-step / 10), 7) for step in range(51)]
     return sorted({*spaced, 0.25, 0.5, 0.75, 0.95, 0.999, 0.9999})[:MAX_CURVE_POINTS]
+
+
+# --- capacity -----------------------------------------------------------------------------------------------------
+
+
+def _capacity(
+    record: RunRecord, blocks: Sequence[Block], reference: Reference | None
+) -> tuple[CapacityStep, ...]:
+    """Every rate that a side was offered by the probe; in recorded mode the baseline's are the stored ones."""
+    probe = [block for block in blocks if block.phase is not Phase.ROUND]
+    if probe and reference is not None and record.mode is Mode.RECORDED:
+        probe += [block for block in reference.probe if block.side is Side.BASELINE]
+    return tuple(
+        _capacity_step(block, turn)
+        for side in Side
+        for turn, steps in enumerate(turns_of(probe, side))
+        for block in steps
+    )
+
+
+def _capacity_step(block: Block, turn: int) -> CapacityStep:
+    return CapacityStep(
+        side=block.side,
+        turn=turn,
+        phase=block.phase,
+        offered_per_s=offered_per_s(block),
+        completed_per_s=completed_per_s(block),
+        p95_s=scenario_total([block]).quantile_s(0.95),
+        failed_ratio=failed_ratio(block),
+        is_judged=turn > 0 and not block.is_warm_up,
+    )
 
 
 # --- errors -------------------------------------------------------------------------------------------------------
