@@ -9,11 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from rehearse.errors import Interrupted, StoreError
+from rehearse.load.engine import BlockClosed, LiveCounts, LoadEvent, LoadStarted, Tick, Trouble, WorkerDone
 from rehearse.load.ledger import merge_series
 from rehearse.model import (
     Block,
     Evidence,
     Incident,
+    Phase,
     ReasonCode,
     Reference,
     RunRecord,
@@ -50,6 +52,18 @@ class Journal:
         changed = replace(self.record, **changes)
         self.store.update_run(changed)
         self.record = changed
+
+    def keep(self, event: LoadEvent) -> None:
+        """What must survive goes to the store at once."""
+        match event:
+            case BlockClosed(block):
+                self.add_block(block)
+            case WorkerDone(final):
+                self.add_final(final)
+            case Trouble(incident):
+                self.add_incident(incident)
+            case LoadStarted() | LiveCounts() | Tick():
+                pass
 
     def add_block(self, block: Block) -> None:
         """A block closed."""
@@ -121,8 +135,8 @@ def evidence_of(
     return Evidence(
         mode=record.mode,
         policy=record.policy,
-        blocks=tuple(blocks),
-        finals=tuple(finals),
+        blocks=tuple(block for block in blocks if block.phase is Phase.ROUND),
+        finals=tuple(final for final in finals if final.round < record.rounds),
         reference=reference,
         planned_blocks=record.planned_blocks,
         expected_workers=record.expected_workers,
@@ -132,6 +146,8 @@ def evidence_of(
         looks=record.looks,
         scenarios=record.scenarios,
         is_complete=record.is_complete,
+        probe=tuple(block for block in blocks if block.phase is not Phase.ROUND),
+        probe_finals=tuple(final for final in finals if final.round >= record.rounds),
     )
 
 

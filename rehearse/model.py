@@ -47,6 +47,14 @@ class Scope(StrEnum):
     ENDPOINT = "endpoint"
 
 
+class Phase(StrEnum):
+    """What load is for: the rounds that are compared, or the capacity probe after them."""
+
+    ROUND = "round"
+    CLIMB = "climb"  # a staircase of rates, each higher than the last, until something breaks
+    HOLD = "hold"  # more than the system completes, for long enough to count what it does complete
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorBin:
     """`count` failures of one kind inside one 0.5 s bin (`bin` = floor of 2 x seconds since the start)."""
@@ -118,6 +126,12 @@ class RigHealth:
     cpu_ratio: float  # CPU of the worker over the block, 1.0 = one core
     steal_ratio: float | None = None  # CPU time that the hypervisor gave to others
     fresh_connections: int | None = None
+    stalled_in: str = ""  # what held the event loop in that longest time, where it is known
+    queue_wait_ratio: float | None = None  # of the block: the worker could have run, and no core was free
+    throttled: int | None = None  # how often a CPU quota stopped the worker
+    clock_step_s: float | None = None  # how far the wall clock left the monotonic one
+    gc_ratio: float | None = None  # of the block: garbage collection in the worker
+    exhausted: int = 0  # requests and tasks that failed because the rig had no descriptor or port left
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +147,10 @@ class Block:
     arrivals: Arrivals
     series: tuple[Series, ...]
     rig: RigHealth
+    completed: int = (
+        0  # arrivals that ended well while this slice lasted, whenever they were due: the throughput
+    )
+    phase: Phase = Phase.ROUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +167,8 @@ class WorkerFinal:
     unscheduled_errors: int
     listener_errors: int  # exceptions inside the recorder itself: lost samples
     abandoned: int = 0  # arrivals of the block that was still open when the load was stopped early
+    blocks_acknowledged: int = 0  # when this was written; the last ones may still be on their way
+    reports_resent: int = 0  # not acknowledged in time: lost on the way, or `rehearse` was busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,26 +202,33 @@ class Metric(StrEnum):
     P99 = "p99"
     ERROR_RATIO = "error ratio"
     COMPLETED_RATIO = "completed ratio"  # answered / offered: the throughput of an open model
+    CAPACITY = "capacity"  # the most that is completed per second, however much is offered
 
     @property
     def quantile(self) -> float | None:
-        """0..1 for a latency metric, None for a ratio."""
+        """0..1 for a latency metric, None for all others."""
         return {Metric.P50: 0.50, Metric.P95: 0.95, Metric.P99: 0.99}.get(self)
 
     @property
     def lower_is_better(self) -> bool:
-        """False only for the completed ratio."""
-        return self is not Metric.COMPLETED_RATIO
+        """False for what is completed: the completed ratio and the capacity."""
+        return self not in (Metric.COMPLETED_RATIO, Metric.CAPACITY)
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether a change is a part of the baseline's value (+5 %), and not a difference of shares (+0.1 pp)."""
+        return self.quantile is not None or self is Metric.CAPACITY
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """Margin: the largest accepted worsening (relative for latency, absolute 0..1 for ratios); limit: absolute."""
+    """Margin: the largest accepted worsening (relative for latency and capacity, absolute 0..1 for ratios); limit:
+    absolute."""
 
     metric: Metric
     margin: float | None
     limit: float | None = (
-        None  # seconds for latency, 0..1 for a ratio; a worst value that is never acceptable
+        None  # seconds for latency, 0..1 for a ratio, 1/s for capacity; a worst value that is never acceptable
     )
     is_advisory: bool = False  # reported, never ABORT, never needed for GO
 
@@ -216,6 +243,9 @@ class RigLimits:
     max_cpu_ratio: float = 0.80
     max_steal_ratio: float | None = None
     max_discarded_ratio: float = 0.20
+    max_queue_wait_ratio: float | None = None
+    max_throttled: int = 0
+    max_clock_step_s: float = 0.050
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +256,19 @@ class NoiseAssumptions:
     start_degrees_of_freedom: int = 8
     host_sd: float = 0.02  # fixed for a pair of environments
     run_to_run_sd: float = 0.05  # recorded mode: between two runs of the same code
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityProbe:
+    """How the capacity is looked for, and what bounds the search; each side is probed alone."""
+
+    start_rate_per_s: float
+    max_rate_per_s: float  # the most that is ever offered
+    step_ratio: float  # how much higher each step is than the one before
+    step_s: float
+    pairs: int  # turns of each side after its staircase
+    users: int  # the most requests that are ever under way at the same moment
+    distress_ratio: float  # of failed requests, from which on the probe stops at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +290,7 @@ class Policy:
     shares_host: bool = False  # both sides share a box by design
     rig: RigLimits = field(default_factory=RigLimits)
     noise: NoiseAssumptions = field(default_factory=NoiseAssumptions)
+    capacity: CapacityProbe | None = None  # None: nobody asked how much it can take
 
     def objectives_for(self, series_name: str) -> tuple[Objective, ...]:
         """The objectives of one series: an override replaces the general one of the same metric."""
@@ -264,6 +308,7 @@ class Reference:
 
     name: str
     blocks: tuple[Block, ...]
+    probe: tuple[Block, ...] = ()  # of its capacity probe
 
     @property
     def is_calibrated(self) -> bool:
@@ -288,6 +333,10 @@ class Evidence:
     looks: int = 1  # how many looks the schedule has
     is_complete: bool = False  # the load ended by itself, at its end or at a look that said ABORT
     scenarios: tuple[str, ...] = ()  # as configured: each must have been requested on every judged side
+    probe: tuple[
+        Block, ...
+    ] = ()  # of the capacity probe; its turns are numbered as rounds, after the last one
+    probe_finals: tuple[WorkerFinal, ...] = ()
 
 
 class Role(StrEnum):
@@ -315,7 +364,9 @@ class Cell:
 
     @property
     def unit(self) -> str:
-        """ "s" for latency, "ratio" for the rest."""
+        """ "s" for latency, "1/s" for capacity, "ratio" for the rest."""
+        if self.metric is Metric.CAPACITY:
+            return "1/s"
         return "s" if self.metric.quantile is not None else "ratio"
 
 
@@ -350,6 +401,7 @@ class ReasonCode(StrEnum):
     NOT_COMPARABLE = "not_comparable"
     NOT_ISOLATED = "not_isolated"
     CORRELATED = "correlated"
+    DISTRESS = "distress"
     INTERRUPTED = "interrupted"
     TARGET_REFUSED = "target_refused"
     INTERNAL = "internal"
@@ -370,11 +422,11 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """One cell, judged. `change` and its bounds are log(candidate/baseline) turned into a ratio (+0.05 = 5 %
-    worse or slower) for latency, and a difference in 0..1 for ratios; None where nothing could be estimated.
+    more) for latency and capacity, and a difference in 0..1 for ratios; None where nothing could be estimated.
 
     `change`, `low` and `high` are candidate less baseline, as a reader counts; `upper_bound` and `margin` are
-    worsenings, positive = worse. That is the same for all but the completed ratio, of which less is worse: 3 % fewer
-    answers are `change` -0.03 and 0.03 of a `margin` of 0.03, and `low` is the worse end of the interval.
+    worsenings, positive = worse. That is the same for all but the completed ratio and the capacity, of which less
+    is worse: 3 % fewer answers are `change` -0.03 and 0.03 of a `margin` of 0.03, and `low` is the worse end.
     """
 
     cell: Cell
@@ -455,6 +507,20 @@ class ErrorKind:
 
 
 @dataclass(frozen=True, slots=True)
+class CapacityStep:
+    """One rate that one side was offered by the capacity probe, and what it completed of it."""
+
+    side: Side
+    turn: int  # 0 is the side's staircase
+    phase: Phase
+    offered_per_s: float
+    completed_per_s: float
+    p95_s: float | None  # response time, from the moment that an arrival was due
+    failed_ratio: float
+    is_judged: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SideSummary:
     """What one side was, and what it was sent."""
 
@@ -468,6 +534,10 @@ class SideSummary:
     rig_lag_p99_s: float | None
     worker_cpu_ratio: float | None
     stall_max_s: float | None
+    stalled_in: str = ""  # what held the load generator in that longest stall
+    queue_wait_ratio: float | None = None  # at worst, as the two below: of one block
+    steal_ratio: float | None = None
+    gc_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -491,6 +561,7 @@ class Result:
     exit_plan: str
     command: str  # reproduces the comparison
     blind_spots: tuple[str, ...]  # what this report cannot tell
+    capacity: tuple[CapacityStep, ...] = ()  # empty when the capacity was not probed
     schema_version: int = 1
 
 

@@ -18,18 +18,10 @@ from rehearse.errors import ConfigError, Interrupted, NotReady, RehearseError
 from rehearse.journal import Journal, evidence_of, iso, kept
 from rehearse.judge.sequential import Guard
 from rehearse.judge.verdict import baseline_findings, judge, judge_at_look, should_stop
-from rehearse.load.engine import (
-    BlockClosed,
-    LiveCounts,
-    LoadEngine,
-    LoadEvent,
-    LoadStarted,
-    Tick,
-    Trouble,
-    WorkerDone,
-)
+from rehearse.load.engine import BlockClosed, LiveCounts, LoadEngine, LoadEvent, Tick, Trouble
 from rehearse.load.schedule import Schedule
 from rehearse.model import Decision, Incident, Reference, Result, RunKind, RunRecord, RunState
+from rehearse.probe import run_probe
 from rehearse.progress import Listener
 from rehearse.report.assemble import assemble
 from rehearse.report.files import write_reports
@@ -90,6 +82,8 @@ def baseline(settings: Settings, parts: Parts, name: str | None, command: str) -
             _run_round(settings, targets, round_number, journal, parts, watch)
             if watch.is_over:
                 break
+        if not watch.is_over:
+            run_probe(settings, journal, parts.engine, parts.listener)
         findings = baseline_findings(journal.evidence(None, is_complete=True))
         if findings:
             raise NotReady(f"not recorded as a baseline: {findings[0].sentence}")
@@ -179,6 +173,8 @@ def _rehearse(
         _run_round(settings, targets, round_number, journal, parts, watch)
         if watch.is_over:
             break
+    if not watch.is_over:
+        run_probe(settings, journal, parts.engine, parts.listener)
     journal.update(is_complete=True, state=RunState.FINISHED, ended_at=iso(parts.now()))
 
 
@@ -274,21 +270,8 @@ def _run_round(
     watch.begins(order.schedule)
     with parts.engine.start(order) as session:
         for event in session.events():
-            _keep(event, journal)
+            journal.keep(event)
             if watch.sees(event):
                 session.stop(DRAIN_S)
             if isinstance(event, Tick):
                 parts.listener.load(event.at_s, order.schedule.length_s, watch.note)
-
-
-def _keep(event: LoadEvent, journal: Journal) -> None:
-    """What must survive goes to the store at once."""
-    match event:
-        case BlockClosed(block):
-            journal.add_block(block)
-        case WorkerDone(final):
-            journal.add_final(final)
-        case Trouble(incident):
-            journal.add_incident(incident)
-        case LoadStarted() | LiveCounts() | Tick():
-            pass

@@ -18,6 +18,7 @@ from rehearse import __version__
 from rehearse.allowlist import AllowList, host_and_port, system_resolve
 from rehearse.config import Settings, effective_toml, policy_hash, policy_of, redact, secrets_of
 from rehearse.config import Target as TargetSettings
+from rehearse.config.policy import users_for
 from rehearse.databases import is_database, read_database_url, shown_url
 from rehearse.errors import NotComparable
 from rehearse.journal import iso
@@ -27,9 +28,12 @@ from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder, TlsOrder
 from rehearse.load.rig import fingerprint
 from rehearse.load.schedule import Schedule
 from rehearse.load.statements import files_of
+from rehearse.load.turns import climb, hold
 from rehearse.model import (
+    CapacityProbe,
     Incident,
     Mode,
+    Phase,
     ReasonCode,
     Reference,
     RunKind,
@@ -40,7 +44,7 @@ from rehearse.model import (
 from rehearse.store.records import Store
 from rehearse.targets import ManagedTarget, TargetSpec
 
-MIN_USERS, MAX_USERS = 20, 200
+LOADED_PREFIXES = ("scenario.", "rig.", "rehearse")  # of the provenance: what each worker loads by itself
 COMPARABLE_PREFIXES = ("scenario.", "schedule", "load.", "rig.")
 
 
@@ -153,11 +157,14 @@ def load_order(settings: Settings, record: RunRecord, round_number: int) -> Load
         timeout_s=settings.load.timeout_s,
         log_dir=str(_work_dir(settings) / "logs" / record.run_id),
         working_dir=str(settings.root),
+        expected={
+            key: record.provenance[key] for key in record.provenance if key.startswith(LOADED_PREFIXES)
+        },
     )
 
 
 def _users(settings: Settings) -> int:
-    return settings.load.users or min(MAX_USERS, max(MIN_USERS, math.ceil(settings.load.rate)))
+    return settings.load.users or users_for(settings.load.rate)
 
 
 def _side_order(settings: Settings, side: Side) -> SideOrder:
@@ -192,6 +199,24 @@ def _place(url: str) -> tuple[str, int] | None:
     return None if database.host is None or database.port is None else (database.host, database.port)
 
 
+def turn_order(
+    settings: Settings, record: RunRecord, plan: CapacityProbe, side: Side, number: int, schedule: Schedule
+) -> LoadOrder:
+    """What the engine is told for one turn of the capacity probe: one side, with the load for itself."""
+    order = load_order(settings, record, number)
+    alone = tuple(one for one in order.sides if one.side is side)
+    return replace(order, sides=alone, schedule=schedule, users=plan.users)
+
+
+def describe_turn(order: LoadOrder) -> str:
+    """One line: what the capacity probe does next."""
+    schedule, side = order.schedule, order.sides[0].side
+    if schedule.phase is Phase.CLIMB:
+        top = schedule.rate_of(schedule.blocks - 1)
+        return f"capacity of the {side}: from {schedule.rate_per_s:.4g}/s in steps to {top:.4g}/s, until it breaks"
+    return f"capacity of the {side}: {schedule.length_s:g} s at {schedule.rate_per_s:.4g}/s"
+
+
 def describe_round(order: LoadOrder, record: RunRecord) -> str:
     """One line: what load goes where, for how long."""
     sides = " and ".join(side.side for side in sorted(order.sides, key=lambda side: side.side))
@@ -216,7 +241,23 @@ def dry_run_lines(settings: Settings) -> list[str]:
         *(f"{side}: {shown_url(settings.target(side).url)}" for side in sides),
         f"arrivals: {arrivals} a side at {schedule.rate_per_s:g}/s ({', '.join(s.name for s in settings.scenarios)})",
         f"load: up to {minutes:.1f} minutes, warm-up included; the judge looks at {looks_at} of measured load",
+        *_probe_lines(settings),
         "nothing was sent",
+    ]
+
+
+def _probe_lines(settings: Settings) -> list[str]:
+    """What the capacity probe costs at most: every step of the staircase, and every turn at the highest rate."""
+    plan = policy_of(settings).capacity
+    if plan is None:
+        return []
+    base = schedule_of(settings, RunKind.COMPARISON)
+    turns = [climb(base, plan)] + [hold(base, plan, plan.max_rate_per_s)] * plan.pairs
+    arrivals = sum(turn.arrivals_in(block) for turn in turns for block in range(turn.blocks))
+    minutes = sum(turn.length_s for turn in turns) * len(sides_of_comparison(settings)) / 60
+    bounds = f"at most {plan.max_rate_per_s:g}/s and {plan.users} requests under way"
+    return [
+        f"capacity: up to {arrivals} more arrivals a side and {minutes:.1f} more minutes, in turn; {bounds}"
     ]
 
 
@@ -301,6 +342,7 @@ def _provenance(settings: Settings, kind: RunKind) -> Mapping[str, str]:
         "load.users": str(settings.load.users or "as many as the rate needs"),
         "load.workers": str(settings.load.workers),
         "load.timeout": f"{settings.load.timeout_s:g} s",
+        **_probed(settings),
         **_in_place(settings),
         **scenarios,
         **_statements(settings),
@@ -308,6 +350,15 @@ def _provenance(settings: Settings, kind: RunKind) -> Mapping[str, str]:
         **fingerprint(),
         **_drivers(settings),
     }
+
+
+def _probed(settings: Settings) -> Mapping[str, str]:
+    """Another search for the capacity finds another capacity: with other users, for one."""
+    plan = policy_of(settings).capacity
+    if plan is None:
+        return {}
+    rates = f"{plan.start_rate_per_s:g} to {plan.max_rate_per_s:g}/s by {plan.step_ratio:.0%}"
+    return {"load.capacity": f"{rates} in {plan.step_s:g} s, {plan.users} users, {plan.pairs} turns"}
 
 
 def _in_place(settings: Settings) -> Mapping[str, str]:
@@ -379,7 +430,12 @@ def reference_of(store: Store, record: RunRecord) -> Reference | None:
     if record.baseline_run_id is None:
         return None
     store.verify(record.baseline_run_id)
-    return Reference(record.baseline_name or record.baseline_run_id, store.blocks(record.baseline_run_id))
+    blocks = store.blocks(record.baseline_run_id)
+    return Reference(
+        record.baseline_name or record.baseline_run_id,
+        tuple(block for block in blocks if block.phase is Phase.ROUND),
+        tuple(block for block in blocks if block.phase is not Phase.ROUND),
+    )
 
 
 def _check_comparable(settings: Settings, stored: RunRecord, record: RunRecord) -> None:

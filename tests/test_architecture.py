@@ -25,7 +25,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": STORY | {"rehearsal", "wiring", "demo"},  # lazily: see AT_START_OF_CLI
     "demo": STORY | {"rehearsal"},
-    "rehearsal": STORY | {"wiring"},
+    "rehearsal": STORY | {"wiring", "probe"},
+    "probe": STORY | {"wiring"},
     "wiring": STORY,
     "journal": LEAVES | {"store", "load"},
     "config": LEAVES,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -151,6 +152,20 @@ def test_a_killed_worker_is_inconclusive_and_named(ready: Rig, side: str) -> Non
     assert process.returncode == 11, (out, err)
     assert "SIGKILL" in out
     assert ready.project.decision() == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize("side", ["baseline", "candidate"])
+def test_a_worker_that_stands_still_for_six_seconds_is_inconclusive_and_named(ready: Rig, side: str) -> None:
+    process = ready.project.start("compare")
+    wait_for(ready.under_load())
+    worker = worker_of(process.pid, side)
+    worker.suspend()
+    resume = threading.Timer(6.0, worker.resume)
+    resume.start()
+    out, err = process.communicate(timeout=60)
+    resume.join()
+    assert process.returncode == 11, (out, err)
+    assert f"the load generator of the {side} (worker 0): it told nothing for 4 s" in " ".join(out.split())
 
 
 def test_a_deleted_store_means_no_baseline(ready: Rig) -> None:

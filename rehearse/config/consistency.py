@@ -11,6 +11,7 @@ from rehearse.config.quantities import write_duration
 from rehearse.config.settings import Settings
 from rehearse.config.targets import Target, Tls, complaint_about_targets
 from rehearse.databases import CAN_BE_KEPT_TO_READS, is_database, only_with_side_effects, read_database_url
+from rehearse.model import Metric
 
 MIN_BLOCKS = 8  # fewer pairs show nothing of their own spread
 MIN_ARRIVALS = 5  # in a block, or it is mostly chance
@@ -81,7 +82,9 @@ def _of_scenarios(settings: Settings) -> Iterator[Mistake]:
 
 
 def _of_objectives(settings: Settings) -> Iterator[Mistake]:
-    if all(rule.is_advisory for rule in settings.objectives.rules):
+    is_probed = settings.load.capacity.max_rate is not None
+    rules = [rule for rule in settings.objectives.rules if is_probed or rule.metric is not Metric.CAPACITY]
+    if all(rule.is_advisory for rule in rules):
         yield Mistake(("objectives",), "all are advisory: nothing could decide; take it off at least one")
 
 
@@ -90,6 +93,11 @@ def _of_load(load: Load) -> Iterator[Mistake]:
     if arrivals < MIN_ARRIVALS:
         sentence = f"{load.rate:g}/s makes {arrivals:g} arrivals in a block of {write_duration(load.block_s)}"
         yield Mistake(("load", "rate"), f"{sentence}, {MIN_ARRIVALS} are needed; raise it, or load.block")
+    capacity = load.capacity
+    start_rate = capacity.start_rate or load.rate
+    if capacity.max_rate is not None and capacity.max_rate < start_rate * (1 + capacity.step):
+        sentence = f"leaves no step above the staircase's start at {start_rate:g}/s"
+        yield Mistake(("load", "capacity", "max_rate"), f"{capacity.max_rate:g} {sentence}; raise it")
 
 
 def _of_budgets(settings: Settings) -> Iterator[Mistake]:

@@ -46,6 +46,10 @@ class Objectives(Section):
         default=Objective(Metric.COMPLETED_RATIO, 0.03),
         description="Answered arrivals of all that were offered.",
     )
+    capacity: Rule = Field(
+        default=Objective(Metric.CAPACITY, 0.10),
+        description="The most that is completed per second; only with `load.capacity`.",
+    )
     endpoints: Mapping[str, EndpointObjectives] = Field(
         default={}, description="Objectives of single endpoints or tasks."
     )
@@ -53,7 +57,7 @@ class Objectives(Section):
     @property
     def rules(self) -> tuple[Objective, ...]:
         """The general ones."""
-        return (self.p50, self.p95, self.p99, self.error_ratio, self.completed_ratio)
+        return (self.p50, self.p95, self.p99, self.error_ratio, self.completed_ratio, self.capacity)
 
 
 class NoiseSettings(Section):

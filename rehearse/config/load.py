@@ -41,6 +41,23 @@ class RigSettings(Section):
         alias="max_steal",
         description="CPU time that the hypervisor gave to others. Left out: only recorded.",
     )
+    max_queue_wait_ratio: Annotated[Percent, between(0, 1, "it is of the block", write_percent)] | None = (
+        Field(
+            default=None,
+            alias="max_queue_wait",
+            description="Time that the worker could have run and had no core. Left out: only recorded.",
+        )
+    )
+    max_throttled: Annotated[Whole, between(0, 10_000, "each is a pause of up to 100 ms")] = Field(
+        default=0, description="How often a CPU quota (cgroup) may stop the worker in a block."
+    )
+    max_clock_step_s: Annotated[Duration, between(0.01, 60, "it is a step of the clock", write_duration)] = (
+        Field(
+            default=0.050,
+            alias="max_clock_step",
+            description="How far the wall clock may leave the monotonic one in a block: set by hand, or after a sleep.",
+        )
+    )
     max_discarded_ratio: Annotated[
         Percent, between(0, 0.5, "a verdict rests on the greater part of its evidence", write_percent)
     ] = Field(
@@ -48,6 +65,35 @@ class RigSettings(Section):
         alias="max_discarded",
         description="Share of discarded blocks from which on no run can be GO.",
     )
+
+
+class CapacitySettings(Section):
+    """The capacity probe: after the rounds each side alone is offered more and more, until it breaks."""
+
+    max_rate: Annotated[Number, between(0.01, 50_000, "one host cannot do more on schedule")] | None = Field(
+        default=None,
+        description="Arrivals per second that are offered at most. Left out: no probe.",
+    )
+    start_rate: Annotated[Number, between(0.01, 50_000, "one host cannot do more on schedule")] | None = (
+        Field(default=None, description="Where the staircase begins. Left out: at `load.rate`.")
+    )
+    step: Annotated[Percent, between(0.01, 1, "a step must be seen, and not be a leap", write_percent)] = (
+        Field(default=0.15, description="How much higher each step is than the one before, at most.")
+    )
+    step_duration_s: Annotated[
+        Duration, between(1, 60, "shorter is noise, longer is load for nothing", write_duration)
+    ] = Field(default=3.0, description="Length of a step; a turn after the staircase lasts three of them.")
+    pairs: Annotated[Whole, between(4, 100, "fewer cannot show how much turns differ")] = Field(
+        default=6, description="Turns of each side after its staircase."
+    )
+    users: Annotated[Whole, between(1, 20_000, "each is a greenlet with a connection")] | None = Field(
+        default=None,
+        description="Requests under way at the same moment, at most. Left out: as many as the highest rate needs, "
+        "from 20 to 200.",
+    )
+    distress: Annotated[
+        Percent, between(0.001, 1, "it is of all requests within two seconds", write_percent)
+    ] = Field(default=0.05, description="Share of failed requests from which on the probe stops at once.")
 
 
 class Load(Section):
@@ -87,6 +133,9 @@ class Load(Section):
         Duration, between(0.1, 600, "each run waits that long at its end", write_duration)
     ] = Field(default=10.0, description="A request that takes longer counts as a timeout.")
     rig: RigSettings = Field(default=RigSettings(), description="Limits of the load generator's own health.")
+    capacity: CapacitySettings = Field(
+        default=CapacitySettings(), description="How much each side can take at most."
+    )
 
 
 class Scenario(Section):

@@ -9,9 +9,11 @@ from rehearse.config.quantities import (
     read_duration,
     read_percent,
     read_points,
+    read_rate,
     write_duration,
     write_percent,
     write_points,
+    write_rate,
 )
 from rehearse.model import Metric, Objective
 
@@ -42,12 +44,15 @@ _ERRORS = Notation("<=+", read_points, write_points, "<", read_percent, write_pe
 _COMPLETED = Notation(
     ">=-", read_percent, write_percent, ">", read_percent, write_percent, "'>=-3%'", "'>95%'"
 )
+_CAPACITY = Notation(">=-", read_percent, write_percent, ">", read_rate, write_rate, "'>=-10%'", "'>200/s'")
 
 
 def notation(metric: Metric) -> Notation:
     """How objectives for `metric` are written."""
     if metric.quantile is not None:
         return _LATENCY
+    if metric is Metric.CAPACITY:
+        return _CAPACITY
     return _ERRORS if metric is Metric.ERROR_RATIO else _COMPLETED
 
 
@@ -75,7 +80,8 @@ def _read_rule(metric: Metric, rule: object) -> tuple[str, float]:
     kind, number = _split(metric, rule)
     if number == 0:
         raise ValueError(f"is a {kind} of nothing, which no measurement can prove; allow a little")
-    if metric.quantile is None and number >= 1:
+    is_of_one = metric.quantile is None and (kind == "margin" or metric is not Metric.CAPACITY)
+    if is_of_one and number >= 1:
         raise ValueError(f"is a {kind} that is always kept, or never")
     return kind, number
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict
 
 from rehearse.config.settings import Settings
-from rehearse.model import NoiseAssumptions, Policy, RigLimits
+from rehearse.model import CapacityProbe, NoiseAssumptions, Policy, RigLimits
+
+MIN_USERS, MAX_USERS = 20, 200
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -29,6 +32,27 @@ def policy_of(settings: Settings) -> Policy:
         shares_host=bool(judge.shared),
         rig=RigLimits(**dict(settings.load.rig)),
         noise=NoiseAssumptions(**dict(judge.noise)),
+        capacity=_probe_of(settings),
+    )
+
+
+def users_for(rate_per_s: float) -> int:
+    """As many users as a rate needs when each is busy for a second, within bounds."""
+    return min(MAX_USERS, max(MIN_USERS, math.ceil(rate_per_s)))
+
+
+def _probe_of(settings: Settings) -> CapacityProbe | None:
+    asked = settings.load.capacity
+    if asked.max_rate is None:
+        return None
+    return CapacityProbe(
+        start_rate_per_s=asked.start_rate or settings.load.rate,
+        max_rate_per_s=asked.max_rate,
+        step_ratio=asked.step,
+        step_s=asked.step_duration_s,
+        pairs=asked.pairs,
+        users=asked.users or users_for(asked.max_rate),
+        distress_ratio=asked.distress,
     )
 
 

@@ -18,7 +18,8 @@ SECONDS = {
 }
 PERCENT = {"%": Decimal("0.01")}
 POINTS = {"pp": Decimal("0.01")}  # percentage points: a difference between two shares
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([a-z%]+)")
+RATES = {"/s": Decimal(1)}
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([a-z%/]+)")
 
 
 def read_duration(given: object) -> float:
@@ -34,6 +35,11 @@ def read_percent(given: object) -> float:
 def read_points(given: object) -> float:
     """A difference between two shares: "0.1pp" is 0.001."""
     return _read(given, POINTS, "in percentage points", "0.1pp")
+
+
+def read_rate(given: object) -> float:
+    """How many a second: "200/s" is 200."""
+    return _read(given, RATES, "a rate", "200/s")
 
 
 def _read(given: object, units: Mapping[str, Decimal], name: str, example: str) -> float:
@@ -62,6 +68,11 @@ def write_percent(share: float) -> str:
 def write_points(share: float) -> str:
     """0.001 is "0.1pp"."""
     return f"{_plain(Decimal(repr(share)) * 100)}pp"
+
+
+def write_rate(per_s: float) -> str:
+    """200 is "200/s"."""
+    return f"{_plain(Decimal(repr(per_s)))}/s"
 
 
 def _plain(number: Decimal) -> str:

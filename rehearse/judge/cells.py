@@ -10,6 +10,7 @@ from rehearse.model import Cell, Metric, Objective, Policy, Role, Scope, Side
 
 ALL_SCENARIOS = "all scenarios"
 _METRICS = tuple(Metric)
+_OF_THE_WHOLE = (Metric.COMPLETED_RATIO, Metric.CAPACITY)
 
 
 def cells_of(policy: Policy, table: Mapping[SeriesKey, Column]) -> tuple[Cell, ...]:
@@ -19,7 +20,22 @@ def cells_of(policy: Policy, table: Mapping[SeriesKey, Column]) -> tuple[Cell, .
         Cell(scope, name, objective.metric, _role(policy, scope, name, objective, column, totals), objective)
         for (scope, name), column in table.items()
         for objective in _objectives(policy, name)
-        if objective.metric is not Metric.COMPLETED_RATIO
+        if objective.metric not in _OF_THE_WHOLE
+    )
+
+
+def capacity_cells(policy: Policy) -> tuple[Cell, ...]:
+    """The one cell of the capacity probe, when there is a probe and something is asked of it."""
+    return tuple(
+        Cell(
+            Scope.REHEARSAL,
+            ALL_SCENARIOS,
+            objective.metric,
+            Role.ADVISORY if objective.is_advisory else Role.CERTIFY,
+            objective,
+        )
+        for objective in _objectives(policy, ALL_SCENARIOS)
+        if policy.capacity is not None and objective.metric is Metric.CAPACITY
     )
 
 

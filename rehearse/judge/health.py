@@ -1,9 +1,8 @@
-"""Was the rig fit, was the baseline itself, and did the sides leave each other alone?"""
+"""Was the baseline itself fit, and did the sides leave each other alone?"""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from rehearse.judge.failures import episodes_p_value, tally
@@ -11,56 +10,16 @@ from rehearse.judge.faults import Fault, fault
 from rehearse.judge.latency import logs_of, side_groups
 from rehearse.judge.measurement import Measurement, is_enough
 from rehearse.judge.paired import latency_margin
-from rehearse.judge.pairs import Column, JudgedBlocks, SeriesKey
+from rehearse.judge.pairs import Column, SeriesKey
 from rehearse.judge.stats import ENOUGH_FOR_CORRELATION, Component, combined, noise_of_mean
 from rehearse.judge.wording import duration, percent, share
-from rehearse.model import Block, Cell, Metric, Objective, Policy, ReasonCode, Role, Scope, Side
+from rehearse.model import Cell, Metric, Objective, Policy, ReasonCode, Role, Scope, Side
 
 _SURE_ALPHA = 0.01
 _MOST_CORRELATED = 0.3
 _DEFAULT_P50_MARGIN = 0.05
 _DEFAULT_ERROR_MARGIN = 0.001
 _FEWEST_BLOCKS = 4
-
-
-# --- the rig ----------------------------------------------------------------------------------------------------
-
-
-def rig_faults(judged: JudgedBlocks, blocks: Sequence[Block], policy: Policy) -> list[Fault]:
-    """Too many blocks in which the load generator itself was late or busy, or was not watched."""
-    return [*_too_many_discarded(judged, policy), *_not_watched(blocks)]
-
-
-def _too_many_discarded(judged: JudgedBlocks, policy: Policy) -> list[Fault]:
-    if judged.discarded <= policy.rig.max_discarded_ratio * judged.offered:
-        return []
-    causes = ", ".join(f"{count} {cause}" for cause, count in Counter(judged.complaints).most_common())
-    sentence = (
-        f"{judged.discarded} of {judged.offered} blocks were discarded because the load generator was unfit "
-        f"({causes}); at most {share(policy.rig.max_discarded_ratio)} may be; use a quieter host or a lower rate"
-    )
-    return [
-        fault(ReasonCode.RIG_UNHEALTHY, "rig", sentence, discarded=judged.discarded, blocks=judged.offered)
-    ]
-
-
-def _not_watched(blocks: Sequence[Block]) -> list[Fault]:
-    """Arrivals from the backlog have their own lag; all others must have a rig lag."""
-    blind = [
-        block
-        for block in blocks
-        if not block.is_warm_up
-        and block.rig.rig_lag.count == 0
-        and block.arrivals.dispatched > block.rig.backlog_lag.count
-    ]
-    if not blind:
-        return []
-    first = blind[0]
-    sentence = (
-        f"the rig's own lag was not measured in {len(blind)} blocks, first {first.side} round {first.round} "
-        f"block {first.index}; a rig that is not watched proves nothing"
-    )
-    return [fault(ReasonCode.RIG_UNHEALTHY, "rig", sentence, blocks=len(blind))]
 
 
 # --- the baseline itself ----------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 from rehearse.judge.faults import Fault, fault
 from rehearse.model import Arrivals, Block, Evidence, Mode, Policy, ReasonCode, Scope, Side, WorkerFinal
@@ -23,11 +23,12 @@ def sides_of(mode: Mode) -> tuple[Side, ...]:
 
 def impossible_numbers(evidence: Evidence) -> list[Fault]:
     """NaN, infinite or negative anything: nothing may be computed from it."""
-    stored = evidence.reference.blocks if evidence.reference else ()
-    bad = [_name(block) for block in (*evidence.blocks, *stored) if not _is_possible(block)]
+    reference = evidence.reference
+    stored = (*reference.blocks, *reference.probe) if reference else ()
+    bad = [_name(block) for block in (*evidence.blocks, *evidence.probe, *stored) if not _is_possible(block)]
     bad += [
         f"the final of {final.side} worker {final.worker}"
-        for final in evidence.finals
+        for final in (*evidence.finals, *evidence.probe_finals)
         if not _is_sound(final)
     ]
     alphas = (evidence.policy.abort_alpha, evidence.policy.go_alpha)
@@ -49,9 +50,17 @@ def _is_possible(block: Block) -> bool:
     errors = [
         number for series in block.series for error in series.errors for number in (error.bin, error.count)
     ]
-    return block.length_s > 0 and _all_possible(
-        [*numbers, rig.steal_ratio or 0.0, *astuple(block.arrivals), *errors]
+    told = (
+        block.completed,
+        rig.steal_ratio,
+        rig.queue_wait_ratio,
+        rig.throttled,
+        rig.clock_step_s,
+        rig.gc_ratio,
+        rig.exhausted,
     )
+    known = [value for value in told if value is not None]
+    return block.length_s > 0 and _all_possible([*numbers, *known, *astuple(block.arrivals), *errors])
 
 
 def _is_sound(final: WorkerFinal) -> bool:
@@ -76,6 +85,7 @@ def _policy_numbers(policy: Policy) -> Iterator[float]:
     yield from (policy.floor_s, policy.certify_share_ratio, policy.max_baseline_error_ratio)
     yield from astuple(policy.noise)
     yield from (number for number in astuple(policy.rig) if number is not None)
+    yield from astuple(policy.capacity) if policy.capacity is not None else ()
 
 
 def _name(block: Block) -> str:
@@ -180,6 +190,19 @@ def _gaps_in_round(places: set[tuple[Side, int, int]], side: Side, number: int) 
     }
     wanted = range(min(all_indexes), max(own, default=min(all_indexes) - 1) + 1)
     return [f"{side} round {number} block {index}" for index in wanted if index not in own]
+
+
+# --- the capacity probe -----------------------------------------------------------------------------------------
+
+
+def probe_faults(evidence: Evidence) -> list[Fault]:
+    """What was recorded of the probe adds up. How far it came is for the capacity's own cell to say."""
+    probe = replace(evidence, blocks=evidence.probe, finals=evidence.probe_finals)
+    return [
+        *_unbalanced(probe.blocks),
+        *_twice(probe.blocks),
+        *(found for side in Side for found in final_faults(probe, side)),
+    ]
 
 
 # --- the end of a recording -------------------------------------------------------------------------------------

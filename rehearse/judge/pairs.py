@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from rehearse.histogram import Histogram
+from rehearse.judge.fitness import Complaint, complaint_about
 from rehearse.model import Block, ErrorBin, Mode, RequestOutcome, RigLimits, Scope, Series, Side
 
 SeriesKey = tuple[Scope, str]
@@ -53,7 +54,7 @@ class JudgedBlocks:
     baseline: tuple[Block, ...]
     candidate: tuple[Block, ...]
     discarded: int = 0  # pairs; in recorded mode blocks of either side
-    complaints: tuple[str, ...] = ()  # why, one for each that was discarded
+    complaints: tuple[Complaint, ...] = ()  # why, one for each that was discarded
 
     @property
     def offered(self) -> int:
@@ -74,14 +75,13 @@ def judged_pairs(blocks: Iterable[Block], limits: RigLimits) -> JudgedBlocks:
     partners = {(block.round, block.index): block for block in candidate}
     largest_lag_s = _largest_lag_s(baseline, limits)
     kept: list[tuple[Block, Block]] = []
-    complaints: list[str] = []
+    complaints: list[Complaint] = []
     for block in baseline:
         partner = partners.get((block.round, block.index))
         if partner is None:
             continue
-        complaint = rig_complaint(block, limits, largest_lag_s) or rig_complaint(
-            partner, limits, largest_lag_s
-        )
+        found = [complaint_about(one, limits, largest_lag_s) for one in (block, partner)]
+        complaint = next((one for one in found if one is not None), None)
         if complaint is None:
             kept.append((block, partner))
         else:
@@ -97,7 +97,7 @@ def judged_recordings(
     """A stored recording and a new one, each without the blocks in which its rig was unhealthy."""
     stored, new = measured(baseline, Side.BASELINE), measured(candidate, Side.CANDIDATE)
     largest_lag_s = _largest_lag_s(stored, limits)
-    checked = [(block, rig_complaint(block, limits, largest_lag_s)) for block in (*stored, *new)]
+    checked = [(block, complaint_about(block, limits, largest_lag_s)) for block in (*stored, *new)]
     healthy = tuple(block for block, complaint in checked if complaint is None)
     complaints = tuple(complaint for _, complaint in checked if complaint is not None)
     return JudgedBlocks(
@@ -124,21 +124,6 @@ def scenario_total(blocks: Iterable[Block]) -> Histogram:
     return Histogram.merged(
         series.judged for block in blocks for series in block.series if series.scope is Scope.SCENARIO
     )
-
-
-def rig_complaint(block: Block, limits: RigLimits, largest_lag_s: float) -> str | None:
-    """What was wrong with the rig in this block; None when nothing was."""
-    rig = block.rig
-    lag_s = rig.rig_lag.quantile_s(0.99)
-    if lag_s is not None and lag_s > largest_lag_s:
-        return "rig lag"
-    if rig.stall_max_s > limits.max_stall_s:
-        return "stall"
-    if rig.cpu_ratio > limits.max_cpu_ratio:
-        return "CPU"
-    if limits.max_steal_ratio is not None and (rig.steal_ratio or 0.0) > limits.max_steal_ratio:
-        return "steal time"
-    return None
 
 
 def columns(judged: JudgedBlocks) -> Mapping[SeriesKey, Column]:

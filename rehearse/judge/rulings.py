@@ -155,15 +155,15 @@ def _ends(measured: Measurement) -> tuple[float | None, float | None]:
 
 
 def _as_change(measured: Measurement, value: float | None) -> float | None:
-    if value is None or measured.cell.metric.lower_is_better:
-        return _as_worsening(measured, value)
-    return tidy(-value)
+    worsening = _as_worsening(measured, value)
+    return worsening if worsening is None or measured.cell.metric.lower_is_better else tidy(-worsening)
 
 
 def _as_worsening(measured: Measurement, value: float | None) -> float | None:
-    if value is None or measured.cell.metric.quantile is None:
+    """Off the scale of the test. A third less is 0.33 worse, and not 0.5 as a log ratio the other way round."""
+    if value is None or not measured.cell.metric.is_relative:
         return tidy(value)
-    return tidy(math.expm1(value))
+    return tidy(math.expm1(value) if measured.cell.metric.lower_is_better else -math.expm1(-value))
 
 
 def finding_of(ruling: Ruling) -> Finding:

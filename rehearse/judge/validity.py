@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 
 from rehearse.judge.faults import Fault, fault
-from rehearse.judge.health import baseline_faults, isolation_faults, rig_faults
+from rehearse.judge.health import baseline_faults, isolation_faults
 from rehearse.judge.ledger import block_faults, closing_faults, sides_of
 from rehearse.judge.outside import outside_faults
 from rehearse.judge.pairs import Column, JudgedBlocks, SeriesKey, measured
+from rehearse.judge.refusals import refusal_faults
+from rehearse.judge.rig import rig_faults
 from rehearse.judge.wording import share
 from rehearse.model import Arrivals, Block, Evidence, Finding, Mode, Outcome, ReasonCode, Scope, Side
 
@@ -33,6 +35,8 @@ def incident_faults(evidence: Evidence) -> list[Fault]:
             )
         )
         for incident in evidence.incidents
+        if incident.code
+        != ReasonCode.DISTRESS  # what a capacity probe looks for: its own cell says what it means
     ]
 
 
@@ -51,11 +55,13 @@ def validity_faults(
         *(closing_faults(evidence, sides) if is_final else ()),
         *rig_faults(judged, evidence.blocks, evidence.policy),
         *load_faults(evidence, table),
-        *scenario_faults(evidence, table, tuple(Side)),
         *outside_faults(evidence),
+        *refusal_faults(table, sides),
         *baseline_faults(table, stored, evidence.policy),
         *_reference_faults(evidence, table, stored),
-        *missing_faults(evidence, table, stored),
+        # Where the rig spoiled every block, nothing can be said of what was in them.
+        *(scenario_faults(evidence, table, tuple(Side)) if judged.candidate else ()),
+        *(missing_faults(evidence, table, stored) if judged.candidate else ()),
     ]
 
 

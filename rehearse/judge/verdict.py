@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from rehearse.judge.capacity import measure_capacity
 from rehearse.judge.caveats import assumptions_of, caveats
-from rehearse.judge.cells import cells_of
+from rehearse.judge.cells import capacity_cells, cells_of
 from rehearse.judge.faults import Fault
-from rehearse.judge.health import correlation_faults, own_health_faults, rig_faults
-from rehearse.judge.ledger import block_faults, closing_faults, impossible_numbers
+from rehearse.judge.health import correlation_faults, own_health_faults
+from rehearse.judge.ledger import block_faults, closing_faults, impossible_numbers, probe_faults
 from rehearse.judge.measurement import Measurement, PairedCase, Strictness
 from rehearse.judge.outside import outside_faults, outside_warnings
 from rehearse.judge.paired import measure_pairs
@@ -27,6 +28,8 @@ from rehearse.judge.pairs import (
     judged_recordings,
 )
 from rehearse.judge.recorded import RecordedCase, measure_rounds
+from rehearse.judge.refusals import refusal_faults
+from rehearse.judge.rig import rig_faults, rig_warnings
 from rehearse.judge.rulings import Ruling, finding_of, limit_finding_of, rule_on
 from rehearse.judge.validity import (
     incident_faults,
@@ -94,10 +97,12 @@ def baseline_findings(evidence: Evidence) -> tuple[Finding, ...]:
         *incidents,
         *block_faults(evidence, sides),
         *closing_faults(evidence, sides),
+        *probe_faults(evidence),
         *rig_faults(judged, evidence.blocks, evidence.policy),
         *known_good_load_faults(evidence, sides),
         *scenario_faults(evidence, table, sides),
         *outside_faults(evidence),
+        *refusal_faults(table, sides),
         *(found for side in sides for found in own_health_faults(table, side, evidence.policy)),
     ]
     return tuple(one.finding for one in faults)
@@ -132,6 +137,7 @@ def _judged(evidence: Evidence, *, is_final: bool) -> Verdict:
     faults = [
         *incidents,
         *validity_faults(evidence, judged, table, stored_table, is_final=is_final),
+        *probe_faults(evidence),
         *correlation_faults(measurements),
     ]
     return _weigh(_Case(evidence, faults, rule_on(measurements, strictness), judged, strictness, is_final))
@@ -147,7 +153,7 @@ def _stored(evidence: Evidence) -> JudgedBlocks:
 
 
 def _limits(evidence: Evidence, table: Mapping[SeriesKey, Column]) -> int:
-    cells = cells_of(evidence.policy, table)
+    cells = (*cells_of(evidence.policy, table), *capacity_cells(evidence.policy))
     return sum(cell.objective.limit is not None and cell.role is not Role.ADVISORY for cell in cells)
 
 
@@ -159,12 +165,14 @@ def _measurements(
 ) -> tuple[Measurement, ...]:
     if evidence.mode is Mode.RECORDED:
         is_restarted = Side.CANDIDATE in evidence.restarted
-        return measure_rounds(RecordedCase(evidence.policy, strictness, *now, is_restarted))
+        rounds = measure_rounds(RecordedCase(evidence.policy, strictness, *now, is_restarted))
+        return (*rounds, *measure_capacity(evidence, strictness, None))
     is_calibrated = evidence.reference is not None and evidence.reference.is_calibrated
     earlier: tuple[JudgedBlocks, Mapping[SeriesKey, Column]] = (
         then if is_calibrated else (JudgedBlocks((), ()), {})
     )
-    return measure_pairs(PairedCase(evidence.policy, strictness, *now, *earlier, evidence.restarted))
+    case = PairedCase(evidence.policy, strictness, *now, *earlier, evidence.restarted)
+    return (*measure_pairs(case), *measure_capacity(evidence, strictness, case))
 
 
 # --- from rulings to the decision -------------------------------------------------------------------------------
@@ -198,6 +206,7 @@ def _verdict(case: _Case, decision: Decision, reasons: list[Finding], warnings: 
         reasons=tuple(reasons),
         warnings=(
             *warnings,
+            *rig_warnings(case.judged, case.evidence.policy),
             *outside_warnings(case.evidence),
             *caveats(case.rulings, assumptions, case.strictness),
         ),

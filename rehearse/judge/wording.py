@@ -30,22 +30,29 @@ def share(ratio: float) -> str:
     return f"{ratio * 100:.{1 if 0.1 <= ratio < 0.9 else 2}f} %"
 
 
+def per_second(rate: float) -> str:
+    """A rate: 8.25/s, 201/s."""
+    return f"{_digits(rate)}/s"
+
+
 def level(metric: Metric, value: float) -> str:
-    """A value of a cell: a duration for latency, else a share."""
+    """A value of a cell: a duration for latency, a rate for capacity, else a share."""
+    if metric is Metric.CAPACITY:
+        return per_second(value)
     return share(value) if metric.quantile is None else duration(value)
 
 
 def change(metric: Metric, worsening: float) -> str:
     """A worsening on the scale of the test as people say it: +23.0 %, +0.12 pp; fewer completed is negative."""
-    if metric.quantile is not None:
-        return percent(math.expm1(worsening))
-    return points(worsening if metric.lower_is_better else -worsening)
+    more = worsening if metric.lower_is_better else -worsening
+    return percent(math.expm1(more)) if metric.is_relative else points(more)
 
 
 def margin(metric: Metric, size: float, digits: int = 3) -> str:
     """A margin, without digits that nobody asked for: "+10 %", "+0.1 pp"."""
-    signed = math.expm1(size) if metric.quantile is not None else size if metric.lower_is_better else -size
-    return f"{float(f'{signed * 100:.{digits}g}'):+g} {'%' if metric.quantile is not None else 'pp'}"
+    more = size if metric.lower_is_better else -size
+    signed = math.expm1(more) if metric.is_relative else more
+    return f"{float(f'{signed * 100:.{digits}g}'):+g} {'%' if metric.is_relative else 'pp'}"
 
 
 def minutes(seconds: float) -> str:
@@ -86,6 +93,8 @@ def _spread(measured: Measurement) -> str:
 def _unit_of_count(metric: Metric) -> str:
     if metric is Metric.COMPLETED_RATIO:
         return "arrivals"
+    if metric is Metric.CAPACITY:
+        return "completed"
     return "requests" if metric is Metric.ERROR_RATIO else "samples"
 
 

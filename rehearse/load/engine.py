@@ -24,7 +24,8 @@ from typing import Protocol, Self
 from rehearse.codec import from_jsonable, to_jsonable
 from rehearse.errors import ConfigError, NotReady, RehearseError, TargetRefused
 from rehearse.load.ledger import BlockLedger
-from rehearse.load.orders import LoadOrder, worker_order
+from rehearse.load.orders import LoadOrder, worker_file, worker_order
+from rehearse.load.outbox import spooled
 from rehearse.load.recorder import BINS_PER_S
 from rehearse.model import Arrivals, Block, Incident, ReasonCode, Side, WorkerFinal
 
@@ -33,6 +34,12 @@ FINAL_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 2.0
 HEAD_START_S = 0.5
 TICK_S = 0.25
+# A worker tells something every 0.25 s. One that is silent for longer than this was stopped or is blocked; what it did
+# meanwhile is not known, even if it goes on later.
+SILENT_S = 4.0
+AWAY_S = 1.0  # `rehearse` itself did not listen for so long: that is no silence of the workers
+
+_MORE_OF_IT = "raise its limit (ulimit -n), keep connections open, or use less load or more machines"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +175,13 @@ class WorkerProcess:
     number: int
     process: subprocess.Popen[bytes]
     log: Path
+    spool: Path
+    boot_id: str = ""
     is_ready: bool = False
-    rig: dict[str, str] = field(default_factory=dict)
+    loaded: dict[str, str] = field(default_factory=dict)
+    heard_at: float = 0.0
+    blocked_in: str = ""
+    is_in_doubt: bool = False  # its trouble was told
     final: WorkerFinal | None = None
     is_gone: bool = False
 
@@ -205,6 +217,7 @@ class LocustSession:
         self._readers: list[threading.Thread] = []
         self._workers: list[WorkerProcess] = []
         self._start_at: float | None = None
+        self._looked_at = perf_counter()
         self._must_end_at = float("inf")
         try:
             for side in order.sides:
@@ -226,6 +239,7 @@ class LocustSession:
                 yield from self._handle(worker, message)
             now = perf_counter()
             if self._start_at is not None:
+                yield from self._silent(now)
                 yield Tick(now - self._start_at)
             elif now > ready_by:
                 raise NotReady(
@@ -270,9 +284,8 @@ class LocustSession:
                 worker.process.stdout.close()
 
     def _launch(self, side: Side, number: int) -> None:
-        log_dir = Path(self._order.log_dir)
-        log_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        log = log_dir / f"{side}-round{self._order.round}-worker{number}.log"
+        log = worker_file(self._order, side, number, "log")
+        log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with log.open("wb") as stderr:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "rehearse.load.worker"],
@@ -283,7 +296,7 @@ class LocustSession:
                 cwd=self._order.working_dir,
                 start_new_session=True,  # Ctrl-C in the terminal is ours to handle, in order
             )
-        worker = WorkerProcess(side, number, process, log)
+        worker = WorkerProcess(side, number, process, log, worker_file(self._order, side, number, "spool"))
         self._workers.append(worker)  # before anything else can fail: what is listed is ended
         target = next(target for target in self._order.sides if target.side is side)
         worker.tell(json.dumps(to_jsonable(worker_order(self._order, target, number))))
@@ -297,29 +310,35 @@ class LocustSession:
         if stdout is not None:
             for line in stdout:
                 try:
-                    self._queue.put((worker, json.loads(line)))
+                    message = json.loads(line)
                 except ValueError:
                     break  # a torn line: the worker died while writing it
+                # That one comes from a thread of its own, when the worker itself is silent.
+                if message["type"] != "blocked":
+                    worker.heard_at = perf_counter()
+                self._queue.put((worker, message))
         self._queue.put((worker, None))
 
     def _handle(self, worker: WorkerProcess, message: dict[str, object] | None) -> Iterator[LoadEvent]:
         if message is None:
             yield from self._ended(worker)
             return
-        if not self._ledger.in_sequence(worker.side, worker.number, int(str(message["seq"]))):
-            yield self._trouble(worker, ReasonCode.LEDGER, "a report is missing or came twice")
+        worker.boot_id = worker.boot_id or str(message["boot"])
+        if message["boot"] != worker.boot_id:
+            yield from self._doubt(worker, "a restarted process speaks in its place; nothing of it is taken")
+            return
         kind = message["type"]
-        if kind == "ready":
+        if "seq" in message:
+            yield from self._take(worker, message)
+            worker.tell(f"ack {self._ledger.last_taken(worker.side, worker.number)}")
+        elif kind == "ready":
             yield from self._ready(worker, message)
-        elif kind == "block":
-            data = str(message["data"])
-            block = self._ledger.add(worker.number, from_jsonable(Block, json.loads(data)), data)
-            if block is not None:
-                yield BlockClosed(block)
         elif kind == "live":
             yield from _live_counts(worker.side, message)
-        elif kind == "final":
-            yield from self._final(worker, message)
+        elif kind == "blocked":
+            worker.blocked_in = str(message["held_by"])
+        elif kind == "exhausted":
+            yield self._trouble(worker, ReasonCode.RIG_UNHEALTHY, f"{message['what']}; {_MORE_OF_IT}")
         elif kind == "refused":
             raise TargetRefused(str(message["message"]))
         elif kind == "failed":
@@ -329,27 +348,49 @@ class LocustSession:
                 )
             yield self._trouble(worker, ReasonCode.WORKER_LOST, str(message["message"]))
 
+    def _take(self, worker: WorkerProcess, message: dict[str, object]) -> Iterator[LoadEvent]:
+        """Evidence, once and in order. It is acknowledged after whoever listens has dealt with it (stored it)."""
+        if not self._ledger.take(worker.side, worker.number, int(str(message["seq"]))):
+            return
+        data = str(message["data"])
+        if message["type"] == "final":
+            yield from self._final(worker, data)
+            return
+        block = self._ledger.add(worker.number, from_jsonable(Block, json.loads(data)), data)
+        if block is not None:
+            yield BlockClosed(block)
+
     def _ready(self, worker: WorkerProcess, message: dict[str, object]) -> Iterator[LoadEvent]:
         worker.is_ready = True
-        rig: dict[str, str] = message["rig"]  # type: ignore[assignment]  # our own worker's shape
-        worker.rig = rig
+        loaded: dict[str, str] = message["loaded"]  # type: ignore[assignment]  # our own worker's shape
+        worker.loaded = loaded
         if not all(other.is_ready for other in self._workers):
             return
-        fingerprints = {tuple(sorted(other.rig.items())) for other in self._workers}
-        if len(fingerprints) > 1:
-            yield self._trouble(worker, ReasonCode.NOT_COMPARABLE, "the workers run different versions")
+        yield from self._other_versions()
         self._start_at = perf_counter() + HEAD_START_S
         drain_s = self._order.timeout_s + 1.0
         self._must_end_at = self._start_at + self._order.schedule.length_s + drain_s + FINAL_TIMEOUT_S
         for other in self._workers:
             other.tell(f"start {self._start_at!r}")
-        yield LoadStarted(worker.rig)
+            other.heard_at = self._start_at
+        yield LoadStarted({key: value for key, value in worker.loaded.items() if key.startswith("rig.")})
 
-    def _final(self, worker: WorkerProcess, message: dict[str, object]) -> Iterator[LoadEvent]:
-        worker.final = from_jsonable(WorkerFinal, message["data"])
+    def _other_versions(self) -> Iterator[LoadEvent]:
+        """What a worker loaded that differs from the run's record or, where that says nothing, from the first one."""
+        expected = {**self._workers[0].loaded, **self._order.expected}
+        for worker in self._workers:
+            for key, value in sorted(worker.loaded.items()):
+                if value != expected.get(key):
+                    what = f"it loaded another {key} ({value[:40]}, expected {str(expected.get(key))[:40]})"
+                    yield self._trouble(worker, ReasonCode.NOT_COMPARABLE, what)
+
+    def _final(self, worker: WorkerProcess, data: str) -> Iterator[LoadEvent]:
+        worker.final = from_jsonable(WorkerFinal, json.loads(data))
         complaint = self._ledger.complaint(worker.final)
         if complaint is not None:
             yield self._trouble(worker, ReasonCode.LEDGER, complaint)
+        else:
+            worker.spool.unlink(missing_ok=True)  # all of it has arrived
         yield WorkerDone(worker.final)
 
     def _ended(self, worker: WorkerProcess) -> Iterator[LoadEvent]:
@@ -363,15 +404,51 @@ class LocustSession:
             return
         if not worker.is_ready:
             raise RehearseError(f"{worker.label} did not start: {worker.log_tail() or _how_it_ended(code)}")
-        yield self._trouble(
-            worker, ReasonCode.WORKER_LOST, f"{_how_it_ended(code)}. {worker.log_tail()}".strip()
-        )
+        yield from self._from_spool(worker)
+        what = f"{_how_it_ended(code)}; {self._missing(worker)}. {worker.log_tail()}"
+        yield self._trouble(worker, ReasonCode.WORKER_LOST, what.strip())
         self.stop(drain_s=1.0)
+
+    def _from_spool(self, worker: WorkerProcess) -> Iterator[LoadEvent]:
+        """What it had written before it was lost, and had not come through the pipe whole."""
+        for message in spooled(worker.spool):
+            if message.get("boot") == worker.boot_id:
+                yield from self._take(worker, message)
+
+    def _missing(self, worker: WorkerProcess) -> str:
+        """Exactly what is not known of it."""
+        planned = self._order.schedule.planned(worker.number, self._order.workers)
+        blocks, arrivals = self._ledger.account(worker.side, worker.number)
+        return (
+            f"{len(planned) - blocks:,} of its {len(planned):,} blocks and {sum(planned) - arrivals:,} of its "
+            f"{sum(planned):,} planned arrivals are missing"
+        )
+
+    def _silent(self, now: float) -> Iterator[LoadEvent]:
+        """A worker that tells nothing for SILENT_S is lost, even if it finds its voice again."""
+        if now - self._looked_at > AWAY_S:
+            for worker in self._workers:
+                worker.heard_at = max(worker.heard_at, now)
+        self._looked_at = now
+        for worker in self._workers:
+            is_expected = worker.final is None and not worker.is_gone
+            if is_expected and now - worker.heard_at > SILENT_S:
+                why = f"blocked in {worker.blocked_in}" if worker.blocked_in else "stopped, or blocked"
+                yield from self._doubt(worker, f"it told nothing for {SILENT_S:.0f} s: {why}")
+
+    def _doubt(self, worker: WorkerProcess, what: str) -> Iterator[LoadEvent]:
+        """Say once that it is lost, and stop the load everywhere."""
+        if not worker.is_in_doubt:
+            worker.is_in_doubt = True
+            yield self._trouble(worker, ReasonCode.WORKER_LOST, what)
+            self.stop(drain_s=1.0)
 
     def _overdue(self) -> Iterator[LoadEvent]:
         for worker in self._workers:
             if worker.final is None and not worker.is_gone:
-                yield self._trouble(worker, ReasonCode.WORKER_LOST, "no final report in time")
+                yield from self._from_spool(worker)
+                what = f"no final report in time; {self._missing(worker)}"
+                yield self._trouble(worker, ReasonCode.WORKER_LOST, what)
 
     def _trouble(self, worker: WorkerProcess, code: ReasonCode, what: str) -> Trouble:
         return Trouble(Incident(code, f"{worker.label}: {what}", worker.side))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Callable
 from time import perf_counter
@@ -26,6 +27,14 @@ from rehearse.model import RequestOutcome
 
 _JOURNEY = "rehearse_journey"  # attribute of the user's greenlet
 _CONTROL_FLOW = (InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser)
+_SHORTAGES = {  # what fails on this side of the wire, before a byte is sent
+    errno.EMFILE: "no file descriptor left",
+    errno.ENFILE: "no file descriptor left on this machine",
+    errno.EADDRNOTAVAIL: "no local port left",
+    errno.ENOBUFS: "no socket buffer left",
+}
+RIG_KIND = "load generator: "  # how failures are named that are the rig's own
+_CAUSES_DEEP = 8  # how far down a wrapped error is looked into
 _SPAWN_LEVELS = 4  # how far up a request made in a spawned greenlet looks for its journey
 
 
@@ -52,7 +61,9 @@ def note_exception(journey: Journey, error: BaseException) -> None:
     """A task that raised is an error, unless raising is how Locust's control flow works."""
     if not isinstance(error, _CONTROL_FLOW):
         outcome, kind = _how_it_ended(error)
-        journey.note(Ended(outcome, 0.0, 0.0, kind), perf_counter())
+        shortage = shortage_in(error)
+        ended = Ended(outcome, 0.0, 0.0, shortage or kind, is_rig_fault=bool(shortage))
+        journey.note(ended, perf_counter())
 
 
 def _how_it_ended(error: BaseException) -> tuple[RequestOutcome, str]:
@@ -139,16 +150,25 @@ class RequestListener:
 
     def _book(self, name: str, response_time_ms: float, exception: object, response: object) -> None:
         outcome, kind, is_answered = classify(exception, response)
-        self._keep(name, outcome, (response_time_ms or 0.0) / 1000, kind, is_answered)
+        shortage = "" if is_answered else shortage_in(exception)
+        self._keep(
+            name, outcome, (response_time_ms or 0.0) / 1000, shortage or kind, is_answered, bool(shortage)
+        )
 
     def _keep(
-        self, name: str, outcome: RequestOutcome, duration_s: float, kind: str, is_answered: bool
+        self,
+        name: str,
+        outcome: RequestOutcome,
+        duration_s: float,
+        kind: str,
+        is_answered: bool,
+        is_rig_fault: bool = False,
     ) -> None:
         now = perf_counter()
         journey = current_journey()
         if journey is not None and journey.is_over:
             return  # already booked as censored by the cut-off
-        ended = Ended(outcome, duration_s, self._pacer.since_start(now), kind, is_answered)
+        ended = Ended(outcome, duration_s, self._pacer.since_start(now), kind, is_answered, is_rig_fault)
         self._recorder.request(journey.slot if journey is not None else None, name, ended)
         if journey is not None:
             journey.note(ended, now)
@@ -176,6 +196,25 @@ def classify(exception: object, response: object) -> tuple[RequestOutcome, str, 
     if is_timeout or isinstance(cause, (TimeoutError, gevent.Timeout)):
         return RequestOutcome.TIMEOUT, "timeout", False
     return RequestOutcome.ERROR, name, False
+
+
+def shortage_in(exception: object) -> str:
+    """What the rig itself ran out of, when that is why a request failed; empty when it is not.
+
+    HTTP clients wrap the error of the socket in errors of their own: each is looked into.
+    """
+    found: list[object] = [exception]
+    for _ in range(_CAUSES_DEEP):
+        errors = [one for one in found if isinstance(one, BaseException)]
+        if not errors:
+            return ""
+        error, found = errors[0], list[object](errors[1:])
+        code = error.errno if isinstance(error, OSError) else None
+        if code in _SHORTAGES:
+            return f"{RIG_KIND}{_SHORTAGES[code]} ({errno.errorcode[code]})"
+        found += [getattr(error, "original", None), getattr(error, "reason", None), error.__cause__]
+        found += [error.__context__, *error.args]
+    return ""
 
 
 def _cause(exception: object) -> object:

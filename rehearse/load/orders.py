@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rehearse.load.schedule import Schedule
 from rehearse.model import Side
@@ -54,8 +55,11 @@ class LoadOrder:
     users: int
     workers: int
     timeout_s: float
-    log_dir: str  # each worker's own log goes here
+    log_dir: str  # each worker's own log and spool go here
     working_dir: str
+    expected: Mapping[str, str] = field(
+        default_factory=dict
+    )  # what the run's record says the workers must load
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,12 @@ class WorkerOrder:
     worker: int
     workers: int
     timeout_s: float
+    spool: str
+
+
+def worker_file(order: LoadOrder, side: Side, worker: int, kind: str) -> Path:
+    """A file of one worker, such as its "log" or its "spool"."""
+    return Path(order.log_dir) / f"{side}-round{order.round}-worker{worker}.{kind}"
 
 
 def worker_order(order: LoadOrder, target: SideOrder, worker: int) -> WorkerOrder:
@@ -90,4 +100,5 @@ def worker_order(order: LoadOrder, target: SideOrder, worker: int) -> WorkerOrde
         worker=worker,
         workers=order.workers,
         timeout_s=order.timeout_s,
+        spool=str(worker_file(order, target.side, worker, "spool")),
     )

@@ -35,11 +35,13 @@ class Journey:
     outcome: RequestOutcome = RequestOutcome.OK
     kind: str = ""
     in_flight: tuple[str, float] | None = None  # name and start of the request that is not answered yet
+    is_rig_fault: bool = False  # a request of it failed because the rig itself had nothing left to ask with
     is_over: bool = False
 
     def note(self, ended: Ended, now: float) -> None:
         """A request of this journey ended: the worst outcome is the journey's."""
         self.last_answer_at = now
+        self.is_rig_fault = self.is_rig_fault or ended.is_rig_fault
         if _WORST.index(ended.outcome) > _WORST.index(self.outcome):
             self.outcome, self.kind = ended.outcome, ended.kind
 
@@ -123,7 +125,9 @@ class Pacer:
         del self._running[journey.slot.number]
         ended_at = perf_counter() if journey.last_answer_at is None else journey.last_answer_at
         response_s = max(0.0, ended_at - journey.started_at)
-        self._book(journey, Ended(journey.outcome, response_s, self.since_start(ended_at), journey.kind))
+        at_s = self.since_start(ended_at)
+        ended = Ended(journey.outcome, response_s, at_s, journey.kind, is_rig_fault=journey.is_rig_fault)
+        self._book(journey, ended)
 
     def cut_off(self) -> None:
         """End the account: what is in flight is censored, what nobody took is unsent."""

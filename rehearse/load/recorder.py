@@ -18,11 +18,16 @@ BINS_PER_S = 2
 
 @dataclass(frozen=True, slots=True)
 class RigWindow:
-    """What the rig did over one block, read at its end."""
+    """What the rig did over one block, read at its end; the words are those of `RigHealth`."""
 
     stall_max_s: float
     cpu_ratio: float
     steal_ratio: float | None
+    stalled_in: str = ""
+    queue_wait_ratio: float | None = None
+    throttled: int | None = None
+    clock_step_s: float | None = None
+    gc_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class Ended:
     at_s: float
     kind: str = ""  # what kind of failure; empty for a success
     is_answered: bool = True  # the system said something, if only "500"
+    is_rig_fault: bool = False  # the rig had nothing left to ask with: it says nothing of the system
 
 
 class SeriesRecorder:
@@ -75,6 +81,7 @@ class OpenBlock:
     series: dict[tuple[Scope, str], SeriesRecorder] = field(default_factory=dict)
     rig_lag: Histogram = field(default_factory=Histogram)
     backlog_lag: Histogram = field(default_factory=Histogram)
+    exhausted: int = 0
 
     def of(self, scope: Scope, name: str) -> SeriesRecorder:
         """The recorder of one series, made when first seen; beyond MAX_SERIES they share one."""
@@ -109,10 +116,12 @@ class Recorder:
         self._open = {index: OpenBlock(remaining=count) for index, count in enumerate(planned)}
         self._rig: dict[int, RigWindow] = {}
         self._live: dict[int, list[int]] = {}
+        self._completed: dict[int, int] = defaultdict(int)
         self.closed = Arrivals()
         self.blocks_closed = 0
         self.unscheduled_requests = 0
         self.unscheduled_errors = 0
+        self.shortage = ""  # what the rig itself ran out of, the first time that it did
 
     def dispatch(self, slot: Slot, lag_s: float, from_backlog: bool) -> None:
         """An arrival was taken by a user, `lag_s` late: the rig's lateness, or the system's (backlog)."""
@@ -126,7 +135,10 @@ class Recorder:
 
     def request(self, slot: Slot | None, name: str, ended: Ended) -> None:
         """One request ended; without a slot (a login in on_start) it is counted but not judged."""
-        self._count_live(ended)
+        if ended.is_rig_fault:
+            self._note_shortage(slot, ended)
+        else:
+            self._count_live(ended)
         if slot is None or slot.block not in self._open:
             self.unscheduled_requests += 1
             self.unscheduled_errors += ended.outcome is not RequestOutcome.OK
@@ -136,6 +148,10 @@ class Recorder:
     def finish(self, slot: Slot, scenario: str, task: str, ended: Ended) -> None:
         """An arrival has its outcome; its duration is the response time: from the intended start, the rig's own
         lag left out."""
+        if ended.is_rig_fault:
+            self._note_shortage(slot, ended)
+        if ended.outcome is RequestOutcome.OK:
+            self._completed[int(ended.at_s // self._schedule.block_s)] += 1
         block = self._open[slot.block]
         block.counts[str(ended.outcome)] += 1
         block.remaining -= 1
@@ -176,6 +192,12 @@ class Recorder:
         live, self._live = self._live, {}
         return [(bin_, *counts) for bin_, counts in sorted(live.items())]  # type: ignore[misc]  # always three
 
+    def _note_shortage(self, slot: Slot | None, ended: Ended) -> None:
+        """The block is spoiled, and the guard is not told: it would take the rig's failures for the system's."""
+        self.shortage = self.shortage or ended.kind
+        if slot is not None and slot.block in self._open:
+            self._open[slot.block].exhausted += 1
+
     def _count_live(self, ended: Ended) -> None:
         counts = self._live.setdefault(max(0, int(ended.at_s * BINS_PER_S)), [0, 0, 0])
         counts[0] += 1
@@ -194,5 +216,19 @@ class Recorder:
             length_s=self._schedule.block_s,
             arrivals=Arrivals(planned=self._planned[index], **counts),
             series=tuple(recorder.series() for _, recorder in sorted(block.series.items())),
-            rig=RigHealth(block.rig_lag, block.backlog_lag, rig.stall_max_s, rig.cpu_ratio, rig.steal_ratio),
+            rig=RigHealth(
+                rig_lag=block.rig_lag,
+                backlog_lag=block.backlog_lag,
+                stall_max_s=rig.stall_max_s,
+                cpu_ratio=rig.cpu_ratio,
+                steal_ratio=rig.steal_ratio,
+                stalled_in=rig.stalled_in,
+                queue_wait_ratio=rig.queue_wait_ratio,
+                throttled=rig.throttled,
+                clock_step_s=rig.clock_step_s,
+                gc_ratio=rig.gc_ratio,
+                exhausted=block.exhausted,
+            ),
+            completed=self._completed[index],
+            phase=self._schedule.phase,
         )

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from random import Random
 
-from rehearse.model import Side
+from rehearse.model import Phase, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,10 @@ class Rota:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """One round of load: warm-up blocks, then measured ones. `shares` weighs the scenarios."""
+    """One round of load: warm-up blocks, then measured ones. `shares` weighs the scenarios.
+
+    With `growth_ratio` it is a staircase: each block's rate is that much higher than the one before.
+    """
 
     rate_per_s: float
     arrivals: str  # "poisson": times drawn uniformly inside the block (Poisson given its count) | "uniform"
@@ -57,6 +60,8 @@ class Schedule:
     measured_blocks: int
     seed: int
     shares: tuple[float, ...] = (1.0,)
+    growth_ratio: float = 0.0
+    phase: Phase = Phase.ROUND
 
     @property
     def blocks(self) -> int:
@@ -72,10 +77,18 @@ class Schedule:
         """True for the blocks at the start whose data are stored but never judged."""
         return block < self.warm_up_blocks
 
+    def rate_of(self, block: int) -> float:
+        """Arrivals per second in a block."""
+        return self.rate_per_s * (1 + self.growth_ratio) ** block
+
     def arrivals_in(self, block: int) -> int:
         """How many arrivals a block holds: the same on both sides, exact over the whole round."""
-        per_block = self.rate_per_s * self.block_s
-        return math.floor((block + 1) * per_block + 1e-9) - math.floor(block * per_block + 1e-9)
+        return math.floor(self._due_before(block + 1) + 1e-9) - math.floor(self._due_before(block) + 1e-9)
+
+    def _due_before(self, block: int) -> float:
+        """How many arrivals are due before a block begins."""
+        steps = block if not self.growth_ratio else ((1 + self.growth_ratio) ** block - 1) / self.growth_ratio
+        return steps * (self.rate_per_s * self.block_s)
 
     def slots(self, side: Side, round_number: int, worker: int = 0, workers: int = 1) -> Iterator[Slot]:
         """The arrivals of one side in order of due time; worker k of W takes those with number % W == k."""

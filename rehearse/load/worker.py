@@ -1,19 +1,20 @@
 """One worker process: an ordinary Locust file, run on schedule against one target.
 
 Talks to `rehearse` by lines of JSON: orders on stdin, reports on the stdout it was started with (what the scenario
-prints goes to stderr). When stdin ends, `rehearse` is gone, and the load stops at once: Locust's own heartbeat would
-keep loading for a minute.
+prints goes to stderr; see outbox.py for what happens to a report that is lost). When stdin ends, `rehearse` is gone,
+and the load stops at once: Locust's own heartbeat would keep loading for a minute.
 """
 
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 import logging
 import os
 import random
 import sys
-import zlib
+from pathlib import Path
 from time import perf_counter
 from typing import IO, Any
 
@@ -23,8 +24,9 @@ import locust  # patches the whole process: before anything else, and only here
 import locust.log
 from locust.env import Environment
 
+from rehearse import __version__
 from rehearse.allowlist import AllowList, install_socket_guard
-from rehearse.codec import from_jsonable, to_jsonable
+from rehearse.codec import from_jsonable
 from rehearse.databases import is_database
 from rehearse.errors import TargetRefused
 from rehearse.load.crew import (
@@ -36,50 +38,30 @@ from rehearse.load.crew import (
     refuse_strangers,
     seed_of,
 )
-from rehearse.load.locust_hooks import InFlight, RequestListener, watch_requests
+from rehearse.load.locust_hooks import RIG_KIND, InFlight, RequestListener, watch_requests
 from rehearse.load.locust_tasks import Conductor, Decks, follow_schedule
 from rehearse.load.orders import WorkerOrder
+from rehearse.load.outbox import Outbox
 from rehearse.load.pacer import Lane, Pacer
 from rehearse.load.recorder import Recorder
 from rehearse.load.rig import RigWatch, fingerprint
+from rehearse.load.stalls import StallWatch
 from rehearse.load.statements import REQUEST_TYPE
-from rehearse.model import Block, WorkerFinal
+from rehearse.model import WorkerFinal
 
 READY_TIMEOUT_S = 20.0
+ACKNOWLEDGED_WITHIN_S = 5.0  # twice: for the blocks, and for the closing account
 LIVE_EVERY_TICKS = 5
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 ORPHANED = 4  # exit code when `rehearse` went away
 
 
-class Reports:
-    """Numbered lines of JSON to `rehearse`, with a checksum over the blocks."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._sequence = 0
-        # A refused DNS lookup is reported from one of gevent's own (real) threads.
-        self._lock = gevent.monkey.get_original("threading", "Lock")()
-        self.blocks_crc32 = 0
-
-    def send(self, kind: str, **content: Any) -> None:
-        """One line, flushed."""
-        with self._lock:
-            line = json.dumps({"type": kind, "seq": self._sequence, **content}, allow_nan=False)
-            self._sequence += 1
-            self._stream.write(line.encode() + b"\n")
-            self._stream.flush()
-
-    def send_block(self, block: Block) -> None:
-        """One closed block; its bytes enter the checksum."""
-        data = json.dumps(to_jsonable(block), allow_nan=False, sort_keys=True)
-        self.blocks_crc32 = zlib.crc32(data.encode(), self.blocks_crc32)
-        self.send("block", data=data)
-
-
 class Commands:
-    """What `rehearse` says after the order: "start T0", "stop DRAIN_S". Read by a real thread, outside gevent."""
+    """What `rehearse` says after the order: "start T0", "stop DRAIN_S", "ack N". Read by a real thread, outside
+    gevent."""
 
-    def __init__(self) -> None:
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
         self.start_at: float | None = None
         self.drain_s: float | None = None
         start_new_thread = gevent.monkey.get_original("_thread", "start_new_thread")
@@ -99,6 +81,8 @@ class Commands:
             self.start_at = float(value)
         elif word == "stop":
             self.drain_s = float(value)
+        elif word == "ack":
+            self._outbox.acknowledge(int(value))
 
 
 def read_order() -> WorkerOrder:
@@ -122,13 +106,14 @@ def take_stdout() -> IO[bytes]:
 class Worker:
     """Runs one order from set-up to the final report."""
 
-    def __init__(self, order: WorkerOrder, reports: Reports, commands: Commands) -> None:
+    def __init__(self, order: WorkerOrder, outbox: Outbox, commands: Commands) -> None:
         self._order = order
-        self._reports = reports
+        self._outbox = outbox
         self._commands = commands
         schedule = order.schedule
         planned = schedule.planned(order.worker, order.workers)
-        self._recorder = Recorder(order.target.side, order.round, schedule, planned, reports.send_block)
+        self._recorder = Recorder(order.target.side, order.round, schedule, planned, outbox.send_block)
+        self._is_shortage_told = False
         self._crew = muster(order)
         slots = schedule.slots(order.target.side, order.round, order.worker, order.workers)
         lanes = [Lane(order.scenarios[member.scenario].name) for member in self._crew]
@@ -138,7 +123,7 @@ class Worker:
     def run(self) -> None:
         """Set up users, wait for the common start, hand out the arrivals, close the account."""
         runner = self._set_up()
-        self._reports.send("ready", users=self._pacer.idle_users, rig=fingerprint())
+        self._outbox.tell("ready", users=self._pacer.idle_users, loaded=self._loaded())
         start_at = self._wait_for_start()
         gc.collect()
         gc.freeze()
@@ -184,7 +169,7 @@ class Worker:
                 raise
 
     def _refuse(self, message: str) -> None:
-        self._reports.send("refused", message=message)
+        self._outbox.tell("refused", message=message)
 
     def _statement_in_flight(self, name: str) -> InFlight:
         return InFlight(self._listener, REQUEST_TYPE, name)
@@ -212,7 +197,8 @@ class Worker:
     def _watch(self, start_at: float) -> None:
         """Tick until every block is closed, or the time for what is in flight is over."""
         schedule = self._order.schedule
-        watch = RigWatch(start_at, schedule.block_s, schedule.blocks)
+        stalls = self._watch_for_stalls()
+        watch = RigWatch(start_at, schedule.block_s, schedule.blocks, stalls.beat)
         cut_off_at = start_at + schedule.length_s + self._order.timeout_s + 1.0
         ticks = 0
         while self._recorder.open_blocks:
@@ -221,14 +207,34 @@ class Worker:
             for block, window in watch.tick():
                 self._recorder.rig_window(block, window)
             self._recorder.close_ready()
+            self._outbox.resend_overdue()
             if ticks % LIVE_EVERY_TICKS == 0:
                 self._send_live(start_at)
             cut_off_at = self._after_stop(cut_off_at)
             if perf_counter() >= cut_off_at or (self._pacer.is_stopped and self._pacer.in_flight == 0):
                 break
+        stalls.end()
+        watch.end()
         self._pacer.cut_off()
         self._recorder.close_ready()
         self._send_live(start_at)
+
+    def _watch_for_stalls(self) -> StallWatch:
+        """A real thread that looks on; it can still speak when the event loop cannot."""
+        original = gevent.monkey.get_original
+        stalls = StallWatch(
+            original("_thread", "get_ident")(),
+            original("time", "sleep"),
+            lambda held_by: self._outbox.tell("blocked", held_by=held_by),
+        )
+        original("_thread", "start_new_thread")(stalls.watch, ())
+        return stalls
+
+    def _loaded(self) -> dict[str, str]:
+        """What this worker runs: a file that changed since the run was recorded would be another scenario."""
+        digests = {one.name: hashlib.sha256(Path(one.file).read_bytes()) for one in self._order.scenarios}
+        scenarios = {f"scenario.{name}": digest.hexdigest() for name, digest in digests.items()}
+        return {"rehearse": __version__, **scenarios, **fingerprint()}
 
     def _after_stop(self, cut_off_at: float) -> float:
         if self._commands.drain_s is None or self._pacer.is_stopped:
@@ -237,10 +243,15 @@ class Worker:
         return min(cut_off_at, perf_counter() + self._commands.drain_s)
 
     def _send_live(self, start_at: float) -> None:
+        if self._recorder.shortage and not self._is_shortage_told:
+            self._is_shortage_told = True
+            self._outbox.tell("exhausted", what=self._recorder.shortage.removeprefix(RIG_KIND))
         bins = self._recorder.take_live()
-        self._reports.send("live", at_s=perf_counter() - start_at, bins=bins, in_flight=self._pacer.in_flight)
+        self._outbox.tell("live", at_s=perf_counter() - start_at, bins=bins, in_flight=self._pacer.in_flight)
 
     def _close(self, runner: Any) -> None:
+        """The closing account follows the last acknowledgement, so that it can say what arrived."""
+        self._outbox.wait(gevent.sleep, ACKNOWLEDGED_WITHIN_S)
         recorder, order = self._recorder, self._order
         failures = self._listener.failures + bool(locust.log.unhandled_greenlet_exception)
         final = WorkerFinal(
@@ -249,31 +260,37 @@ class Worker:
             worker=order.worker,
             arrivals=recorder.closed,
             blocks_closed=recorder.blocks_closed,
-            blocks_sent_crc32=self._reports.blocks_crc32,
+            blocks_sent_crc32=self._outbox.blocks_crc32,
             unscheduled_requests=recorder.unscheduled_requests,
             unscheduled_errors=recorder.unscheduled_errors,
             listener_errors=failures,
             abandoned=recorder.abandoned(),
+            blocks_acknowledged=self._outbox.blocks_sent - self._outbox.unacknowledged,
+            reports_resent=self._outbox.resent,
         )
-        self._reports.send("final", data=to_jsonable(final))
+        self._outbox.send_final(final)
         with gevent.Timeout(2.0, False):
             runner.quit()
+        self._outbox.wait(gevent.sleep, ACKNOWLEDGED_WITHIN_S)
+        self._outbox.close()
 
 
 def main() -> None:
     """Entry point of the child process."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
     log = logging.getLogger(__name__)
-    reports = Reports(take_stdout())
+    # A refused DNS lookup is reported from one of gevent's own (real) threads: a real lock.
+    outbox = Outbox(take_stdout(), gevent.monkey.get_original("threading", "Lock")())
     order = read_order()
+    outbox.keep_in(Path(order.spool))
     allow_list = AllowList(order.allow, order.production, order.target.other_sides)
-    install_socket_guard(allow_list, lambda message: reports.send("refused", message=message))
-    commands = Commands()
+    install_socket_guard(allow_list, lambda message: outbox.tell("refused", message=message))
+    commands = Commands(outbox)
     try:
-        Worker(order, reports, commands).run()
+        Worker(order, outbox, commands).run()
     except Exception as error:
         log.exception("the worker failed")
-        reports.send("failed", message=f"{type(error).__name__}: {error}")
+        outbox.tell("failed", message=f"{type(error).__name__}: {error}")
         sys.stderr.flush()
         os._exit(1)
     sys.stderr.flush()

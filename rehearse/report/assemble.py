@@ -7,12 +7,16 @@ from collections.abc import Iterable, Sequence
 
 from rehearse.histogram import Histogram
 from rehearse.judge.pairs import judged_blocks, measured, scenario_total
+from rehearse.judge.rig import not_measured
+from rehearse.judge.staircase import completed_per_s, failed_ratio, offered_per_s, turns_of
 from rehearse.model import (
     Arrivals,
     Block,
+    CapacityStep,
     Curve,
     ErrorKind,
     Mode,
+    Phase,
     Reference,
     RequestOutcome,
     Result,
@@ -41,7 +45,7 @@ def assemble(
     record: RunRecord, blocks: Sequence[Block], verdict: Verdict, reference: Reference | None = None
 ) -> Result:
     """The result of one comparison. `reference` shows the baseline's own numbers when it was recorded earlier."""
-    own = tuple(blocks)
+    own = tuple(block for block in blocks if block.phase is Phase.ROUND)
     compared = (*own, *_stored(record, reference))
     return Result(
         run_id=record.run_id,
@@ -61,6 +65,7 @@ def assemble(
         exit_plan=record.exit_plan,
         command=record.command,
         blind_spots=_blind_spots(record, compared, verdict),
+        capacity=_capacity(record, blocks, reference),
     )
 
 
@@ -92,6 +97,7 @@ def _sides(record: RunRecord, blocks: Sequence[Block]) -> tuple[SideSummary, ...
 
 def _summary(side: Side, target: TargetFacts | None, blocks: Sequence[Block]) -> SideSummary:
     counted = [series for block in blocks for series in _requests_of(block)]
+    most_stalled = max((block.rig for block in blocks), key=lambda rig: rig.stall_max_s, default=None)
     return SideSummary(
         side=side,
         target=target.name if target else "stored recording",
@@ -102,8 +108,17 @@ def _summary(side: Side, target: TargetFacts | None, blocks: Sequence[Block]) ->
         failed=sum(series.failed for series in counted),
         rig_lag_p99_s=Histogram.merged(block.rig.rig_lag for block in blocks).quantile_s(0.99),
         worker_cpu_ratio=max((block.rig.cpu_ratio for block in blocks), default=None),
-        stall_max_s=max((block.rig.stall_max_s for block in blocks), default=None),
+        stall_max_s=None if most_stalled is None else most_stalled.stall_max_s,
+        stalled_in="" if most_stalled is None else most_stalled.stalled_in,
+        queue_wait_ratio=_worst(block.rig.queue_wait_ratio for block in blocks),
+        steal_ratio=_worst(block.rig.steal_ratio for block in blocks),
+        gc_ratio=_worst(block.rig.gc_ratio for block in blocks),
     )
+
+
+def _worst(values: Iterable[float | None]) -> float | None:
+    """None where nothing was measured."""
+    return max((value for value in values if value is not None), default=None)
 
 
 def _requests_of(block: Block) -> list[Series]:
@@ -189,6 +204,37 @@ def _shares() -> list[float]:
     return sorted({*spaced, 0.25, 0.5, 0.75, 0.95, 0.999, 0.9999})[:MAX_CURVE_POINTS]
 
 
+# --- capacity -----------------------------------------------------------------------------------------------------
+
+
+def _capacity(
+    record: RunRecord, blocks: Sequence[Block], reference: Reference | None
+) -> tuple[CapacityStep, ...]:
+    """Every rate that a side was offered by the probe; in recorded mode the baseline's are the stored ones."""
+    probe = [block for block in blocks if block.phase is not Phase.ROUND]
+    if probe and reference is not None and record.mode is Mode.RECORDED:
+        probe += [block for block in reference.probe if block.side is Side.BASELINE]
+    return tuple(
+        _capacity_step(block, turn)
+        for side in Side
+        for turn, steps in enumerate(turns_of(probe, side))
+        for block in steps
+    )
+
+
+def _capacity_step(block: Block, turn: int) -> CapacityStep:
+    return CapacityStep(
+        side=block.side,
+        turn=turn,
+        phase=block.phase,
+        offered_per_s=offered_per_s(block),
+        completed_per_s=completed_per_s(block),
+        p95_s=scenario_total([block]).quantile_s(0.95),
+        failed_ratio=failed_ratio(block),
+        is_judged=turn > 0 and not block.is_warm_up,
+    )
+
+
 # --- errors -------------------------------------------------------------------------------------------------------
 
 
@@ -251,8 +297,9 @@ def _of_the_sides(record: RunRecord, blocks: Sequence[Block]) -> Iterable[str]:
     if not any(target.facts for target in record.targets):
         yield "The targets told nothing of themselves: which versions were compared is only known from their addresses."
     judged = [block for block in blocks if not block.is_warm_up]
-    if judged and all(block.rig.steal_ratio is None for block in judged):
-        yield "CPU time taken by other virtual machines (steal) could not be measured on this host."
+    unknown = not_measured(judged)
+    if unknown:
+        yield f"This could not be measured on the host of the load generator: {'; '.join(unknown)}."
     missing = [side for side in Side if not any(block.side is side for block in judged)]
     yield from (f"Nothing was recorded of the {side}." for side in missing)
     series = [series for block in judged for series in block.series]

@@ -1,4 +1,4 @@
-"""Three pictures as plain geometry: changes with their intervals, latency over time, percentile curves.
+"""Four pictures as plain geometry: changes with their intervals, latency over time, percentile curves, capacity.
 
 Templates turn the geometry into SVG; each picture is drawn twice, for wide pages and for phones, because text
 inside an SVG does not reflow. Whatever a picture shows, a table beside it says in numbers.
@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
-from rehearse.model import Curve, Outcome, Side, TimelinePoint
+from rehearse.model import CapacityStep, Curve, Outcome, Side, TimelinePoint
 from rehearse.report.ranking import Row, turned
 from rehearse.report.scales import Scale, linear_ticks, log_ticks
-from rehearse.report.units import brief, change, duration, length, percentile
+from rehearse.report.units import brief, change, duration, length, percentile, rate
 from rehearse.report.visible import shortened
 
 MAX_POINTS = 600
@@ -195,7 +195,34 @@ def _nines(share: float) -> float:
     return 1 / max(1 - share, 1e-7)
 
 
-# --- both line charts ---------------------------------------------------------------------------------------------
+# --- capacity -----------------------------------------------------------------------------------------------------
+
+
+def capacity_chart(steps: Sequence[CapacityStep], frame: Frame) -> LineChart | None:
+    """What each side completed of what its staircase offered: the line that bends shows how much it can take."""
+    staircases = [step for step in steps if step.turn == 0]
+    most = max((step.completed_per_s for step in staircases), default=0.0)
+    if not most:
+        return None
+    x, y = frame.x(0, max(step.offered_per_s for step in staircases) * 1.02), frame.y(0, most * 1.2)
+    lines = [
+        _line(
+            side,
+            "thick",
+            "",
+            [(x(step.offered_per_s), y(step.completed_per_s)) for step in staircases if step.side is side],
+        )
+        for side in Side
+    ]
+    return LineChart(
+        frame,
+        x_ticks=_ticks(x, linear_ticks(x.low, x.high, 6 if frame is WIDE else 3), rate),
+        y_ticks=_ticks(y, linear_ticks(y.low, y.high, 5), rate),
+        lines=_spread(line for line in lines if line is not None),
+    )
+
+
+# --- all line charts ---------------------------------------------------------------------------------------------
 
 
 def _is_drawable(value: float | None) -> bool:

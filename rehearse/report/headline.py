@@ -45,6 +45,7 @@ NEXT_STEPS = {
     ReasonCode.NOT_COMPARABLE: "Conditions differ from the baseline's. Restore them, or record the baseline anew.",
     ReasonCode.NOT_ISOLATED: "The two sides disturb each other. Give each a machine and a database of its own.",
     ReasonCode.CORRELATED: "Neighbouring blocks resemble each other too much. Rehearse longer, or with longer blocks.",
+    ReasonCode.DISTRESS: "A side failed under more load before its capacity was known. Read its log, look at max_rate.",
     ReasonCode.INTERRUPTED: "The run was cut off. Rehearse again, and let it end by itself.",
     ReasonCode.TARGET_REFUSED: "A host outside the allow-list was asked for. Check `safety.allow` and the scenario.",
     ReasonCode.INTERNAL: "`rehearse` itself failed. Keep the run, report a bug, rehearse again.",

@@ -28,6 +28,7 @@ _WORDS = {
     "lasting": units.length,
     "number": units.number,
     "probability": units.probability,
+    "rate": units.rate,
     "share": units.share,
 }
 

@@ -32,6 +32,7 @@ from rehearse.report.charts import (
     WIDE,
     Forest,
     LineChart,
+    capacity_chart,
     downsampled,
     forest,
     latency_chart,
@@ -54,6 +55,7 @@ _KINDS_OF_CHANGE = (
     ("Latency", {Metric.P50, Metric.P95, Metric.P99}, "faster than the baseline ← 0 → slower, worse"),
     ("Error ratio", {Metric.ERROR_RATIO}, "fewer errors than the baseline ← 0 → more, worse"),
     ("Completed ratio", {Metric.COMPLETED_RATIO}, "less completed than the baseline, worse ← 0 → more"),
+    ("Capacity", {Metric.CAPACITY}, "less than the baseline can take, worse ← 0 → more"),
 )
 
 
@@ -139,6 +141,7 @@ class Page:
     latency: tuple[LineChart, ...]
     moments: tuple[Moment, ...]
     is_thinned: bool
+    capacity: tuple[LineChart, ...]
     percentiles: tuple[Percentiles, ...]
     errors: tuple[ErrorRow, ...]
     findings: tuple[FindingRow, ...]
@@ -177,6 +180,7 @@ def page_of(result: Result) -> Page:
         latency=_both(latency_chart(points, frame) for frame in (WIDE, NARROW)),
         moments=_moments(points),
         is_thinned=len(points) < len(result.timeline),
+        capacity=_both(capacity_chart(result.capacity, frame) for frame in (WIDE, NARROW)),
         percentiles=_percentiles(result.curves),
         errors=_errors(result.error_kinds),
         findings=tuple(finding for finding in findings if not finding.is_remark),

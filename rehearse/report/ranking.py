@@ -21,7 +21,7 @@ class Row:
 
 
 def turned(judgement: Judgement, value: float | None) -> float | None:
-    """A worsening as a change, or a change as a worsening: of the completed ratio less is worse, of all else more."""
+    """A worsening as a change, or the other way round: of what is completed less is worse, of all else more."""
     return value if value is None or judgement.cell.metric.lower_is_better else -value
 
 

@@ -66,20 +66,27 @@ def share(ratio: float | None) -> str:
 
 
 def amount(value: float | None, unit: str) -> str:
-    """The value of a cell: a latency when its unit is "s", else a share."""
+    """The value of a cell: a latency when its unit is "s", a rate when it is "1/s", else a share."""
+    if unit == "1/s":
+        return rate(value)
     return duration(value) if unit == "s" else share(value)
 
 
+def rate(per_s: float | None) -> str:
+    """How many a second: 8.25/s, 201/s."""
+    return MISSING if per_s is None or _is_missing(per_s) else f"{_three_digits(per_s)}/s"
+
+
 def change(value: float | None, unit: str) -> str:
-    """A signed difference: +6.1 % of a latency, +0.12 pp of a share."""
+    """A signed difference: +6.1 % of a latency or a rate, +0.12 pp of a share."""
     if value is None or _is_missing(value):
         return MISSING
     points = value * 100
-    if unit == "s":
+    if unit != "ratio":
         decimals = 0 if abs(points) >= 99.95 else 1 if abs(points) >= 0.995 else 2
     else:
         decimals = 1 if abs(points) >= 9.995 else 2 if abs(points) >= 0.0995 else 3
-    return _signed(points, decimals) + _SPACE + ("%" if unit == "s" else "pp")
+    return _signed(points, decimals) + _SPACE + ("pp" if unit == "ratio" else "%")
 
 
 def _signed(value: float, decimals: int) -> str:

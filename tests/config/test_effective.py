@@ -54,7 +54,10 @@ def test_what_is_in_force_has_every_key_that_has_a_value(project: Project) -> No
         "cert",
         "key",
         "max_steal",
+        "max_queue_wait",
         "users",
+        "max_rate",
+        "start_rate",
     }
     for key in all_keys():
         if key.kind in (TABLE, TABLES) or "*" in key.path[2:] or key.path[-1] in may_be_missing:

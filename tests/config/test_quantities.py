@@ -87,6 +87,9 @@ OBJECTIVES = [
     (Metric.ERROR_RATIO, ["<1%", "<=+0.1pp"], Objective(Metric.ERROR_RATIO, 0.001, 0.01)),
     (Metric.COMPLETED_RATIO, ">=-3%", Objective(Metric.COMPLETED_RATIO, 0.03)),
     (Metric.COMPLETED_RATIO, [">=-3%", ">95%"], Objective(Metric.COMPLETED_RATIO, 0.03, 0.95)),
+    (Metric.CAPACITY, ">=-10%", Objective(Metric.CAPACITY, 0.10)),
+    (Metric.CAPACITY, [">=-10%", ">200/s"], Objective(Metric.CAPACITY, 0.10, 200.0)),
+    (Metric.CAPACITY, ">0.5/s", Objective(Metric.CAPACITY, None, 0.5)),
 ]
 
 
@@ -107,4 +110,5 @@ def test_the_default_objectives_are_those_of_the_design(project: Project) -> Non
         Objective(Metric.P99, 0.20, is_advisory=True),
         Objective(Metric.ERROR_RATIO, 0.001),
         Objective(Metric.COMPLETED_RATIO, 0.03),
+        Objective(Metric.CAPACITY, 0.10),
     )

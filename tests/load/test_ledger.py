@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from dataclasses import replace
 
 from rehearse.codec import to_jsonable
 from rehearse.histogram import Histogram
@@ -67,7 +68,9 @@ def test_an_account_that_agrees_has_no_complaint() -> None:
 
 
 def test_a_block_that_never_arrived_is_a_complaint() -> None:
-    assert "1 blocks, 0 arrived" in str(BlockLedger(workers=1).complaint(final(0, part(0.01))))
+    assert "1 blocks (0 of them acknowledged), 0 arrived" in str(
+        BlockLedger(workers=1).complaint(final(0, part(0.01)))
+    )
 
 
 def test_a_block_that_changed_on_the_way_is_a_complaint() -> None:
@@ -76,9 +79,23 @@ def test_a_block_that_changed_on_the_way_is_a_complaint() -> None:
     assert "checksum" in str(ledger.complaint(final(0, part(0.01))))
 
 
-def test_a_lost_or_repeated_report_is_out_of_sequence() -> None:
+def test_each_report_is_taken_once_and_in_order() -> None:
     ledger = BlockLedger(workers=1)
-    assert ledger.in_sequence(Side.BASELINE, 0, 0)
-    assert ledger.in_sequence(Side.BASELINE, 0, 1)
-    assert not ledger.in_sequence(Side.BASELINE, 0, 3)
-    assert not ledger.in_sequence(Side.BASELINE, 0, 3)
+    assert ledger.last_taken(Side.BASELINE, 0) == -1
+    numbers = [0, 2, 1, 1, 0, 2]
+    assert [ledger.take(Side.BASELINE, 0, n) for n in numbers] == [True, False, True, False, False, True]
+    assert ledger.last_taken(Side.BASELINE, 0) == 2
+    assert ledger.last_taken(Side.CANDIDATE, 0) == -1
+
+
+def test_what_one_worker_could_not_measure_is_not_known_of_the_block() -> None:
+    told = replace(part(0.01), rig=replace(part(0.01).rig, throttled=1, gc_ratio=0.2, exhausted=2))
+    untold = replace(told, rig=replace(told.rig, throttled=None, gc_ratio=0.1, exhausted=1))
+    rig = merge_blocks([told, untold]).rig
+    assert (rig.throttled, rig.gc_ratio, rig.exhausted) == (None, 0.2, 3)
+
+
+def test_the_longest_stall_keeps_its_reason() -> None:
+    short, long = part(0.01, stall_s=0.1), part(0.01, stall_s=0.4)
+    long = replace(long, rig=replace(long.rig, stalled_in="visit.py:7 look()"))
+    assert merge_blocks([short, long]).rig.stalled_in == "visit.py:7 look()"

@@ -113,3 +113,19 @@ def test_what_an_open_block_holds_when_the_load_stops_is_named_as_abandoned() ->
     run_arrival(recorder, slots[0])
     assert recorder.abandoned() == 1
     assert recorder.closed.dispatched == 0
+
+
+def test_what_is_completed_counts_for_the_time_in_which_it_ended_and_only_if_it_ended_well() -> None:
+    recorder, slots, closed = make_recorder()
+    for slot, outcome, at_s in (
+        (slots[0], RequestOutcome.OK, 1.2),  # due in the first block, completed in the second
+        (slots[1], RequestOutcome.ERROR, 0.9),
+        (slots[2], RequestOutcome.OK, 1.9),
+        (slots[3], RequestOutcome.OK, 2.1),  # after the last block: in no block's throughput
+    ):
+        recorder.dispatch(slot, 0.001, from_backlog=False)
+        recorder.finish(slot, "shop", "Shopper.look", Ended(outcome, 0.01, at_s))
+    recorder.rig_window(0, WINDOW)
+    recorder.rig_window(1, WINDOW)
+    recorder.close_ready()
+    assert [block.completed for block in closed] == [0, 2]

@@ -16,6 +16,7 @@ from rehearse.histogram import Histogram
 from rehearse.model import (
     Arrivals,
     Block,
+    CapacityStep,
     Cell,
     Decision,
     ErrorBin,
@@ -25,6 +26,7 @@ from rehearse.model import (
     Mode,
     Objective,
     Outcome,
+    Phase,
     Policy,
     ReasonCode,
     RequestOutcome,
@@ -336,7 +338,22 @@ def abort() -> Result:
     judgements = judgements_of(blocks)
     failed = sorted((j for j in judgements if j.outcome is Outcome.FAIL), key=lambda j: -(j.change or 0))
     verdict = Verdict(Decision.ABORT, tuple(map(finding_of, failed)), (), judgements, 23, 1, _ASSUMED)
-    return assemble(record(), blocks, verdict)
+    return replace(assemble(record(), blocks, verdict), capacity=_probed())
+
+
+def _probed() -> tuple[CapacityStep, ...]:
+    """A staircase of each side, and one turn: the candidate completes 15 % less."""
+    return tuple(
+        CapacityStep(
+            side, turn, phase, offered, min(offered, most), 0.2 if offered <= most else 1.5, 0.0, turn > 0
+        )
+        for side, most in ((Side.BASELINE, 1000.0), (Side.CANDIDATE, 850.0))
+        for turn, phase, rates in (
+            (0, Phase.CLIMB, (600.0, 690.0, 790.0, 910.0, 1050.0, 1200.0)),
+            (1, Phase.HOLD, (1250.0, 1250.0)),
+        )
+        for offered in rates
+    )
 
 
 @cache

@@ -1,0 +1,140 @@
+"""Was the load generator fit to judge? It is judged before the system: what it did badly is not the system's fault."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from rehearse.judge import fitness
+from rehearse.judge.faults import Fault, fault
+from rehearse.judge.fitness import Cause, Complaint
+from rehearse.judge.pairs import JudgedBlocks
+from rehearse.judge.wording import duration, share
+from rehearse.model import Block, Finding, Outcome, Policy, ReasonCode, RigHealth
+
+DISCARDED = "discarded_blocks"
+_AWAY_S = 4.0  # the engine calls a worker lost that was silent for so long
+_WORTH_TELLING = 0.05
+
+
+def rig_faults(judged: JudgedBlocks, blocks: Sequence[Block], policy: Policy) -> list[Fault]:
+    """Too many blocks in which the load generator was late or busy, or it was away, or was not watched."""
+    measured = [block for block in blocks if not block.is_warm_up]
+    return [*_too_many_discarded(judged, policy), *_was_away(measured), *_not_watched(measured)]
+
+
+def rig_warnings(judged: JudgedBlocks, policy: Policy) -> list[Finding]:
+    """The few blocks that were discarded, and why: the verdict rests on what is left."""
+    if not judged.discarded or _is_unfit(judged, policy):
+        return []
+    return [Finding(Outcome.INCONCLUSIVE, DISCARDED, "rig", _discarded(judged))]
+
+
+def _is_unfit(judged: JudgedBlocks, policy: Policy) -> bool:
+    return judged.discarded > policy.rig.max_discarded_ratio * judged.offered
+
+
+def _too_many_discarded(judged: JudgedBlocks, policy: Policy) -> list[Fault]:
+    if not _is_unfit(judged, policy):
+        return []
+    sentence = (
+        f"{_discarded(judged)}; at most {share(policy.rig.max_discarded_ratio)} may be; "
+        "use a quieter host or a lower rate"
+    )
+    return [
+        fault(ReasonCode.RIG_UNHEALTHY, "rig", sentence, discarded=judged.discarded, blocks=judged.offered)
+    ]
+
+
+def _discarded(judged: JudgedBlocks) -> str:
+    """How many for which cause, and the worst block of each."""
+    causes = Counter(complaint.cause.name for complaint in judged.complaints).most_common()
+    counts = ", ".join(f"{count} {name}" for name, count in causes)
+    worst = [
+        max((one for one in judged.complaints if one.cause.name == name), key=lambda one: one.size)
+        for name, _ in causes
+    ]
+    return (
+        f"{judged.discarded} of {judged.offered} blocks were discarded because the load generator was unfit "
+        f"({counts}): at worst {'; '.join(map(_sentence, worst))}"
+    )
+
+
+def _sentence(complaint: Complaint) -> str:
+    """Its number, and where it was."""
+    block = complaint.block
+    words = _WORDS[complaint.cause](block.rig, complaint.size)
+    return f"{words} ({block.side}, round {block.round}, block {block.index})"
+
+
+def _stall(rig: RigHealth) -> str:
+    why = f": {rig.stalled_in}" if rig.stalled_in else ""
+    return f"its event loop stood still for {duration(rig.stall_max_s)}{why}"
+
+
+def _lag(rig: RigHealth, size_s: float) -> str:
+    """How late, and what the rig was busy with, as far as it was measured."""
+    told = [f"1 % of the arrivals were {duration(size_s)} late or later"]
+    if (rig.queue_wait_ratio or 0.0) >= _WORTH_TELLING:
+        told.append(f"it waited for a core {share(rig.queue_wait_ratio or 0.0)} of the time")
+    if (rig.gc_ratio or 0.0) >= _WORTH_TELLING:
+        told.append(f"garbage collection took {share(rig.gc_ratio or 0.0)} of it")
+    if rig.stalled_in:
+        told.append(_stall(rig))
+    return ", ".join(told)
+
+
+_WORDS: Mapping[Cause, Callable[[RigHealth, float], str]] = {
+    fitness.EXHAUSTED: lambda _, size: f"{size:.0f} times the load generator had no descriptor or port left",
+    fitness.CLOCK_STEP: lambda _, size: f"the wall clock was set by {duration(size)}, or the machine slept",
+    fitness.QUOTA: lambda _, size: f"the quota of its control group stopped the worker {size:.0f} times",
+    fitness.STEAL: lambda _, size: f"the hypervisor gave {share(size)} of the CPU to others",
+    fitness.QUEUE: lambda _, size: f"the worker waited for a core {share(size)} of the time",
+    fitness.STALL: lambda rig, _: _stall(rig),
+    fitness.CPU: lambda _, size: f"the worker used {share(size)} of a core",
+    fitness.RIG_LAG: _lag,
+}
+
+
+def _was_away(blocks: Sequence[Block]) -> list[Fault]:
+    """A worker that did nothing for seconds was lost for that long, however few blocks that were."""
+    away = [block for block in blocks if block.rig.stall_max_s >= _AWAY_S]
+    if not away:
+        return []
+    worst = max(away, key=lambda block: block.rig.stall_max_s)
+    sentence = (
+        f"the load generator of the {worst.side} was away in round {worst.round}, block {worst.index}: "
+        f"{_stall(worst.rig)}"
+    )
+    return [fault(ReasonCode.RIG_UNHEALTHY, "rig", sentence, stall_s=worst.rig.stall_max_s)]
+
+
+def _not_watched(blocks: Sequence[Block]) -> list[Fault]:
+    """Arrivals from the backlog have their own lag; all others must have a rig lag."""
+    blind = [
+        block
+        for block in blocks
+        if block.rig.rig_lag.count == 0 and block.arrivals.dispatched > block.rig.backlog_lag.count
+    ]
+    if not blind:
+        return []
+    first = blind[0]
+    sentence = (
+        f"the rig's own lag was not measured in {len(blind)} blocks, first {first.side} round {first.round} "
+        f"block {first.index}; a rig that is not watched proves nothing"
+    )
+    return [fault(ReasonCode.RIG_UNHEALTHY, "rig", sentence, blocks=len(blind))]
+
+
+def not_measured(blocks: Sequence[Block]) -> tuple[str, ...]:
+    """What no block could tell of the rig: advisory, but never a silent pass."""
+    told: Mapping[str, Sequence[float | None]] = {
+        "CPU time taken by other virtual machines (steal)": [block.rig.steal_ratio for block in blocks],
+        "the time that the load generator waited for a core": [
+            block.rig.queue_wait_ratio for block in blocks
+        ],
+        "whether a CPU quota stopped the load generator": [block.rig.throttled for block in blocks],
+        "steps of the wall clock": [block.rig.clock_step_s for block in blocks],
+        "garbage collection in the load generator": [block.rig.gc_ratio for block in blocks],
+    }
+    return tuple(what for what, values in told.items() if values and all(value is None for value in values))
