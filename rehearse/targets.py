@@ -25,8 +25,8 @@ import psutil
 from rehearse.allowlist import AllowList
 from rehearse.databases import is_database, shown_url
 from rehearse.errors import NotReady, TargetRefused
+from rehearse.inquiry import INQUIRY_TIMEOUT_S, HttpInquiry, Inquiry, database_inquiry
 from rehearse.model import Side, TargetFacts
-from rehearse.probes import PROBE_TIMEOUT_S, HttpProbe, Probe, database_probe
 
 COMMAND_TIMEOUT_S = 600.0
 POLL_S = 0.1
@@ -76,11 +76,11 @@ class TargetSpec:
         return f"the {self.side} target {self.name!r} ({self.shown_url})"
 
 
-def probe_of(spec: TargetSpec, allow_list: AllowList) -> Probe:
+def inquiry_of(spec: TargetSpec, allow_list: AllowList) -> Inquiry:
     """Who asks this target: its URL says what it is."""
     if is_database(spec.url):
-        return database_probe(spec.label, spec.url, allow_list)
-    return HttpProbe(
+        return database_inquiry(spec.label, spec.url, allow_list)
+    return HttpInquiry(
         spec.label, spec.url, spec.ready, spec.headers, spec.verify, spec.proof_header, allow_list
     )
 
@@ -91,12 +91,12 @@ class ManagedTarget:
 
     spec: TargetSpec
     allow_list: AllowList
-    _probe: Probe = field(init=False, repr=False)
+    _inquiry: Inquiry = field(init=False, repr=False)
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _log_start: int = field(default=0, init=False)  # where the words of `_process` begin in its log
 
     def __post_init__(self) -> None:
-        self._probe = probe_of(self.spec, self.allow_list)
+        self._inquiry = inquiry_of(self.spec, self.allow_list)
 
     @property
     def can_restart(self) -> bool:
@@ -105,7 +105,7 @@ class ManagedTarget:
 
     def check_allowed(self) -> None:
         """Raise TargetRefused unless its host is on the allow-list, by name and after DNS."""
-        self._probe.check_allowed()
+        self._inquiry.check_allowed()
 
     def bring_up(self) -> None:
         """Prepare it once, give it a fresh process where we can, and wait until it answers and proves to be staging."""
@@ -126,9 +126,9 @@ class ManagedTarget:
     def facts(self) -> TargetFacts:
         """What the target says of itself. Raises NotReady when it was asked to and does not."""
         source = self.spec.facts
-        found = self._probe.own_facts()
+        found = self._inquiry.own_facts()
         if isinstance(source, str):
-            found = {**found, **self._facts_from(self._probe.document(source), source)}
+            found = {**found, **self._facts_from(self._inquiry.document(source), source)}
         elif source is not None:
             found = {**found, **self._facts_from(self._said_by("facts", source), " ".join(source))}
         return TargetFacts(self.spec.side, self.spec.name, self.spec.shown_url, found)
@@ -203,12 +203,14 @@ class ManagedTarget:
 
     def _wait_until_ready(self) -> None:
         patience_s = (
-            self.spec.ready_timeout_s if self.can_restart else min(PROBE_TIMEOUT_S, self.spec.ready_timeout_s)
+            self.spec.ready_timeout_s
+            if self.can_restart
+            else min(INQUIRY_TIMEOUT_S, self.spec.ready_timeout_s)
         )
         deadline = monotonic() + patience_s
         while True:
             try:
-                said = self._probe.ask()
+                said = self._inquiry.ask()
             except NotReady as error:
                 if self._process is not None and self._process.poll() is not None:
                     raise NotReady(
@@ -235,7 +237,7 @@ class ManagedTarget:
 
         While it does not answer it cannot; then its `restart`, and no other command, may bring it up first.
         """
-        if self.spec.start is not None or self._probe.is_on_loopback:
+        if self.spec.start is not None or self._inquiry.is_on_loopback:
             return
         if self.spec.restart is not None and not self._answers_at_all():
             self._command("restart", self.spec.restart)
@@ -243,10 +245,10 @@ class ManagedTarget:
 
     def _prove_staging(self, said: str | None) -> None:
         """Off loopback a target must say itself that it is staging; a name in a file can be wrong."""
-        if self._probe.is_on_loopback:
+        if self._inquiry.is_on_loopback:
             return
         if said != self.spec.proof_value:
-            where, missing = self._probe.proof
+            where, missing = self._inquiry.proof
             wanted = f"{where}{self.spec.proof_value}"
             given = missing if said is None else f"{said[:100]!r}"
             raise TargetRefused(
@@ -255,7 +257,7 @@ class ManagedTarget:
 
     def _answers_at_all(self) -> bool:
         try:
-            self._probe.ask()
+            self._inquiry.ask()
         except NotReady:
             return False
         return True

@@ -16,8 +16,8 @@ from sqlalchemy import NullPool, create_engine, make_url
 from rehearse.allowlist import AllowList
 from rehearse.config import effective_toml, load_settings, secrets_of
 from rehearse.errors import ConfigError, NotReady, TargetRefused
+from rehearse.inquiry import DatabaseInquiry
 from rehearse.model import RunKind, Side
-from rehearse.probes import DatabaseProbe
 from rehearse.targets import ManagedTarget, TargetSpec
 from rehearse.wiring import baseline_record, dry_run_lines, hosts_elsewhere
 from tests.config.conftest import Project, with_tables
@@ -106,9 +106,9 @@ def off_loopback(target: Make, url: str, **changes: Any) -> ManagedTarget:
     """The same server by a name that is not loopback's."""
     named = make_url(url).set(host=STAGING_HOST).render_as_string(hide_password=False)
     managed = target(named, (STAGING_HOST,), **changes)
-    assert isinstance(managed._probe, DatabaseProbe)
-    managed._probe = replace(
-        managed._probe, resolve=lambda name: {STAGING_HOST: ("127.0.0.1",)}.get(name, ())
+    assert isinstance(managed._inquiry, DatabaseInquiry)
+    managed._inquiry = replace(
+        managed._inquiry, resolve=lambda name: {STAGING_HOST: ("127.0.0.1",)}.get(name, ())
     )
     return managed
 

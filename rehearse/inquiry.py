@@ -21,11 +21,11 @@ from rehearse.errors import NotReady
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-PROBE_TIMEOUT_S = 5.0
+INQUIRY_TIMEOUT_S = 5.0
 DATABASE_PROOF = "rehearse.env"
 
 
-class Probe(Protocol):
+class Inquiry(Protocol):
     """Asks one environment. Only connections to what the allow-list names are made."""
 
     @property
@@ -56,8 +56,8 @@ class Probe(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class HttpProbe:
-    """Asks an HTTP service; see Probe."""
+class HttpInquiry:
+    """Asks an HTTP service; see Inquiry."""
 
     label: str
     url: str
@@ -69,16 +69,16 @@ class HttpProbe:
 
     @property
     def is_on_loopback(self) -> bool:
-        """See Probe."""
+        """See Inquiry."""
         return is_loopback(urlsplit(self.url).hostname or "")
 
     @property
     def proof(self) -> tuple[str, str]:
-        """See Probe."""
+        """See Inquiry."""
         return f"{self.proof_header}: ", "no such header"
 
     def check_allowed(self) -> None:
-        """See Probe."""
+        """See Inquiry."""
         self.allow_list.check_url(self.url)
         host, port = host_and_port(self.url)
         for address in system_resolve(host):
@@ -90,7 +90,7 @@ class HttpProbe:
         return found
 
     def document(self, path: str) -> bytes:
-        """See Probe."""
+        """See Inquiry."""
         return self._get(path).content
 
     def own_facts(self) -> Mapping[str, str]:
@@ -108,7 +108,7 @@ class HttpProbe:
     def _client(self) -> httpx.Client:
         return httpx.Client(
             headers=dict(self.headers),
-            timeout=PROBE_TIMEOUT_S,
+            timeout=INQUIRY_TIMEOUT_S,
             verify=self.verify,
             trust_env=False,  # no proxy from the environment: it could lead elsewhere
             follow_redirects=False,
@@ -117,8 +117,8 @@ class HttpProbe:
 
 
 @dataclass(frozen=True, slots=True)
-class DatabaseProbe:
-    """Asks a database, and only reads; see Probe."""
+class DatabaseInquiry:
+    """Asks a database, and only reads; see Inquiry."""
 
     label: str
     url: DatabaseUrl
@@ -127,16 +127,16 @@ class DatabaseProbe:
 
     @property
     def is_on_loopback(self) -> bool:
-        """See Probe."""
+        """See Inquiry."""
         return self.url.is_on_loopback
 
     @property
     def proof(self) -> tuple[str, str]:
-        """See Probe."""
+        """See Inquiry."""
         return f"{DATABASE_PROOF} = ", "no such setting"
 
     def check_allowed(self) -> None:
-        """See Probe."""
+        """See Inquiry."""
         way_to(self.url, self.allow_list, self.resolve)
 
     def ask(self) -> str | None:
@@ -170,7 +170,7 @@ class DatabaseProbe:
         way = way_to(self.url, self.allow_list, self.resolve)
         is_kept_to_reads = self.url.dialect in (POSTGRESQL, SQLITE)
         try:
-            engine = engine_to(way, PROBE_TIMEOUT_S, side_effects=not is_kept_to_reads)
+            engine = engine_to(way, INQUIRY_TIMEOUT_S, side_effects=not is_kept_to_reads)
             with engine.connect() as connection:
                 yield connection
         except SQLAlchemyError as error:
@@ -180,6 +180,6 @@ class DatabaseProbe:
             raise NotReady(f"{self.label} does not answer: {error}") from error
 
 
-def database_probe(label: str, url: str, allow_list: AllowList) -> DatabaseProbe:
-    """The probe of a database's URL, which the configuration has read before."""
-    return DatabaseProbe(label, read_database_url(url), allow_list)
+def database_inquiry(label: str, url: str, allow_list: AllowList) -> DatabaseInquiry:
+    """The inquiry of a database's URL, which the configuration has read before."""
+    return DatabaseInquiry(label, read_database_url(url), allow_list)
