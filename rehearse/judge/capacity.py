@@ -86,7 +86,7 @@ def _paired(
     """Turns alternate between the sides, so that a slow drift of the machines cancels in the mean of the pairs."""
     pairs = _pairs(baseline, candidate)
     seen = _what_was_seen(seen, [one for one, _ in pairs], [other for _, other in pairs])
-    if len(pairs) < _FEWEST_TURNS:
+    if len(pairs) < _FEWEST_TURNS or _is_cut_short(evidence.policy, baseline, candidate):
         return _too_few(seen, baseline, candidate)
     sample = _log_ratios(pairs)
     earlier = usable(_stored_ratios(evidence))
@@ -131,7 +131,8 @@ def _recorded(
 ) -> Measurement:
     """The candidate's turns against the stored ones: what drifted between the two recordings is assumed."""
     seen = _what_was_seen(seen, baseline.fit, candidate.fit)
-    if min(len(baseline.fit), len(candidate.fit)) < _FEWEST_TURNS:
+    is_cut_short = _is_cut_short(evidence.policy, baseline, candidate)
+    if min(len(baseline.fit), len(candidate.fit)) < _FEWEST_TURNS or is_cut_short:
         return _too_few(seen, baseline, candidate)
     stored, new = (_logs(probed.fit) for probed in (baseline, candidate))
     noise = [noise_of_mean(stored), noise_of_mean(new)]
@@ -199,10 +200,20 @@ def _as_far_as_known(found: Measurement, baseline: _Probed, candidate: _Probed) 
     return found
 
 
+def _is_cut_short(policy: Policy, baseline: _Probed, candidate: _Probed) -> bool:
+    """Whether turns that were planned are not there at all."""
+    taken = min(len(baseline.readings), len(candidate.readings))
+    return policy.capacity is not None and taken < policy.capacity.pairs
+
+
 def _too_few(seen: Measurement, baseline: _Probed, candidate: _Probed) -> Measurement:
     """Which turns are missing, and why."""
     unfit = [one for probed in (baseline, candidate) for one in probed.readings if one.complaint]
-    shortage = f"the capacity rests on {seen.pairs} turns of each side, {_FEWEST_TURNS} are needed"
+    taken = f"{len(baseline.readings)} and {len(candidate.readings)} turns were taken"
+    shortage = (
+        f"the capacity rests on {seen.pairs} turns of each side ({taken}); all that were planned are needed, and "
+        f"{_FEWEST_TURNS} that count"
+    )
     if not unfit:
         return replace(seen, shortage=shortage, shortage_code=ReasonCode.TOO_FEW_PAIRS)
     (complaint, code), count = Counter((one.complaint, one.code) for one in unfit).most_common(1)[0]

@@ -122,6 +122,18 @@ def test_without_a_probe_of_one_side_it_is_never_go_and_the_side_is_named(missin
     assert f"the capacity of the {missing} was not probed" in verdict.reasons[0].sentence
 
 
+def test_a_turn_that_is_missing_with_all_its_accounts_is_never_go() -> None:
+    evidence = rehearsed(200.0, 200.0)
+    missing = evidence.probe[-1].round
+    kept = [block for block in evidence.probe if block.round != missing]
+    assert evidence.reference is not None
+    verdict = judge(probed(evidence, kept, evidence.reference.probe))
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert (
+        "6 and 5 turns were taken" in verdict.reasons[0].sentence or "5 and 6" in verdict.reasons[0].sentence
+    )
+
+
 def late(block: Block) -> Block:
     return replace(block, rig=replace(block.rig, stall_max_s=0.5))
 

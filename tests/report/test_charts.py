@@ -58,9 +58,8 @@ def test_every_picture_has_a_name_and_a_description_and_the_rest_is_decoration(m
 
 def test_each_kind_of_picture_is_drawn_for_wide_pages_and_for_phones() -> None:
     drawn = [e.get("class", "") for e in find_all(tree(abort), "svg") if e.get("role") == "img"]
-    assert (
-        drawn.count("chart wide") == drawn.count("chart narrow") == 2 + 1 + 1 + 9
-    )  # changes, latency, capacity, curves
+    wanted = 2 + 1 + 1 + 9  # changes, latency, capacity, curves
+    assert drawn.count("chart wide") == drawn.count("chart narrow") == wanted
 
 
 def test_the_table_of_changes_holds_what_the_picture_says() -> None:
