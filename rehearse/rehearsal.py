@@ -251,7 +251,7 @@ def _errors_through(clean: Callable[[str], str]) -> Iterator[None]:
 
 def _bring_up(targets: list[ManagedTarget], journal: Journal, parts: Parts) -> None:
     for target in targets:
-        parts.listener.phase(f"bringing up {target.spec.name} at {target.spec.url}")
+        parts.listener.phase(f"bringing up {target.spec.name} at {target.spec.shown_url}")
         target.bring_up()
     restarted = frozenset(target.spec.side for target in targets if target.can_restart)
     journal.add_targets([target.facts() for target in targets], restarted)

@@ -19,17 +19,16 @@ from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
 from typing import IO, Self
-from urllib.parse import urlsplit
 
-import httpx
 import psutil
 
-from rehearse.allowlist import AllowList, host_and_port, is_loopback, system_resolve
+from rehearse.allowlist import AllowList
+from rehearse.databases import is_database, shown_url
 from rehearse.errors import NotReady, TargetRefused
 from rehearse.model import Side, TargetFacts
+from rehearse.probes import PROBE_TIMEOUT_S, HttpProbe, Probe, database_probe
 
 COMMAND_TIMEOUT_S = 600.0
-PROBE_TIMEOUT_S = 5.0
 POLL_S = 0.1
 STOP_TIMEOUT_S = 5.0
 STOP_POLL_S = 0.02
@@ -66,6 +65,25 @@ class TargetSpec:
     working_dir: Path
     log_dir: Path
 
+    @property
+    def shown_url(self) -> str:
+        """Its URL as messages and reports have it."""
+        return shown_url(self.url)
+
+    @property
+    def label(self) -> str:
+        """How messages name it."""
+        return f"the {self.side} target {self.name!r} ({self.shown_url})"
+
+
+def probe_of(spec: TargetSpec, allow_list: AllowList) -> Probe:
+    """Who asks this target: its URL says what it is."""
+    if is_database(spec.url):
+        return database_probe(spec.label, spec.url, allow_list)
+    return HttpProbe(
+        spec.label, spec.url, spec.ready, spec.headers, spec.verify, spec.proof_header, allow_list
+    )
+
 
 @dataclass(slots=True)
 class ManagedTarget:
@@ -73,8 +91,12 @@ class ManagedTarget:
 
     spec: TargetSpec
     allow_list: AllowList
+    _probe: Probe = field(init=False, repr=False)
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _log_start: int = field(default=0, init=False)  # where the words of `_process` begin in its log
+
+    def __post_init__(self) -> None:
+        self._probe = probe_of(self.spec, self.allow_list)
 
     @property
     def can_restart(self) -> bool:
@@ -83,10 +105,7 @@ class ManagedTarget:
 
     def check_allowed(self) -> None:
         """Raise TargetRefused unless its host is on the allow-list, by name and after DNS."""
-        self.allow_list.check_url(self.spec.url)
-        host, port = host_and_port(self.spec.url)
-        for address in system_resolve(host):
-            self.allow_list.check_address(address, port)
+        self._probe.check_allowed()
 
     def bring_up(self) -> None:
         """Prepare it once, give it a fresh process where we can, and wait until it answers and proves to be staging."""
@@ -107,12 +126,12 @@ class ManagedTarget:
     def facts(self) -> TargetFacts:
         """What the target says of itself. Raises NotReady when it was asked to and does not."""
         source = self.spec.facts
-        found: Mapping[str, str] = {}
+        found = self._probe.own_facts()
         if isinstance(source, str):
-            found = self._facts_from(self._get(source).content, source)
+            found = {**found, **self._facts_from(self._probe.document(source), source)}
         elif source is not None:
-            found = self._facts_from(self._said_by("facts", source), " ".join(source))
-        return TargetFacts(self.spec.side, self.spec.name, self.spec.url, found)
+            found = {**found, **self._facts_from(self._said_by("facts", source), " ".join(source))}
+        return TargetFacts(self.spec.side, self.spec.name, self.spec.shown_url, found)
 
     def stop(self) -> None:
         """End what `start` began, if anything: the process and its children, also when only they are left."""
@@ -130,11 +149,7 @@ class ManagedTarget:
 
     @property
     def _label(self) -> str:
-        return f"the {self.spec.side} target {self.spec.name!r} ({self.spec.url})"
-
-    @property
-    def _is_on_loopback(self) -> bool:
-        return is_loopback(urlsplit(self.spec.url).hostname or "")
+        return self.spec.label
 
     def _launch(self, argv: Sequence[str]) -> None:
         if self._answers_at_all():
@@ -187,14 +202,13 @@ class ManagedTarget:
         return self.spec.log_dir / f"{self.spec.name}-{what}.log"
 
     def _wait_until_ready(self) -> None:
-        """Any HTTP answer will do: whether it is a good one is for the rehearsal to judge."""
         patience_s = (
             self.spec.ready_timeout_s if self.can_restart else min(PROBE_TIMEOUT_S, self.spec.ready_timeout_s)
         )
         deadline = monotonic() + patience_s
         while True:
             try:
-                response = self._get(self.spec.ready)
+                said = self._probe.ask()
             except NotReady as error:
                 if self._process is not None and self._process.poll() is not None:
                     raise NotReady(
@@ -204,7 +218,7 @@ class ManagedTarget:
                     raise
                 sleep(POLL_S)
             else:
-                self._prove_staging(response)
+                self._prove_staging(said)
                 return
 
     def _last_words(self, what: str, log_start: int) -> str:
@@ -221,49 +235,30 @@ class ManagedTarget:
 
         While it does not answer it cannot; then its `restart`, and no other command, may bring it up first.
         """
-        if self.spec.start is not None or self._is_on_loopback:
+        if self.spec.start is not None or self._probe.is_on_loopback:
             return
         if self.spec.restart is not None and not self._answers_at_all():
             self._command("restart", self.spec.restart)
         self._wait_until_ready()
 
-    def _prove_staging(self, response: httpx.Response) -> None:
+    def _prove_staging(self, said: str | None) -> None:
         """Off loopback a target must say itself that it is staging; a name in a file can be wrong."""
-        if self._is_on_loopback:
+        if self._probe.is_on_loopback:
             return
-        said = response.headers.get(self.spec.proof_header)
         if said != self.spec.proof_value:
-            wanted = f"{self.spec.proof_header}: {self.spec.proof_value}"
-            given = "no such header" if said is None else f"{said[:100]!r}"
+            where, missing = self._probe.proof
+            wanted = f"{where}{self.spec.proof_value}"
+            given = missing if said is None else f"{said[:100]!r}"
             raise TargetRefused(
                 f"{self._label} does not prove that it is staging: {wanted!r} expected, {given} found."
             )
 
     def _answers_at_all(self) -> bool:
         try:
-            self._get(self.spec.ready)
+            self._probe.ask()
         except NotReady:
             return False
         return True
-
-    def _get(self, path: str) -> httpx.Response:
-        url = self.spec.url.rstrip("/") + path
-        try:
-            with self._client() as client:
-                return client.get(url)
-        except httpx.HTTPError as error:
-            reason = str(error) or type(error).__name__
-            raise NotReady(f"{self._label} does not answer at {path}: {reason}.") from error
-
-    def _client(self) -> httpx.Client:
-        return httpx.Client(
-            headers=dict(self.spec.headers),
-            timeout=PROBE_TIMEOUT_S,
-            verify=self.spec.verify,
-            trust_env=False,  # no proxy from the environment: it could lead elsewhere
-            follow_redirects=False,
-            event_hooks={"request": [lambda request: self.allow_list.check_url(str(request.url))]},
-        )
 
     def _facts_from(self, content: bytes, source: str) -> Mapping[str, str]:
         if len(content) > MAX_FACTS_BYTES:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from rehearse import __version__
 from rehearse.allowlist import AllowList, host_and_port, system_resolve
 from rehearse.config import Settings, effective_toml, policy_hash, policy_of, redact, secrets_of
 from rehearse.config import Target as TargetSettings
+from rehearse.databases import is_database, read_database_url, shown_url
 from rehearse.errors import NotComparable
 from rehearse.journal import iso
 from rehearse.judge.sequential import LiveBin, looks
@@ -24,6 +26,7 @@ from rehearse.load.engine import LiveCounts
 from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder, TlsOrder
 from rehearse.load.rig import fingerprint
 from rehearse.load.schedule import Schedule
+from rehearse.load.statements import files_of
 from rehearse.model import (
     Incident,
     Mode,
@@ -139,7 +142,10 @@ def load_order(settings: Settings, record: RunRecord, round_number: int) -> Load
         sides=tuple(_side_order(settings, side) for side in sides),
         schedule=schedule_of(settings, record.kind),
         round=round_number,
-        scenarios=tuple(ScenarioOrder(s.name, str(settings.root / s.file)) for s in settings.scenarios),
+        scenarios=tuple(
+            ScenarioOrder(one.name, str(settings.root / one.file), one.tags, one.exclude_tags)
+            for one in settings.scenarios
+        ),
         allow=settings.safety.allow,
         production=settings.safety.production,
         side_effects=settings.safety.side_effects,
@@ -168,15 +174,26 @@ def _side_order(settings: Settings, side: Side) -> SideOrder:
 
 def hosts_elsewhere(url: str, others: Iterable[str]) -> tuple[str, ...]:
     """ "host:port" of the other targets, but for those that connections cannot tell from this one (same proxy)."""
-    host, port = host_and_port(url)
+    mine = _place(url)
+    if mine is None:
+        return ()
+    host, port = mine
     own = {host, *system_resolve(host)}
     found = []
-    for other_host, other_port in map(host_and_port, others):
+    for other_host, other_port in filter(None, map(_place, others)):
         if other_port != port or own.isdisjoint({other_host, *system_resolve(other_host)}):
             found.append(
                 f"[{other_host}]:{other_port}" if ":" in other_host else f"{other_host}:{other_port}"
             )
     return tuple(found)
+
+
+def _place(url: str) -> tuple[str, int] | None:
+    """Host and port of a target; None for a file."""
+    if not is_database(url):
+        return host_and_port(url)
+    database = read_database_url(url)
+    return None if database.host is None or database.port is None else (database.host, database.port)
 
 
 def describe_round(order: LoadOrder, record: RunRecord) -> str:
@@ -200,7 +217,7 @@ def dry_run_lines(settings: Settings) -> list[str]:
     looks_at = ", ".join(f"{look:g} s" for look in looks_s(settings))
     return [
         f"mode: {settings.resolved_mode}",
-        *(f"{side}: {settings.target(side).url}" for side in sides),
+        *(f"{side}: {shown_url(settings.target(side).url)}" for side in sides),
         f"arrivals: {arrivals} a side at {schedule.rate_per_s:g}/s ({', '.join(s.name for s in settings.scenarios)})",
         f"load: up to {minutes:.1f} minutes, warm-up included; the judge looks at {looks_at} of measured load",
         "nothing was sent",
@@ -274,7 +291,12 @@ def _record(
 
 def _provenance(settings: Settings, kind: RunKind) -> Mapping[str, str]:
     schedule = schedule_of(settings, kind)
-    scenarios = {f"scenario.{s.name}": _digest(settings.root / s.file) for s in settings.scenarios}
+    scenarios = {f"scenario.{one.name}": _digest(settings.root / one.file) for one in settings.scenarios}
+    tags = {
+        f"scenario.{one.name}.tags": " ".join([*one.tags, *(f"-{tag}" for tag in one.exclude_tags)])
+        for one in settings.scenarios
+        if one.tags or one.exclude_tags
+    }
     return {
         "rehearse": __version__,
         "policy": policy_hash(settings),
@@ -285,13 +307,46 @@ def _provenance(settings: Settings, kind: RunKind) -> Mapping[str, str]:
         "load.timeout": f"{settings.load.timeout_s:g} s",
         **_in_place(settings),
         **scenarios,
+        **_statements(settings),
+        **tags,
         **fingerprint(),
+        **_drivers(settings),
     }
 
 
 def _in_place(settings: Settings) -> Mapping[str, str]:
     """One environment, before and after its upgrade: a recording of another one says nothing about it."""
-    return {"load.url": settings.targets[0].url} if len(settings.targets) == 1 else {}
+    return {"load.url": shown_url(settings.targets[0].url)} if len(settings.targets) == 1 else {}
+
+
+def _statements(settings: Settings) -> Mapping[str, str]:
+    """What a SqlUser's own files say is as much of the load as the scenario is."""
+    if not _are_databases(settings):
+        return {}
+    found = {scenario.name: files_of(settings.root / scenario.file) for scenario in settings.scenarios}
+    return {
+        f"scenario.{name}.statements": hashlib.sha256("".join(map(_digest, files)).encode()).hexdigest()
+        for name, files in found.items()
+        if files
+    }
+
+
+def _are_databases(settings: Settings) -> bool:
+    return any(is_database(target.url) for target in settings.targets)
+
+
+def _drivers(settings: Settings) -> Mapping[str, str]:
+    """With a database they are part of the load generator."""
+    if not _are_databases(settings):
+        return {}
+    return {f"rig.{name}": _version(name) for name in ("sqlalchemy", "psycopg")}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # an extra
+        return "not installed"
 
 
 def _digest(path: Path) -> str:

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "rehearse"
 
 # the table
 
-LEAVES = {"judge", "histogram", "codec", "instants", "allowlist", "model", "errors"}
+LEAVES = {"judge", "histogram", "codec", "instants", "allowlist", "databases", "model", "errors"}
 PARTS = {"config", "load", "edges", "checks", "cutover", "store", "report", "metrics", "targets"}
 STORY = PARTS | LEAVES | {"journal", "progress"}
 
@@ -36,7 +36,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": LEAVES,
     "report": LEAVES,
     "metrics": LEAVES,
-    "targets": LEAVES,
+    "targets": LEAVES | {"probes"},
+    "probes": LEAVES,
     "progress": {"errors"},
     "judge": {"model", "errors", "histogram"},
     "codec": {"errors", "histogram"},
@@ -44,6 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "histogram": {"errors"},
     "instants": {"errors"},
     "allowlist": {"errors"},
+    "databases": {"allowlist", "errors"},
     "errors": set(),
     "shop": set(),  # a program of its own: started as a child process, imported by nobody
     "__init__": set(),
@@ -54,7 +56,9 @@ AT_START_OF_CLI = {"typer"} | {f"rehearse.{leaf}" for leaf in LEAVES - {"judge"}
 
 # Locust and gevent patch the whole process, so they live only in modules that run inside a load worker.
 PATCHES_THE_PROCESS = {"locust", "gevent", "geventhttpclient"}
-RUNS_INSIDE_WORKER = {f"rehearse/load/{module}.py" for module in ("crew", "locust_hooks", "pacer", "worker")}
+INSIDE_WORKER = ("crew", "locust_hooks", "locust_tasks", "pacer", "sql_user", "worker")
+RUNS_INSIDE_WORKER = {f"rehearse/load/{module}.py" for module in INSIDE_WORKER}
+ASKED_FOR_BY_SCENARIOS = ("rehearse/load/__init__.py", "rehearse.load.sql_user")  # inside __getattr__ only
 
 ONLY_THE_SHOP = {"fastapi", "starlette", "uvicorn"}  # an optional extra
 
@@ -165,6 +169,8 @@ def locust_stays_in_the_worker(path: str, tree: ast.AST) -> Iterator[tuple[int, 
         return
     patching = {name.removesuffix(".py").replace("/", ".") for name in RUNS_INSIDE_WORKER}
     for found in imports(tree):
+        if (path, found.module) == ASKED_FOR_BY_SCENARIOS and not found.at_start:
+            continue
         if found.module.split(".")[0] in PATCHES_THE_PROCESS or found.module in patching:
             yield found.line, f"{found.module} patches the whole process: only inside a load worker"
 

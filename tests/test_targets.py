@@ -279,7 +279,7 @@ def test_a_host_off_the_allow_list_is_refused_without_a_connection(target: Make)
 def test_off_loopback_a_target_must_prove_that_it_is_staging(
     target: Make, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], is_proved: bool
 ) -> None:
-    monkeypatch.setattr("rehearse.targets.is_loopback", lambda _host: False)
+    monkeypatch.setattr("rehearse.probes.is_loopback", lambda _host: False)
     with serving(headers=headers) as site:
         if is_proved:
             target(site.url).bring_up()
@@ -291,7 +291,7 @@ def test_off_loopback_a_target_must_prove_that_it_is_staging(
 @pytest.fixture
 def off_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """127.0.0.1 counts as another machine."""
-    monkeypatch.setattr("rehearse.targets.is_loopback", lambda _host: False)
+    monkeypatch.setattr("rehearse.probes.is_loopback", lambda _host: False)
 
 
 NOTED = {step: shell(f"echo {step} >> order") for step in ("prepare", "reset", "restart")}

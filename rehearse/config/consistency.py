@@ -9,7 +9,8 @@ from rehearse.config.load import Load
 from rehearse.config.mistakes import Mistake
 from rehearse.config.quantities import write_duration
 from rehearse.config.settings import Settings
-from rehearse.config.targets import complaint_about_targets
+from rehearse.config.targets import Target, Tls, complaint_about_targets
+from rehearse.databases import CAN_BE_KEPT_TO_READS, is_database, only_with_side_effects, read_database_url
 
 MIN_BLOCKS = 8  # fewer pairs show nothing of their own spread
 MIN_ARRIVALS = 5  # in a block, or it is mostly chance
@@ -37,6 +38,37 @@ def _of_targets(settings: Settings) -> Iterator[Mistake]:
             yield Mistake(
                 ("targets",), f"{url} is both sides: nothing could be compared; one needs another url"
             )
+    yield from _of_databases(settings)
+
+
+def _of_databases(settings: Settings) -> Iterator[Mistake]:
+    databases = [target for target in settings.targets if is_database(target.url)]
+    if 0 < len(databases) < len(settings.targets):
+        named = databases[0].name
+        yield Mistake(("targets",), f"{named} is a database and the other is not: nothing could be compared")
+    for target in databases:
+        for key, sentence in _not_for_a_database(target):
+            yield Mistake(("targets", target.name, key), sentence)
+        dialect = read_database_url(target.url).dialect
+        if not settings.safety.side_effects and dialect not in CAN_BE_KEPT_TO_READS:
+            yield Mistake(("targets", target.name, "url"), only_with_side_effects(dialect))
+
+
+def _not_for_a_database(target: Target) -> Iterator[tuple[str, str]]:
+    if target.headers:
+        yield "headers", "are for HTTP, and this is a database; take them out"
+    if target.tls != Tls():
+        yield (
+            "tls",
+            "is for HTTP, and this is a database; write ?sslmode=verify-full&sslrootcert=... in its url",
+        )
+    if target.ready != "/":
+        yield "ready", "is for HTTP, and this is a database: it is ready when `select 1` answers; take it out"
+    if isinstance(target.facts, str):
+        yield (
+            "facts",
+            "is a path, and a database has none; it says its server_version by itself, or name a command",
+        )
 
 
 def _of_scenarios(settings: Settings) -> Iterator[Mistake]:

@@ -18,6 +18,7 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
     values = [secret.get_secret_value() for secret in settings.secrets]
     values += in_url(settings.store.url.get_secret_value())
     for target in settings.targets:
+        values += in_url(target.url)
         for name, header in target.headers.items():
             values += in_header(name, header.get_secret_value())
         for command in _commands(target):
@@ -36,7 +37,9 @@ def effective_toml(settings: Settings) -> str:
         by_alias=True, exclude_none=True, exclude={"source", "secrets"}, context={"root": settings.root}
     )
     document["targets"] = {target.pop("<name>"): _shown(target) for target in document["targets"]}
-    document["store"]["url"] = _store_url(settings)
+    for target in document["targets"].values():
+        target["url"] = _as_in_file(target["url"], settings)
+    document["store"]["url"] = _as_in_file(settings.store.url.get_secret_value(), settings)
     secrets = secrets_of(settings)
     return tomli_w.dumps(_redacted(document, secrets), multiline_strings=True)
 
@@ -46,9 +49,9 @@ def _shown(target: dict[str, Any]) -> dict[str, Any]:
     return target | {name: redact_argv(command) for name, command in commands.items()}
 
 
-def _store_url(settings: Settings) -> str:
-    """As it would stand in the file: a SQLite path below the root is relative to it."""
-    return settings.store.url.get_secret_value().replace(f":///{settings.root}/", ":///", 1)
+def _as_in_file(url: str, settings: Settings) -> str:
+    """A SQLite path below the root is relative to it."""
+    return url.replace(f":///{settings.root}/", ":///", 1)
 
 
 def _redacted(value: object, secrets: tuple[str, ...]) -> Any:  # noqa: ANN401  what TOML holds

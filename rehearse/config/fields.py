@@ -26,6 +26,7 @@ from pydantic import (
 from rehearse.allowlist import host_and_port, read_allowed, read_production
 from rehearse.config.objectives import read_objective, write_objective
 from rehearse.config.quantities import read_duration, read_percent, write_duration, write_percent
+from rehearse.databases import SQLITE, is_database, read_database_url
 from rehearse.errors import nearest
 from rehearse.model import Metric, Mode, Objective
 
@@ -180,15 +181,23 @@ def _read_facts(given: object) -> str | tuple[str, ...]:
     return _read_url_path(given) if isinstance(given, str) else _read_argv(given)
 
 
-def _read_url(given: object) -> str:
+def _read_url(given: object, info: ValidationInfo) -> str:
     if not isinstance(given, str):
         raise ValueError("is not a URL; write it like 'https://shop.staging.example'")
+    if is_database(given):
+        return _read_database_url(given, info)
     host_and_port(given)
     if urlsplit(given).scheme not in ("http", "https"):
         raise ValueError("does not start with http:// or https://")
     if "?" in given or "#" in given:
         raise ValueError("has a query or a fragment; scenarios and probes add their own path to it")
     return given.rstrip("/")
+
+
+def _read_database_url(given: str, info: ValidationInfo) -> str:
+    """A relative SQLite path is relative to the folder of the configuration file."""
+    url = read_database_url(given)
+    return f"sqlite:///{_root(info) / url.database}" if url.dialect == SQLITE else given
 
 
 def _read_header(value: SecretStr) -> SecretStr:

@@ -114,3 +114,5 @@ class Scenario(Section):
     share: Annotated[Number, between(0.001, 1000, "it is weighed against the other shares")] = Field(
         default=1.0, description="Its part of the arrivals, against the shares of the other scenarios."
     )
+    tags: tuple[Name, ...] = Field(default=(), description="Only the tasks with one of these tags (`@tag`).")
+    exclude_tags: tuple[Name, ...] = Field(default=(), description="Not the tasks with one of these tags.")

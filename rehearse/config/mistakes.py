@@ -9,6 +9,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from rehearse.config.keys import TABLE, TABLES, Key, key_at, keys_beside, literals
+from rehearse.config.redaction import redact
+from rehearse.databases import is_database
 from rehearse.errors import nearest
 
 LONGEST_SHOWN = 60
@@ -70,5 +72,8 @@ def _shown(value: object, key: Key | None) -> str:
         return "the value"
     if isinstance(value, bool):
         return str(value).lower()
-    text = repr(list(value) if isinstance(value, tuple) else value)
+    if isinstance(value, str) and is_database(value):
+        return "the value"  # a mistyped URL may have its password anywhere
+    # Before it is cut: what is left of a URL without its @ would not be known for a password.
+    text = redact(repr(list(value) if isinstance(value, tuple) else value), ())
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."

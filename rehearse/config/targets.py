@@ -47,7 +47,11 @@ class Target(Section):
     """One environment that a run is aimed at."""
 
     name: Word = Field(alias="<name>")
-    url: Url = Field(description="Where it is: scheme, host, port, and perhaps a first part of the path.")
+    url: Url = Field(
+        description="Where it is: scheme, host, port, and perhaps a first part of the path; or a database,"
+        " `postgresql+psycopg://user:${DB_PASSWORD}@host/database`. A password is never shown.",
+        repr=False,
+    )
     role: Literal["baseline", "candidate", "in-place"] = Field(
         description="Which side it is; needed unless the target's name is one of these words. `in-place` is the"
         " single environment that is upgraded where it stands."
@@ -55,10 +59,14 @@ class Target(Section):
     headers: Mapping[HeaderName, Header] = Field(
         default={}, description="Headers of every request to it, such as credentials. Never shown anywhere."
     )
-    ready: UrlPath = Field(default="/", description="Path that must answer before load begins.")
+    ready: UrlPath = Field(
+        default="/",
+        description="Path that must answer before load begins. A database must answer `select 1` instead.",
+    )
     facts: Facts | None = Field(
         default=None,
-        description="Where it says its version and the like: a path that answers JSON, or a command.",
+        description="Where it says its version and the like: a path that answers JSON, or a command. A database"
+        " says its `server_version` by itself.",
         repr=False,
     )
     prepare: Argv | None = Field(default=None, description="Command to run once before a run.", repr=False)
@@ -94,11 +102,13 @@ class Safety(Section):
     )
     proof_header: Name = Field(
         default="X-Rehearse-Env",
-        description="Response header by which a target off loopback proves what it is.",
+        description="Response header by which a target off loopback proves what it is. A database has the setting"
+        " `rehearse.env` instead.",
     )
-    proof_value: Name = Field(default="staging", description="What that header must say.")
+    proof_value: Name = Field(default="staging", description="What that header, or setting, must say.")
     side_effects: Switch = Field(
-        default=False, description="Allow scenarios to send more than GET, HEAD and OPTIONS."
+        default=False,
+        description="Allow scenarios to send more than GET, HEAD and OPTIONS, and to write to a database.",
     )
 
 

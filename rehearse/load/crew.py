@@ -3,20 +3,36 @@ are pointed at. Runs in the worker only."""
 
 from __future__ import annotations
 
+import logging
+import re
 import ssl
+from argparse import Namespace
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from locust.argument_parser import get_parser
 from locust.contrib.fasthttp import FastHttpUser
 from locust.env import Environment
+from locust.user.task import filter_tasks_by_tags
 from locust.user.users import HttpUser, User
 from locust.util.load_locustfile import load_locustfile
 
-from rehearse.load.orders import WorkerOrder
+from rehearse.allowlist import AllowList
+from rehearse.databases import is_database, read_database_url, shown_url, way_to
+from rehearse.load.orders import ScenarioOrder, WorkerOrder
 from rehearse.load.schedule import Rota, Slot
+
+# Their drivers open connections by themselves, where the allow-list cannot see them.
+UNSUPPORTED = {
+    "locust.contrib.postgres": "libpq connects where the allow-list cannot see it; use rehearse.load.SqlUser",
+    "locust.contrib.milvus": "gRPC connects where the allow-list cannot see it",
+}
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +71,7 @@ def muster(order: WorkerOrder) -> tuple[Member, ...]:
     found = [
         (number, user_class)
         for number, scenario in enumerate(order.scenarios)
-        for user_class in _user_classes(scenario.name, scenario.file)
+        for user_class in _user_classes(scenario)
     ]
     _refuse_same_names([user_class.__name__ for _, user_class in found])
     fixed = [
@@ -72,12 +88,46 @@ def muster(order: WorkerOrder) -> tuple[Member, ...]:
     return crew
 
 
-def _user_classes(name: str, file: str) -> list[type[User]]:
-    user_classes, _shapes = load_locustfile(str(Path(file)))
+def own_options() -> Namespace:
+    """The options that scenario files added to Locust's command line, at their defaults (or LOCUST_ variables)."""
+    options: Namespace = get_parser(default_config_files=[]).parse_args([])
+    return options
+
+
+def _user_classes(scenario: ScenarioOrder) -> list[type[User]]:
+    where = f"scenario {scenario.name!r}: {scenario.file}"
+    user_classes, shapes = load_locustfile(str(Path(scenario.file)))
     wanted = [one for one in user_classes.values() if one.weight > 0 or one.fixed_count > 0]
     if not wanted:
-        raise ValueError(f"scenario {name!r}: {file} has no runnable User class")
+        raise ValueError(f"{where} has no runnable User class{_pytest_advice(scenario.file)}")
+    if shapes:
+        _log.warning("%s: its LoadTestShape is not used; the schedule is that of [load]", where)
+    for user_class in wanted:
+        _refuse_unsupported(where, user_class)
+        filter_tasks_by_tags(user_class, set(scenario.tags) or None, set(scenario.exclude_tags) or None)
+        if not user_class.tasks:
+            raise ValueError(f"{where}: {user_class.__name__} has no task{_tags_advice(scenario)}")
     return wanted
+
+
+def _refuse_unsupported(where: str, user_class: type[User]) -> None:
+    for ancestor in user_class.__mro__:
+        why = UNSUPPORTED.get(ancestor.__module__)
+        if why is not None:
+            raise ValueError(f"{where}: {user_class.__name__} is a {ancestor.__name__}: {why}")
+
+
+def _pytest_advice(file: str) -> str:
+    is_pytest_style = re.search(r"^def test_", Path(file).read_text(encoding="utf-8"), re.MULTILINE)
+    return (
+        "; a pytest-style file cannot be paced: put its requests into the tasks of a User"
+        if is_pytest_style
+        else ""
+    )
+
+
+def _tags_advice(scenario: ScenarioOrder) -> str:
+    return " that its `tags` and `exclude_tags` leave" if scenario.tags or scenario.exclude_tags else ""
 
 
 def _refuse_same_names(names: list[str]) -> None:
@@ -120,6 +170,46 @@ def _one_each_at_least(parts: Sequence[float], users: int) -> list[int]:
             counts[counts.index(max(counts))] -= 1
             counts[position] = 1
     return counts
+
+
+def refuse_strangers(user_class: type[User], order: WorkerOrder) -> None:
+    """Raise ValueError unless users of this class can speak to the target, under our control."""
+    name, needs_database = user_class.__name__, getattr(user_class, "needs_database", False)
+    if needs_database and not is_database(order.target.url):
+        raise ValueError(
+            f"{name} is a SqlUser and runs SQL, but {order.target.url} is an HTTP service: give the target the URL"
+            " of its database, or take this scenario out"
+        )
+    if is_database(order.target.url) and not needs_database:
+        raise ValueError(
+            f"{name} is no SqlUser, and {shown_url(order.target.url)} is a database: only a SqlUser is kept to the"
+            " allow-list and to reads there; derive it from rehearse.load.SqlUser, or take this scenario out"
+        )
+
+
+def aim_at_database(
+    user_class: type[User],
+    order: WorkerOrder,
+    refuse: Callable[[str], None],
+    in_flight: Callable[[str], AbstractContextManager[None]],
+) -> None:
+    """Give a SqlUser class its way to the target: checked addresses, timeout, and whether it may write.
+
+    Raises TargetRefused.
+    """
+    from rehearse.load.sql_user import Access, SqlUser  # SQLAlchemy is not for those that speak HTTP
+
+    if issubclass(user_class, SqlUser):
+        allow_list = AllowList(order.allow, order.production, order.target.other_sides)
+        way = way_to(read_database_url(order.target.url), allow_list)
+        user_class.access = Access(
+            way, order.timeout_s, order.side_effects, seed_of(order), refuse=refuse, in_flight=in_flight
+        )
+
+
+def seed_of(order: WorkerOrder) -> str:
+    """What all that is drawn in this worker is seeded with; the same on both sides."""
+    return f"{order.schedule.seed}:{order.round}:{order.worker}"
 
 
 def aim(user_class: type[User], order: WorkerOrder) -> None:

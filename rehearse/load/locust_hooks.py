@@ -1,16 +1,10 @@
-"""The few places where Locust is told to follow the schedule. Runs in the worker only.
-
-Locust's own loop stays: users, task sets, on_start, weights. What changes: a leaf task waits for its arrival before
-it runs, the wait after a task is skipped (the schedule decides when the next one is due; an explicit `self.wait()`
-keeps its meaning), and flat task lists are drawn from a seeded deck, so that both sides see the same mix.
-"""
+"""How the requests of Locust's users are watched and booked. Runs in the worker only."""
 
 from __future__ import annotations
 
 import errno
 import re
 from collections.abc import Callable
-from random import Random
 from time import perf_counter
 from typing import Any
 
@@ -25,20 +19,13 @@ from locust.exception import (
     StopTest,
     StopUser,
 )
-from locust.user.task import (
-    LOCUST_STATE_RUNNING,
-    LOCUST_STATE_STOPPING,
-    LOCUST_STATE_WAITING,
-    DefaultTaskSet,
-    TaskSet,
-)
 
+from rehearse.load.failures import KnownFailure
 from rehearse.load.pacer import Journey, Pacer
 from rehearse.load.recorder import Ended, Recorder
 from rehearse.model import RequestOutcome
 
 _JOURNEY = "rehearse_journey"  # attribute of the user's greenlet
-_SKIP_WAIT = "_rehearse_skip_wait"  # attribute of the task set
 _CONTROL_FLOW = (InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser)
 _SHORTAGES = {  # what fails on this side of the wire, before a byte is sent
     errno.EMFILE: "no file descriptor left",
@@ -65,87 +52,12 @@ def current_journey() -> Journey | None:
     return None
 
 
-class Decks:
-    """Draws tasks by their weights without luck: each user class works through seeded shuffles of its task list."""
-
-    def __init__(self, seed: str) -> None:
-        self._seed = seed
-        self._decks: dict[type, tuple[Random, list[Any]]] = {}
-
-    def draw(self, user: Any) -> Any:
-        """The next task of the user's class."""
-        rng, deck = self._decks.setdefault(type(user), (Random(f"{self._seed}:{type(user).__name__}"), []))
-        if not deck:
-            deck.extend(user.tasks)
-            rng.shuffle(deck)
-        return deck.pop()
+def carry(journey: Journey | None) -> None:
+    """From now on the running greenlet, and those that it spawns, make the requests of this journey."""
+    setattr(gevent.getcurrent(), _JOURNEY, journey)
 
 
-def follow_schedule(pacer: Pacer, lane_of: dict[type, int], decks: Decks) -> None:
-    """Make every leaf task of every task set wait for its arrival."""
-    original_default, original, original_wait = (
-        DefaultTaskSet.execute_task,
-        TaskSet.execute_task,
-        TaskSet.wait,
-    )
-
-    def execute_default(self: Any, task: Any) -> None:
-        if type(self.user).__dict__.get("get_next_task") is None and not any(
-            _is_task_set(t) for t in self.user.tasks
-        ):
-            task = decks.draw(self.user)
-        run_leaf(self, task, original_default)
-
-    def execute(self: Any, task: Any) -> None:
-        run_leaf(self, task, original)
-
-    def run_leaf(task_set: Any, task: Any, run: Callable[[Any, Any], None]) -> None:
-        if _is_task_set(task):  # its own leaf tasks claim their arrivals
-            run(task_set, task)
-            return
-        user = task_set.user
-        journey = _claim(pacer, user, lane_of[type(user)], task)
-        setattr(task_set, _SKIP_WAIT, False)
-        greenlet: Any = gevent.getcurrent()
-        setattr(greenlet, _JOURNEY, journey)
-        try:
-            run(task_set, task)
-        except BaseException as error:  # gevent.Timeout is no Exception
-            _note_exception(journey, error)
-            raise
-        finally:
-            setattr(greenlet, _JOURNEY, None)
-            setattr(task_set, _SKIP_WAIT, True)
-            pacer.finish(journey)
-
-    def wait(self: Any) -> None:
-        if getattr(self, _SKIP_WAIT, False):
-            setattr(self, _SKIP_WAIT, False)
-            if self.user._state == LOCUST_STATE_STOPPING:
-                raise StopUser
-            return
-        original_wait(self)  # type: ignore[no-untyped-call]
-
-    DefaultTaskSet.execute_task = execute_default  # type: ignore[method-assign]
-    TaskSet.execute_task = execute  # type: ignore[method-assign]
-    TaskSet.wait = wait  # type: ignore[method-assign]
-
-
-def _is_task_set(task: Any) -> bool:
-    return isinstance(task, type) and issubclass(task, TaskSet)
-
-
-def _claim(pacer: Pacer, user: Any, lane: int, task: Any) -> Journey:
-    """Park the user in Locust's waiting state, so that stopping it works, until its arrival is due."""
-    user._state = LOCUST_STATE_WAITING
-    journey = pacer.claim(lane, lambda: f"{type(user).__name__}.{getattr(task, '__name__', 'task')}")
-    if user._state == LOCUST_STATE_STOPPING:
-        raise StopUser
-    user._state = LOCUST_STATE_RUNNING
-    return journey
-
-
-def _note_exception(journey: Journey, error: BaseException) -> None:
+def note_exception(journey: Journey, error: BaseException) -> None:
     """A task that raised is an error, unless raising is how Locust's control flow works."""
     if not isinstance(error, _CONTROL_FLOW):
         outcome, kind = _how_it_ended(error)
@@ -171,14 +83,14 @@ def watch_requests(check_method: Callable[[str], None], timeout_s: float, listen
     def fast(self: Any, method: str, url: str, name: str | None = None, *args: Any, **kwargs: Any) -> Any:
         check_method(method)
         name = name or self.request_name or without_query(url)
-        with _InFlight(listener, method, name):
+        with InFlight(listener, method, name):
             return original_fast(self, method, url, name, *args, **kwargs)
 
     def plain(self: Any, method: str, url: str, name: str | None = None, *args: Any, **kwargs: Any) -> Any:
         check_method(method)
         name = name or self.request_name or without_query(url)
         kwargs.setdefault("timeout", timeout_s)
-        with _InFlight(listener, method, name):
+        with InFlight(listener, method, name):
             return original_requests(self, method, url, name, *args, **kwargs)
 
     FastHttpSession.request = fast  # type: ignore[method-assign]
@@ -190,15 +102,16 @@ def without_query(url: str) -> str:
     return url.partition("?")[0].partition("#")[0]
 
 
-class _InFlight:
+class InFlight:
     """Notes on the current journey which request it waits for; one that is cancelled has no event, and is booked."""
 
-    __slots__ = ("_journey", "_listener", "_name", "_sent_at")
+    __slots__ = ("_around", "_journey", "_listener", "_name", "_sent_at")
 
     def __init__(self, listener: RequestListener, method: str, name: str) -> None:
         self._listener = listener
         self._name = f"{method} {name}"
         self._journey = current_journey()
+        self._around = None if self._journey is None else self._journey.in_flight  # a statement's transaction
         self._sent_at = perf_counter()
 
     def __enter__(self) -> None:
@@ -207,7 +120,7 @@ class _InFlight:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._journey is not None:
-            self._journey.in_flight = None
+            self._journey.in_flight = self._around
         if error is not None and not isinstance(error, Exception):
             self._listener.cancelled(self._name, perf_counter() - self._sent_at, error)
 
@@ -263,6 +176,8 @@ class RequestListener:
 
 def classify(exception: object, response: object) -> tuple[RequestOutcome, str, bool]:
     """(outcome, kind of failure, whether the system answered) of one request event."""
+    if isinstance(exception, KnownFailure):
+        return exception.outcome, exception.kind, exception.is_answered
     status = getattr(response, "status_code", None)
     is_answered = bool(status) or (response is None and exception is None)
     if exception is None or exception is False:

@@ -26,6 +26,8 @@ class ScenarioOrder:
 
     name: str
     file: str
+    tags: tuple[str, ...] = ()  # only tasks with one of these, if any are given
+    exclude_tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,8 @@ class Journey:
 
     slot: Slot
     scenario: str
-    task: str
     started_at: float  # the intended start plus the rig's own lag (perf_counter)
+    task: str = ""
     last_answer_at: float | None = None  # None: nothing was asked, or nothing answered yet
     outcome: RequestOutcome = RequestOutcome.OK
     kind: str = ""
@@ -68,6 +68,7 @@ class Pacer:
         self._handed: dict[int, Slot] = {}  # given to a user that has not run yet
         self._running: dict[int, Journey] = {}
         self._start_at = 0.0
+        self.has_started = False
         self.is_stopped = False
         self.is_done = False  # every due arrival was handed out or queued
 
@@ -88,6 +89,7 @@ class Pacer:
     def run(self, start_at: float) -> None:
         """Hand out every arrival at its due time; returns when the last one is out or `is_stopped` is set."""
         self._start_at = start_at
+        self.has_started = True
         for slot in self._slots:
             self._sleep_until(start_at + slot.due_s)
             if self.is_stopped:
@@ -95,8 +97,8 @@ class Pacer:
             self._hand_out(slot)
         self.is_done = True
 
-    def claim(self, lane_number: int, task: Callable[[], str]) -> Journey:
-        """Wait for an arrival in this lane and start its journey. `task` names what the user will do."""
+    def claim(self, lane_number: int) -> Journey:
+        """Wait for an arrival in this lane and start its journey; whoever claims it names its `task`."""
         lane = self._lanes[lane_number]
         if lane.backlog and not self.is_stopped:
             slot, from_backlog = lane.backlog.popleft(), True
@@ -108,7 +110,7 @@ class Pacer:
         self._recorder.dispatch(slot, max(lag_s, 0.0), from_backlog)
         due_at = self._start_at + slot.due_s
         started_at = due_at if from_backlog else due_at + lag_s
-        journey = Journey(slot, lane.scenario, task(), started_at)
+        journey = Journey(slot, lane.scenario, started_at)
         self._running[slot.number] = journey
         return journey
 

@@ -27,21 +27,26 @@ from locust.env import Environment
 from rehearse import __version__
 from rehearse.allowlist import AllowList, install_socket_guard
 from rehearse.codec import from_jsonable
+from rehearse.databases import is_database
 from rehearse.errors import TargetRefused
-from rehearse.load.crew import Deal, aim, muster
-from rehearse.load.locust_hooks import (
-    RIG_KIND,
-    Decks,
-    RequestListener,
-    follow_schedule,
-    watch_requests,
+from rehearse.load.crew import (
+    Deal,
+    aim,
+    aim_at_database,
+    muster,
+    own_options,
+    refuse_strangers,
+    seed_of,
 )
+from rehearse.load.locust_hooks import RIG_KIND, InFlight, RequestListener, watch_requests
+from rehearse.load.locust_tasks import Conductor, Decks, follow_schedule
 from rehearse.load.orders import WorkerOrder
 from rehearse.load.outbox import Outbox
 from rehearse.load.pacer import Lane, Pacer
 from rehearse.load.recorder import Recorder
 from rehearse.load.rig import RigWatch, fingerprint
 from rehearse.load.stalls import StallWatch
+from rehearse.load.statements import REQUEST_TYPE
 from rehearse.model import WorkerFinal
 
 READY_TIMEOUT_S = 20.0
@@ -132,18 +137,42 @@ class Worker:
         lane_of: dict[type, int] = {member.user_class: lane for lane, member in enumerate(self._crew)}
         user_classes = [member.user_class for member in self._crew]
         for user_class in user_classes:
-            aim(user_class, order)
-        seed = f"{order.schedule.seed}:{order.round}:{order.worker}"
+            self._aim(user_class)
+        seed = seed_of(order)
         random.seed(seed)
-        follow_schedule(self._pacer, lane_of, Decks(seed))
+        follow_schedule(Conductor(self._pacer, lane_of, Decks(seed)))
         watch_requests(self._check_method, order.timeout_s, self._listener)
-        environment = Environment(user_classes=user_classes, host=order.target.url, events=locust.events)
+        environment = Environment(
+            user_classes=user_classes,
+            host=order.target.url,
+            events=locust.events,
+            parsed_options=own_options(),
+        )
         environment.events.request.add_listener(self._listener)  # type: ignore[no-untyped-call]
         runner = environment.create_local_runner()
+        environment.events.init.fire(  # type: ignore[no-untyped-call]
+            environment=environment, runner=runner, web_ui=None
+        )
         users = sum(member.users for member in self._crew)
         runner.start(users, spawn_rate=users)
         self._wait_for_users(users)
         return runner
+
+    def _aim(self, user_class: type[locust.User]) -> None:
+        refuse_strangers(user_class, self._order)
+        aim(user_class, self._order)
+        if is_database(self._order.target.url):
+            try:
+                aim_at_database(user_class, self._order, self._refuse, self._statement_in_flight)
+            except TargetRefused as refusal:  # libpq's connections are not seen by the socket guard
+                self._refuse(str(refusal))
+                raise
+
+    def _refuse(self, message: str) -> None:
+        self._outbox.tell("refused", message=message)
+
+    def _statement_in_flight(self, name: str) -> InFlight:
+        return InFlight(self._listener, REQUEST_TYPE, name)
 
     def _check_method(self, method: str) -> None:
         """Nothing that changes data leaves the process until the config says that it may."""
@@ -151,7 +180,7 @@ class Worker:
             return
         allowed = ", ".join(SAFE_METHODS)
         message = f"a scenario sends {method}, but without safety.side_effects = true only {allowed} are sent"
-        self._outbox.tell("refused", message=message)
+        self._refuse(message)
         raise TargetRefused(message)
 
     def _wait_for_users(self, users: int) -> None:

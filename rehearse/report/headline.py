@@ -6,7 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rehearse.model import Decision, Finding, Judgement, Mode, Outcome, ReasonCode, Result, Role, SideSummary
+from rehearse.model import (
+    Decision,
+    Finding,
+    Judgement,
+    Mode,
+    Outcome,
+    ReasonCode,
+    Result,
+    Role,
+    Scope,
+    SideSummary,
+)
 from rehearse.report.ranking import Row, nearest_to_margin, turned, worst_bound
 from rehearse.report.units import brief, change, count, share
 
@@ -24,7 +35,7 @@ NEXT_STEPS = {
     ReasonCode.TOO_FEW_ROUNDS: "Rehearse with more rounds: only restarts show how much a start changes.",
     ReasonCode.MISSING_ENDPOINT: "A request was seen on one side only. Check routes and scenario, rehearse again.",
     ReasonCode.MISSING_BASELINE: "There is nothing to compare with. Record a baseline with `rehearse baseline`.",
-    ReasonCode.NO_EVIDENCE: "Nothing usable was recorded. Run `rehearse doctor`, then rehearse again.",
+    ReasonCode.NO_EVIDENCE: "Too little was recorded. Check that both sides answer the scenario, rehearse again.",
     ReasonCode.RIG_UNHEALTHY: "The load generator was late or busy. Use a quieter host or a lower rate.",
     ReasonCode.WORKER_LOST: "A part of the load generator was lost. Read its log, then rehearse again.",
     ReasonCode.LEDGER: "The recording does not add up. Rehearse again; if that happens twice, report a bug.",
@@ -35,7 +46,7 @@ NEXT_STEPS = {
     ReasonCode.NOT_ISOLATED: "The two sides disturb each other. Give each a machine and a database of its own.",
     ReasonCode.CORRELATED: "Neighbouring blocks resemble each other too much. Rehearse longer, or with longer blocks.",
     ReasonCode.INTERRUPTED: "The run was cut off. Rehearse again, and let it end by itself.",
-    ReasonCode.TARGET_REFUSED: "A host outside the allow-list was asked for. Check `targets.allow` and the scenario.",
+    ReasonCode.TARGET_REFUSED: "A host outside the allow-list was asked for. Check `safety.allow` and the scenario.",
     ReasonCode.INTERNAL: "`rehearse` itself failed. Keep the run, report a bug, rehearse again.",
 }  # fmt: skip
 _NEXT_AFTER_GO = (
@@ -125,13 +136,18 @@ def _why_inconclusive(result: Result) -> str:
 
 
 def top_reasons(result: Result, rows: Sequence[Row]) -> tuple[TopReason, ...]:
-    """At most three: the worst reasons, or for GO the cells that passed with the least to spare."""
+    """At most three: the worst reasons, or for GO the cells that passed with the least to spare.
+
+    Tasks come last: one of a single request has its endpoint's numbers, and would hide a second break.
+    """
     if result.verdict.decision is Decision.GO:
         return tuple(TopReason(_closest(row), row.anchor) for row in nearest_to_margin(rows, TOP_REASONS))
     anchors = {row.judgement.cell.label: row.anchor for row in reversed(rows)}
+    tasks = {row.judgement.cell.label for row in rows if row.judgement.cell.scope is Scope.TASK}
+    ordered = sorted(enumerate(result.verdict.reasons, start=1), key=lambda one: one[1].subject in tasks)
     return tuple(
         TopReason(finding.sentence, anchors.get(finding.subject, f"finding-{position}"))
-        for position, finding in enumerate(result.verdict.reasons[:TOP_REASONS], start=1)
+        for position, finding in ordered[:TOP_REASONS]
     )
 
 

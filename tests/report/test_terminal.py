@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from rehearse.model import Decision, Finding, Mode, Outcome, ReasonCode, Result, Verdict
+from rehearse.model import Decision, Finding, Mode, Outcome, ReasonCode, Result, Scope, Verdict
 from rehearse.report.headline import NEXT_STEPS, next_step, partial_note, why
 from rehearse.report.terminal import summary_lines
 from tests.report.examples import EXAMPLES, abort, empty, go, inconclusive, partial
@@ -33,6 +33,23 @@ def test_abort_tells_three_reasons_and_how_many_more() -> None:
     assert [line[:2] for line in lines[1:4]] == ["1.", "2.", "3."]
     assert lines[1].endswith(abort().verdict.reasons[0].sentence)
     assert lines[4] == f"and {len(abort().verdict.reasons) - 3} more reasons in the report"
+
+
+def test_a_task_takes_no_place_of_another_break() -> None:
+    result = abort()
+    first, second, *rest = result.verdict.reasons
+    (cell,) = (one.cell for one in result.verdict.judgements if one.cell.label == first.subject)
+    twin_cell = replace(cell, scope=Scope.TASK, name="Shopper.task")
+    judgement = next(one for one in result.verdict.judgements if one.cell == cell)
+    twin = replace(first, subject=twin_cell.label)
+    verdict = replace(
+        result.verdict,
+        reasons=(first, twin, second, *rest),
+        judgements=(*result.verdict.judgements, replace(judgement, cell=twin_cell)),
+    )
+    lines = summary_lines(replace(result, verdict=verdict), None)
+    assert [line[3:] for line in lines[1:4]] == [first.sentence, second.sentence, rest[0].sentence]
+    assert lines[4] == f"and {len(verdict.reasons) - 3} more reasons in the report"
 
 
 def test_go_tells_what_was_certified_and_what_had_least_to_spare() -> None:
