@@ -179,7 +179,7 @@ def starve_of_descriptors(worker: psutil.Process) -> None:
 
 
 CASES = (
-    Case("CPU hog on its core", r"waited for a core \d\d.*of the time", meanwhile=hog),
+    Case("CPU hog on its core", r"waited for a core \d\d.*of the time|no core was free", meanwhile=hog),
     Case("busy loop in a task", r"visit\.py:\d+ think_hard\(\)", "once_in(1.0) and think_hard(0.3)"),
     Case("garbage collection storm", "garbage collection", "once_in(1.0) and make_garbage()"),
     Case("stopped for 0.3 s, often", "the whole process was stopped", meanwhile=stop_often),

@@ -161,6 +161,7 @@ class RigWatch:
     greenlet; `what_held` says what the event loop was held by since it was last asked (see StallWatch)."""
 
     TICK_S = 0.05
+    NO_CORE_RATIO = 0.75
     NAMED_FROM_S = 0.04  # nobody needs the reason of a shorter stall
 
     def __init__(self, start_at: float, block_s: float, blocks: int, what_held: Callable[[], str]) -> None:
@@ -203,7 +204,9 @@ class RigWatch:
             return Stall(length_s)
         if pause_s > late_s / 2:
             return Stall(length_s, "garbage collection")
-        if wait_s > late_s / 2:  # whatever line it stood on, it could not run
+        # Whatever line it stood on, it could not run. On a busy machine code that does not yield waits as well: a part
+        # of the time is no proof.
+        if wait_s > self.NO_CORE_RATIO * late_s:
             return Stall(length_s, NO_CORE)
         # The thread that looks on may wake up after this one: without CPU there was nothing for it to see.
         return Stall(length_s, held_by or (STOOD_STILL if cpu_s < late_s / 2 else ""))
