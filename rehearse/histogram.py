@@ -50,8 +50,9 @@ class Histogram:
 
     def record(self, value_s: float) -> None:
         """Count one duration in seconds; below zero counts as zero, above one hour as overflow."""
-        value_us = max(round(value_s * 1e6), 0)
-        bucket = bucket_of(value_us) if value_us <= HIGHEST_US else _OVERFLOW
+        bucket = 0 if value_s <= 0 else int(value_s * 1e6 + 0.5)  # most durations are in the linear part
+        if bucket >= _LINEAR:
+            bucket = bucket_of(bucket) if bucket <= HIGHEST_US else _OVERFLOW
         self._counts[bucket] = self._counts.get(bucket, 0) + 1
 
     def merge(self, other: Histogram) -> None:

@@ -36,8 +36,6 @@ from rehearse.load.pacer import Journey, Pacer
 from rehearse.load.recorder import Ended, Recorder
 from rehearse.model import RequestOutcome
 
-_JOURNEY = "rehearse_journey"  # attribute of the user's greenlet
-_SKIP_WAIT = "_rehearse_skip_wait"  # attribute of the task set
 _CONTROL_FLOW = (InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser)
 _SPAWN_LEVELS = 4  # how far up a request made in a spawned greenlet looks for its journey
 
@@ -46,7 +44,7 @@ def current_journey() -> Journey | None:
     """The journey that the running greenlet, or the one that spawned it, belongs to."""
     greenlet: Any = gevent.getcurrent()
     for _ in range(_SPAWN_LEVELS):
-        journey: Journey | None = getattr(greenlet, _JOURNEY, None)
+        journey: Journey | None = getattr(greenlet, "rehearse_journey", None)
         if journey is not None:
             return journey
         spawner = getattr(greenlet, "spawning_greenlet", None)
@@ -65,7 +63,9 @@ class Decks:
 
     def draw(self, user: Any) -> Any:
         """The next task of the user's class."""
-        rng, deck = self._decks.setdefault(type(user), (Random(f"{self._seed}:{type(user).__name__}"), []))
+        if type(user) not in self._decks:
+            self._decks[type(user)] = (Random(f"{self._seed}:{type(user).__name__}"), [])
+        rng, deck = self._decks[type(user)]
         if not deck:
             deck.extend(user.tasks)
             rng.shuffle(deck)
@@ -80,12 +80,21 @@ def follow_schedule(pacer: Pacer, lane_of: dict[type, int], decks: Decks) -> Non
         TaskSet.wait,
     )
 
+    drawn: dict[
+        type, tuple[Any, bool]
+    ] = {}  # user class: its tasks, and whether they are drawn from its deck
+
+    def is_drawn(user: Any) -> bool:
+        tasks, is_flat = drawn.get(type(user), (None, False))
+        if tasks is not user.tasks:
+            is_flat = type(user).__dict__.get("get_next_task") is None and not any(
+                map(_is_task_set, user.tasks)
+            )
+            drawn[type(user)] = (user.tasks, is_flat)
+        return is_flat
+
     def execute_default(self: Any, task: Any) -> None:
-        if type(self.user).__dict__.get("get_next_task") is None and not any(
-            _is_task_set(t) for t in self.user.tasks
-        ):
-            task = decks.draw(self.user)
-        run_leaf(self, task, original_default)
+        run_leaf(self, decks.draw(self.user) if is_drawn(self.user) else task, original_default)
 
     def execute(self: Any, task: Any) -> None:
         run_leaf(self, task, original)
@@ -96,27 +105,28 @@ def follow_schedule(pacer: Pacer, lane_of: dict[type, int], decks: Decks) -> Non
             return
         user = task_set.user
         journey = _claim(pacer, user, lane_of[type(user)], task)
-        setattr(task_set, _SKIP_WAIT, False)
+        task_set.rehearse_skip_wait = False
         greenlet: Any = gevent.getcurrent()
-        setattr(greenlet, _JOURNEY, journey)
+        greenlet.rehearse_journey = journey
         try:
             run(task_set, task)
         except BaseException as error:  # gevent.Timeout is no Exception
             _note_exception(journey, error)
             raise
         finally:
-            setattr(greenlet, _JOURNEY, None)
-            setattr(task_set, _SKIP_WAIT, True)
+            greenlet.rehearse_journey = None
+            task_set.rehearse_skip_wait = True
             pacer.finish(journey)
 
     def wait(self: Any) -> None:
-        if getattr(self, _SKIP_WAIT, False):
-            setattr(self, _SKIP_WAIT, False)
+        if self.rehearse_skip_wait:
+            self.rehearse_skip_wait = False
             if self.user._state == LOCUST_STATE_STOPPING:
                 raise StopUser
             return
         original_wait(self)  # type: ignore[no-untyped-call]
 
+    TaskSet.rehearse_skip_wait = False  # type: ignore[attr-defined]  # ours: set while a task set waits for nothing
     DefaultTaskSet.execute_task = execute_default  # type: ignore[method-assign]
     TaskSet.execute_task = execute  # type: ignore[method-assign]
     TaskSet.wait = wait  # type: ignore[method-assign]
@@ -129,7 +139,7 @@ def _is_task_set(task: Any) -> bool:
 def _claim(pacer: Pacer, user: Any, lane: int, task: Any) -> Journey:
     """Park the user in Locust's waiting state, so that stopping it works, until its arrival is due."""
     user._state = LOCUST_STATE_WAITING
-    journey = pacer.claim(lane, lambda: f"{type(user).__name__}.{getattr(task, '__name__', 'task')}")
+    journey = pacer.claim(lane, f"{type(user).__name__}.{getattr(task, '__name__', 'task')}")
     if user._state == LOCUST_STATE_STOPPING:
         raise StopUser
     user._state = LOCUST_STATE_RUNNING
@@ -211,10 +221,21 @@ class RequestListener:
 
     def __call__(self, request_type: str, name: str, response_time: float, **details: Any) -> None:
         """Called by Locust, in the greenlet that made the request."""
+        duration_s, exception = (response_time or 0.0) / 1000, details.get("exception")
+        self.ended(
+            f"{request_type} {name}", duration_s, exception, details.get("response"), current_journey()
+        )
+
+    def ended(
+        self, name: str, duration_s: float, exception: object, response: object, journey: Journey | None
+    ) -> None:
+        """A request of `journey` ended: well without an exception, else as the exception and the response say."""
         try:
-            self._book(
-                f"{request_type} {name}", response_time, details.get("exception"), details.get("response")
-            )
+            if exception is None:
+                self._keep(journey, name, RequestOutcome.OK, duration_s, "", True)
+            else:
+                outcome, kind, is_answered = classify(exception, response)
+                self._keep(journey, name, outcome, duration_s, kind, is_answered)
         except Exception:
             self.failures += 1
             raise
@@ -222,17 +243,18 @@ class RequestListener:
     def cancelled(self, name: str, waited_s: float, error: BaseException) -> None:
         """A request was given up without an event, by gevent.Timeout or because its greenlet was killed."""
         outcome, kind = _how_it_ended(error)
-        self._keep(name, outcome, waited_s, kind, is_answered=False)
-
-    def _book(self, name: str, response_time_ms: float, exception: object, response: object) -> None:
-        outcome, kind, is_answered = classify(exception, response)
-        self._keep(name, outcome, (response_time_ms or 0.0) / 1000, kind, is_answered)
+        self._keep(current_journey(), name, outcome, waited_s, kind, is_answered=False)
 
     def _keep(
-        self, name: str, outcome: RequestOutcome, duration_s: float, kind: str, is_answered: bool
+        self,
+        journey: Journey | None,
+        name: str,
+        outcome: RequestOutcome,
+        duration_s: float,
+        kind: str,
+        is_answered: bool,
     ) -> None:
         now = perf_counter()
-        journey = current_journey()
         if journey is not None and journey.is_over:
             return  # already booked as censored by the cut-off
         ended = Ended(outcome, duration_s, self._pacer.since_start(now), kind, is_answered)

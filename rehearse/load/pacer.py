@@ -40,7 +40,9 @@ class Journey:
     def note(self, ended: Ended, now: float) -> None:
         """A request of this journey ended: the worst outcome is the journey's."""
         self.last_answer_at = now
-        if _WORST.index(ended.outcome) > _WORST.index(self.outcome):
+        if ended.outcome is not RequestOutcome.OK and _WORST.index(ended.outcome) > _WORST.index(
+            self.outcome
+        ):
             self.outcome, self.kind = ended.outcome, ended.kind
 
 
@@ -86,27 +88,29 @@ class Pacer:
     def run(self, start_at: float) -> None:
         """Hand out every arrival at its due time; returns when the last one is out or `is_stopped` is set."""
         self._start_at = start_at
+        now = perf_counter()
         for slot in self._slots:
-            self._sleep_until(start_at + slot.due_s)
+            if (
+                start_at + slot.due_s > now
+            ):  # several may be due at once: the clock is read when that is not known
+                now = self._sleep_until(start_at + slot.due_s)
             if self.is_stopped:
                 break
             self._hand_out(slot)
         self.is_done = True
 
-    def claim(self, lane_number: int, task: Callable[[], str]) -> Journey:
+    def claim(self, lane_number: int, task: str) -> Journey:
         """Wait for an arrival in this lane and start its journey. `task` names what the user will do."""
         lane = self._lanes[lane_number]
         if lane.backlog and not self.is_stopped:
             slot, from_backlog = lane.backlog.popleft(), True
         else:
             slot, from_backlog = self._wait_in(lane), False
+            self._handed.pop(slot.number, None)
         now = perf_counter()
-        lag_s = now - (self._start_at + slot.due_s)
-        self._handed.pop(slot.number, None)
-        self._recorder.dispatch(slot, max(lag_s, 0.0), from_backlog)
         due_at = self._start_at + slot.due_s
-        started_at = due_at if from_backlog else due_at + lag_s
-        journey = Journey(slot, lane.scenario, task(), started_at)
+        self._recorder.dispatch(slot, now - due_at, from_backlog)
+        journey = Journey(slot, lane.scenario, task, due_at if from_backlog else now)
         self._running[slot.number] = journey
         return journey
 
@@ -120,8 +124,9 @@ class Pacer:
         journey.is_over = True
         del self._running[journey.slot.number]
         ended_at = perf_counter() if journey.last_answer_at is None else journey.last_answer_at
-        response_s = max(0.0, ended_at - journey.started_at)
-        self._book(journey, Ended(journey.outcome, response_s, self.since_start(ended_at), journey.kind))
+        at_s = ended_at - self._start_at
+        ended = Ended(journey.outcome, max(0.0, ended_at - journey.started_at), at_s, journey.kind)
+        self._recorder.finish(journey.slot, journey.scenario, journey.task, ended)
 
     def cut_off(self) -> None:
         """End the account: what is in flight is censored, what nobody took is unsent."""
@@ -145,9 +150,6 @@ class Pacer:
         journey.outcome, journey.kind, journey.last_answer_at = RequestOutcome.CENSORED, "cut off", now
         self.finish(journey)
 
-    def _book(self, journey: Journey, ended: Ended) -> None:
-        self._recorder.finish(journey.slot, journey.scenario, journey.task, ended)
-
     def _hand_out(self, slot: Slot) -> None:
         lane = self._lanes[self._lane_of(slot)]
         if lane.idle:
@@ -166,9 +168,8 @@ class Pacer:
                 lane.idle.remove(waiter)
             raise
 
-    def _sleep_until(self, at: float) -> None:
-        while not self.is_stopped:
-            left_s = at - perf_counter()
-            if left_s <= 0:
-                return
-            gevent.sleep(min(left_s, 0.25))
+    def _sleep_until(self, at: float) -> float:
+        """Sleep until then or until `is_stopped`; returns the time."""
+        while (now := perf_counter()) < at and not self.is_stopped:
+            gevent.sleep(min(at - now, 0.25))
+        return now

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from rehearse.histogram import Histogram
 from rehearse.load.schedule import Schedule, Slot
@@ -25,8 +26,7 @@ class RigWindow:
     steal_ratio: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):  # made twice for every arrival, and three times as quickly as a frozen dataclass
     """How one request or one arrival ended, `at_s` after the common start."""
 
     outcome: RequestOutcome
@@ -137,7 +137,7 @@ class Recorder:
         """An arrival has its outcome; its duration is the response time: from the intended start, the rig's own
         lag left out."""
         block = self._open[slot.block]
-        block.counts[str(ended.outcome)] += 1
+        block.counts[ended.outcome] += 1
         block.remaining -= 1
         block.of(Scope.SCENARIO, scenario).record(ended)
         block.of(Scope.TASK, task).record(ended)
@@ -177,7 +177,10 @@ class Recorder:
         return [(bin_, *counts) for bin_, counts in sorted(live.items())]  # type: ignore[misc]  # always three
 
     def _count_live(self, ended: Ended) -> None:
-        counts = self._live.setdefault(max(0, int(ended.at_s * BINS_PER_S)), [0, 0, 0])
+        bin_ = max(0, int(ended.at_s * BINS_PER_S))
+        counts = self._live.get(bin_)
+        if counts is None:
+            counts = self._live[bin_] = [0, 0, 0]
         counts[0] += 1
         counts[1] += ended.outcome is not RequestOutcome.OK
         counts[2] += ended.is_answered
