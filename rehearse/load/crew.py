@@ -15,6 +15,7 @@ from locust.env import Environment
 from locust.user.users import HttpUser, User
 from locust.util.load_locustfile import load_locustfile
 
+from rehearse.load.lean import LeanHttpUser
 from rehearse.load.orders import WorkerOrder
 from rehearse.load.schedule import Rota, Slot
 
@@ -134,7 +135,7 @@ def aim(user_class: type[User], order: WorkerOrder) -> None:
             context.load_cert_chain(tls.cert, tls.key)
         return context
 
-    if issubclass(user_class, FastHttpUser):
+    if issubclass(user_class, FastHttpUser | LeanHttpUser):
         user_class.insecure = not tls.verify
         user_class.ssl_context_factory = staticmethod(tls_context)
         user_class.network_timeout = min(user_class.network_timeout, timeout_s)

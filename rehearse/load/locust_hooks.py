@@ -232,10 +232,9 @@ class RequestListener:
         """A request of `journey` ended: well without an exception, else as the exception and the response say."""
         try:
             if exception is None:
-                self._keep(journey, name, RequestOutcome.OK, duration_s, "", True)
+                self._keep(journey, name, duration_s, RequestOutcome.OK)
             else:
-                outcome, kind, is_answered = classify(exception, response)
-                self._keep(journey, name, outcome, duration_s, kind, is_answered)
+                self._keep(journey, name, duration_s, *classify(exception, response))
         except Exception:
             self.failures += 1
             raise
@@ -243,23 +242,23 @@ class RequestListener:
     def cancelled(self, name: str, waited_s: float, error: BaseException) -> None:
         """A request was given up without an event, by gevent.Timeout or because its greenlet was killed."""
         outcome, kind = _how_it_ended(error)
-        self._keep(current_journey(), name, outcome, waited_s, kind, is_answered=False)
+        self._keep(current_journey(), name, waited_s, outcome, kind, is_answered=False)
 
     def _keep(
         self,
         journey: Journey | None,
         name: str,
-        outcome: RequestOutcome,
         duration_s: float,
-        kind: str,
-        is_answered: bool,
+        outcome: RequestOutcome,
+        kind: str = "",
+        is_answered: bool = True,
     ) -> None:
         now = perf_counter()
-        if journey is not None and journey.is_over:
-            return  # already booked as censored by the cut-off
         ended = Ended(outcome, duration_s, self._pacer.since_start(now), kind, is_answered)
-        self._recorder.request(journey.slot if journey is not None else None, name, ended)
-        if journey is not None:
+        if journey is None:
+            self._recorder.request(None, name, ended)
+        elif not journey.is_over:  # or else the cut-off has booked it as censored
+            self._recorder.request(journey.slot, name, ended)
             journey.note(ended, now)
 
 

@@ -23,19 +23,20 @@ from rehearse.model import RequestOutcome
 _WORST = (RequestOutcome.OK, RequestOutcome.ERROR, RequestOutcome.TIMEOUT, RequestOutcome.CENSORED)
 
 
-@dataclass(slots=True)
 class Journey:
     """One arrival on its way: from the claim to its outcome."""
 
-    slot: Slot
-    scenario: str
-    task: str
-    started_at: float  # the intended start plus the rig's own lag (perf_counter)
     last_answer_at: float | None = None  # None: nothing was asked, or nothing answered yet
     outcome: RequestOutcome = RequestOutcome.OK
     kind: str = ""
     in_flight: tuple[str, float] | None = None  # name and start of the request that is not answered yet
     is_over: bool = False
+
+    def __init__(self, slot: Slot, scenario: str, task: str, started_at: float) -> None:
+        self.slot = slot
+        self.scenario = scenario
+        self.task = task
+        self.started_at = started_at  # the intended start plus the rig's own lag (perf_counter)
 
     def note(self, ended: Ended, now: float) -> None:
         """A request of this journey ended: the worst outcome is the journey's."""

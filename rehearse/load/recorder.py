@@ -177,7 +177,7 @@ class Recorder:
         return [(bin_, *counts) for bin_, counts in sorted(live.items())]  # type: ignore[misc]  # always three
 
     def _count_live(self, ended: Ended) -> None:
-        bin_ = max(0, int(ended.at_s * BINS_PER_S))
+        bin_ = int(ended.at_s * BINS_PER_S) if ended.at_s > 0 else 0
         counts = self._live.get(bin_)
         if counts is None:
             counts = self._live[bin_] = [0, 0, 0]

@@ -26,7 +26,9 @@ from locust.env import Environment
 from rehearse.allowlist import AllowList, install_socket_guard
 from rehearse.codec import from_jsonable, to_jsonable
 from rehearse.errors import TargetRefused
+from rehearse.load import savings
 from rehearse.load.crew import Deal, aim, muster
+from rehearse.load.lean import LeanHttpSession
 from rehearse.load.locust_hooks import Decks, RequestListener, follow_schedule, watch_requests
 from rehearse.load.orders import WorkerOrder
 from rehearse.load.pacer import Lane, Pacer
@@ -146,9 +148,11 @@ class Worker:
         random.seed(seed)
         follow_schedule(self._pacer, lane_of, Decks(seed))
         watch_requests(self._check_method, order.timeout_s, self._listener)
+        LeanHttpSession.report_to(self._check_method, self._listener)
+        savings.save()
         environment = Environment(user_classes=user_classes, host=order.target.url, events=locust.events)
         environment.events.request.add_listener(self._listener)  # type: ignore[no-untyped-call]
-        runner = environment.create_local_runner()
+        runner = savings.runner_of(environment)
         users = sum(member.users for member in self._crew)
         runner.start(users, spawn_rate=users)
         self._wait_for_users(users)
