@@ -11,11 +11,12 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from http.cookiejar import CookieJar
 from json import dumps
 from time import perf_counter
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import gevent.ssl
 from geventhttpclient.header import Headers
@@ -48,35 +49,6 @@ _BECOME_GET = frozenset((301, 302, 303))
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))  # RFC 9110, 9.2.2
 _MAX_KNOWN = 512  # requests that are kept put together; addresses with ids in them would grow without bound
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-
-
-class _Call(NamedTuple):
-    """Who asked for an answer, and under which name it is booked."""
-
-    session: LeanHttpSession
-    journey: Journey | None
-    label: str
-    context: Mapping[str, Any]
-    request: Outgoing
-
-    def ended(self, response: LeanResponse, error: object) -> None:
-        """Straight into rehearse's books when nobody else listens; else by Locust's event."""
-        session, listener = self.session, self.session.listener
-        handlers = session.request_event._handlers
-        if listener is not None and len(handlers) == 1 and handlers[0] is listener:
-            listener.ended(self.label, response._elapsed_s, error, response, self.journey)
-            return
-        session.request_event.fire(
-            request_type=self.request.method,
-            name=self.label.partition(" ")[2],
-            context={**session.user.context(), **self.context},
-            response=response,
-            exception=error,
-            start_time=time.time() - response._elapsed_s,
-            url=self.request.url,
-            response_length=len(response.content or b""),
-            response_time=response._elapsed_s * 1000,
-        )
 
 
 class LeanHttpSession:
@@ -167,11 +139,10 @@ class LeanHttpSession:
         kind = LeanCaughtResponse if catch_response else LeanResponse
         redirects = self.user.max_redirects if allow_redirects else 0
         response = self._answer_to(request, kind, label, journey, redirects)
-        call = _Call(self, journey, label, context, request)
         if catch_response:
-            response.book = call.ended  # type: ignore[attr-defined]  # a LeanCaughtResponse
+            response.book = partial(self._book, journey, label, context)  # type: ignore[attr-defined]  # see kind
         else:
-            call.ended(response, response.error)
+            self._book(journey, label, context, response, response.error)
         return response  # type: ignore[return-value]
 
     @contextmanager
@@ -218,6 +189,32 @@ class LeanHttpSession:
                 journey.in_flight = None
         response._elapsed_s = perf_counter() - sent_at
         return response
+
+    def _book(
+        self,
+        journey: Journey | None,
+        label: str,
+        context: Mapping[str, Any],
+        response: LeanResponse,
+        error: object,
+    ) -> None:
+        """Straight into rehearse's books when nobody else listens; else by Locust's event."""
+        handlers, listener = self.request_event._handlers, self.listener
+        if listener is not None and len(handlers) == 1 and handlers[0] is listener:
+            listener.ended(label, response._elapsed_s, error, response, journey)
+            return
+        asked = response.history[0].request if response.history else response.request
+        self.request_event.fire(
+            request_type=asked.method,
+            name=label.partition(" ")[2],
+            context={**self.user.context(), **context},
+            response=response,
+            exception=error,
+            start_time=time.time() - response._elapsed_s,
+            url=asked.url,
+            response_length=len(response.content or b""),
+            response_time=response._elapsed_s * 1000,
+        )
 
     def _followed(self, request: Outgoing, kind: type[LeanResponse], redirects: int) -> LeanResponse:
         """The answer, after the redirects that led to it."""

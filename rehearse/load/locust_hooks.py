@@ -37,6 +37,7 @@ from rehearse.load.recorder import Ended, Recorder
 from rehearse.model import RequestOutcome
 
 _CONTROL_FLOW = (InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser)
+_OK = RequestOutcome.OK
 _SPAWN_LEVELS = 4  # how far up a request made in a spawned greenlet looks for its journey
 
 
@@ -74,11 +75,9 @@ class Decks:
 
 def follow_schedule(pacer: Pacer, lane_of: dict[type, int], decks: Decks) -> None:
     """Make every leaf task of every task set wait for its arrival."""
-    original_default, original, original_wait = (
-        DefaultTaskSet.execute_task,
-        TaskSet.execute_task,
-        TaskSet.wait,
-    )
+    original_next = DefaultTaskSet.get_next_task
+    original_default, original = DefaultTaskSet.execute_task, TaskSet.execute_task
+    original_wait = TaskSet.wait
 
     drawn: dict[
         type, tuple[Any, bool]
@@ -93,8 +92,11 @@ def follow_schedule(pacer: Pacer, lane_of: dict[type, int], decks: Decks) -> Non
             drawn[type(user)] = (user.tasks, is_flat)
         return is_flat
 
+    def get_next_default(self: Any) -> Any:
+        return decks.draw(self.user) if is_drawn(self.user) else original_next(self)  # type: ignore[no-untyped-call]
+
     def execute_default(self: Any, task: Any) -> None:
-        run_leaf(self, decks.draw(self.user) if is_drawn(self.user) else task, original_default)
+        run_leaf(self, task, original_default)
 
     def execute(self: Any, task: Any) -> None:
         run_leaf(self, task, original)
@@ -127,6 +129,7 @@ def follow_schedule(pacer: Pacer, lane_of: dict[type, int], decks: Decks) -> Non
         original_wait(self)  # type: ignore[no-untyped-call]
 
     TaskSet.rehearse_skip_wait = False  # type: ignore[attr-defined]  # ours: set while a task set waits for nothing
+    DefaultTaskSet.get_next_task = get_next_default  # type: ignore[method-assign]
     DefaultTaskSet.execute_task = execute_default  # type: ignore[method-assign]
     TaskSet.execute_task = execute  # type: ignore[method-assign]
     TaskSet.wait = wait  # type: ignore[method-assign]
@@ -232,7 +235,7 @@ class RequestListener:
         """A request of `journey` ended: well without an exception, else as the exception and the response say."""
         try:
             if exception is None:
-                self._keep(journey, name, duration_s, RequestOutcome.OK)
+                self._keep(journey, name, duration_s, _OK)
             else:
                 self._keep(journey, name, duration_s, *classify(exception, response))
         except Exception:
@@ -254,7 +257,7 @@ class RequestListener:
         is_answered: bool = True,
     ) -> None:
         now = perf_counter()
-        ended = Ended(outcome, duration_s, self._pacer.since_start(now), kind, is_answered)
+        ended = Ended(outcome, duration_s, now - self._pacer.start_at, kind, is_answered)
         if journey is None:
             self._recorder.request(None, name, ended)
         elif not journey.is_over:  # or else the cut-off has booked it as censored

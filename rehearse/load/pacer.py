@@ -41,9 +41,7 @@ class Journey:
     def note(self, ended: Ended, now: float) -> None:
         """A request of this journey ended: the worst outcome is the journey's."""
         self.last_answer_at = now
-        if ended.outcome is not RequestOutcome.OK and _WORST.index(ended.outcome) > _WORST.index(
-            self.outcome
-        ):
+        if ended.outcome is not _WORST[0] and _WORST.index(ended.outcome) > _WORST.index(self.outcome):
             self.outcome, self.kind = ended.outcome, ended.kind
 
 
@@ -68,7 +66,7 @@ class Pacer:
         self._recorder = recorder
         self._handed: dict[int, Slot] = {}  # given to a user that has not run yet
         self._running: dict[int, Journey] = {}
-        self._start_at = 0.0
+        self.start_at = 0.0  # the common start (perf_counter)
         self.is_stopped = False
         self.is_done = False  # every due arrival was handed out or queued
 
@@ -84,11 +82,11 @@ class Pacer:
 
     def since_start(self, now: float) -> float:
         """Seconds since the common start."""
-        return now - self._start_at
+        return now - self.start_at
 
     def run(self, start_at: float) -> None:
         """Hand out every arrival at its due time; returns when the last one is out or `is_stopped` is set."""
-        self._start_at = start_at
+        self.start_at = start_at
         now = perf_counter()
         for slot in self._slots:
             if (
@@ -109,7 +107,7 @@ class Pacer:
             slot, from_backlog = self._wait_in(lane), False
             self._handed.pop(slot.number, None)
         now = perf_counter()
-        due_at = self._start_at + slot.due_s
+        due_at = self.start_at + slot.due_s
         self._recorder.dispatch(slot, now - due_at, from_backlog)
         journey = Journey(slot, lane.scenario, task, due_at if from_backlog else now)
         self._running[slot.number] = journey
@@ -125,7 +123,7 @@ class Pacer:
         journey.is_over = True
         del self._running[journey.slot.number]
         ended_at = perf_counter() if journey.last_answer_at is None else journey.last_answer_at
-        at_s = ended_at - self._start_at
+        at_s = ended_at - self.start_at
         ended = Ended(journey.outcome, max(0.0, ended_at - journey.started_at), at_s, journey.kind)
         self._recorder.finish(journey.slot, journey.scenario, journey.task, ended)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from rehearse.histogram import Histogram
+from rehearse.load.ledger import merge_series
 from rehearse.load.schedule import Schedule, Slot
 from rehearse.model import Arrivals, Block, ErrorBin, RequestOutcome, RigHealth, Scope, Series, Side
 
@@ -15,6 +16,8 @@ MAX_SERIES = 1000  # names with ids in them would grow without bound
 OTHER = "(all further names)"
 MAX_KINDS = 50
 BINS_PER_S = 2
+# Bound once: to look a member up by its class costs ten times as much.
+_OK, _ENDPOINT, _TASK = RequestOutcome.OK, Scope.ENDPOINT, Scope.TASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +42,12 @@ class Ended(NamedTuple):  # made twice for every arrival, and three times as qui
 class SeriesRecorder:
     """Counts one series in one block."""
 
-    __slots__ = ("durations", "errors", "kinds", "name", "scope")
+    __slots__ = ("durations", "errors", "kinds", "name", "scenario", "scope")
 
-    def __init__(self, scope: Scope, name: str) -> None:
+    def __init__(self, scope: Scope, name: str, scenario: str = "") -> None:
         self.scope = scope
         self.name = name
+        self.scenario = scenario  # that a task belongs to
         self.durations: dict[RequestOutcome, Histogram] = {}
         self.errors: dict[tuple[str, int], int] = {}
         self.kinds: set[str] = set()
@@ -54,16 +58,18 @@ class SeriesRecorder:
         if histogram is None:
             histogram = self.durations[ended.outcome] = Histogram()
         histogram.record(ended.duration_s)
-        if ended.outcome is not RequestOutcome.OK:
+        if ended.outcome is not _OK:
             kind = ended.kind if ended.kind in self.kinds or len(self.kinds) < MAX_KINDS else OTHER
             self.kinds.add(kind)
             key = (kind, max(0, int(ended.at_s * BINS_PER_S)))
             self.errors[key] = self.errors.get(key, 0) + 1
 
-    def series(self) -> Series:
-        """The frozen form."""
+    def series(self) -> Iterator[Series]:
+        """The frozen form; a task's is also its scenario's part."""
         errors = tuple(ErrorBin(kind, bin_, n) for (kind, bin_), n in sorted(self.errors.items()))
-        return Series(self.scope, self.name, dict(self.durations), errors)
+        yield Series(self.scope, self.name, dict(self.durations), errors)
+        if self.scope is _TASK:
+            yield Series(Scope.SCENARIO, self.scenario, dict(self.durations), errors)
 
 
 @dataclass(slots=True)
@@ -72,17 +78,17 @@ class OpenBlock:
 
     remaining: int
     counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    series: dict[tuple[Scope, str], SeriesRecorder] = field(default_factory=dict)
+    series: dict[tuple[Scope, str, str], SeriesRecorder] = field(default_factory=dict)
     rig_lag: Histogram = field(default_factory=Histogram)
     backlog_lag: Histogram = field(default_factory=Histogram)
 
-    def of(self, scope: Scope, name: str) -> SeriesRecorder:
+    def of(self, scope: Scope, name: str, scenario: str = "") -> SeriesRecorder:
         """The recorder of one series, made when first seen; beyond MAX_SERIES they share one."""
-        key = (scope, name)
+        key = (scope, name, scenario)
         found = self.series.get(key)
         if found is None:
             if len(self.series) >= MAX_SERIES:
-                key = (scope, OTHER)
+                key = (scope, OTHER, scenario)
             found = self.series.setdefault(key, SeriesRecorder(*key))
         return found
 
@@ -108,7 +114,7 @@ class Recorder:
         self._on_block = on_block
         self._open = {index: OpenBlock(remaining=count) for index, count in enumerate(planned)}
         self._rig: dict[int, RigWindow] = {}
-        self._live: dict[int, list[int]] = {}
+        self._live: dict[int, list[int]] = {}  # bin: requests, errors, answered
         self.closed = Arrivals()
         self.blocks_closed = 0
         self.unscheduled_requests = 0
@@ -129,9 +135,9 @@ class Recorder:
         self._count_live(ended)
         if slot is None or slot.block not in self._open:
             self.unscheduled_requests += 1
-            self.unscheduled_errors += ended.outcome is not RequestOutcome.OK
+            self.unscheduled_errors += ended.outcome is not _OK
             return
-        self._open[slot.block].of(Scope.ENDPOINT, name).record(ended)
+        self._open[slot.block].of(_ENDPOINT, name).record(ended)
 
     def finish(self, slot: Slot, scenario: str, task: str, ended: Ended) -> None:
         """An arrival has its outcome; its duration is the response time: from the intended start, the rig's own
@@ -139,8 +145,7 @@ class Recorder:
         block = self._open[slot.block]
         block.counts[ended.outcome] += 1
         block.remaining -= 1
-        block.of(Scope.SCENARIO, scenario).record(ended)
-        block.of(Scope.TASK, task).record(ended)
+        block.of(_TASK, task, scenario).record(ended)  # the scenario's series is the sum of its tasks'
 
     def unsent(self, slot: Slot) -> None:
         """No user ever took this arrival."""
@@ -182,7 +187,7 @@ class Recorder:
         if counts is None:
             counts = self._live[bin_] = [0, 0, 0]
         counts[0] += 1
-        counts[1] += ended.outcome is not RequestOutcome.OK
+        counts[1] += ended.outcome is not _OK
         counts[2] += ended.is_answered
 
     def _frozen(self, index: int, block: OpenBlock) -> Block:
@@ -196,6 +201,6 @@ class Recorder:
             start_s=index * self._schedule.block_s,
             length_s=self._schedule.block_s,
             arrivals=Arrivals(planned=self._planned[index], **counts),
-            series=tuple(recorder.series() for _, recorder in sorted(block.series.items())),
+            series=merge_series(part for recorder in block.series.values() for part in recorder.series()),
             rig=RigHealth(block.rig_lag, block.backlog_lag, rig.stall_max_s, rig.cpu_ratio, rig.steal_ratio),
         )

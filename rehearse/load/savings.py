@@ -26,7 +26,7 @@ from locust.env import Environment
 from locust.runners import LocalRunner
 
 from rehearse.load.lean_messages import headers_of
-from rehearse.load.wire import Answer, ConnectionClosed, Wire, connect
+from rehearse.load.wire import ConnectionClosed, TruncatedAnswer, Wire, connect
 
 _MAX_KNOWN = 512  # request heads that one connection pool remembers; addresses with ids in them have no end
 log = logging.getLogger(__name__)
@@ -182,11 +182,11 @@ def _urlopen(self: Any, request: Any) -> Any:
         return _originals[_urlopen](self, request)
     method, body = request.method.upper(), body or b""
     head = client._build_request(method, url.quoted_uri, body=body, headers=headers, chunked=False)
-    answer = Answered(*_exchange(client, method, head.encode("latin-1") + body))
-    return self.response_type(answer, request=request, sent_request=head)
+    answered = _exchange(client, method, head.encode("latin-1") + body)
+    return self.response_type(answered, request=request, sent_request=head)
 
 
-def _exchange(client: Any, method: str, message: bytes) -> Answer:
+def _exchange(client: Any, method: str, message: bytes) -> Answered:
     """As HTTPClient.request does it: a connection that was closed without an answer is replaced, and again."""
     pool = client._connection_pool
     idle: list[Wire] = client.__dict__.setdefault("rehearse_idle", [])
@@ -200,6 +200,11 @@ def _exchange(client: Any, method: str, message: bytes) -> Answer:
                 wire.close()
                 if not (may_repeat and attempts_left):
                     raise HTTPConnectionClosed("connection closed.") from error
+            except TruncatedAnswer as error:
+                wire.close()
+                if error.answer is None:
+                    raise HTTPParseError(str(error)) from error
+                return Answered(*error.answer, missing=HTTPParseError(str(error)))
             except (HttpParserError, HttpParserUpgrade) as error:
                 wire.close()
                 raise HTTPParseError(str(error)) from error
@@ -211,7 +216,7 @@ def _exchange(client: Any, method: str, message: bytes) -> Answer:
                     idle.append(wire)
                 else:
                     wire.close()
-                return answer
+                return Answered(*answer)
     raise HTTPConnectionClosed("connection closed.")
 
 
@@ -235,8 +240,9 @@ class Answered:
     message_complete = True
     version = "HTTP/1.1"
 
-    def __init__(self, status: int, head: bytes, body: bytes) -> None:
+    def __init__(self, status: int, head: bytes, body: bytes, missing: Exception | None = None) -> None:
         self._status, self._body, self._at = status, body, 0
+        self._missing = missing  # raised by the first who reads the body, when the end of it never came
         self._headers_index = headers_of(head)
 
     def get_code(self) -> int:
@@ -245,6 +251,9 @@ class Answered:
 
     def read(self, length: int | None = None) -> bytes:
         """The next bytes of the body; all that are left without a length."""
+        if self._missing is not None:
+            missing, self._missing = self._missing, None
+            raise missing
         start, end = self._at, len(self._body) if length is None else self._at + length
         self._at = min(end, len(self._body))
         return self._body[start:end]

@@ -112,7 +112,8 @@ class Schedule:
             step_s = self.block_s / max(count, 1)
             phase = rng.random()  # or else both sides would always send at the same instant
             return [(position + phase) * step_s for position in range(count)]
-        return sorted(rng.random() * self.block_s for _ in range(count))
+        random, block_s = rng.random, self.block_s
+        return sorted([random() * block_s for _ in range(count)])
 
     def _scenarios_in(self, block: int, round_number: int, rota: Rota) -> list[int]:
         """Which scenario each arrival is for: the same multiset on both sides, shuffled the same way."""

@@ -33,7 +33,11 @@ class ConnectionClosed(ConnectionError):
 
 
 class TruncatedAnswer(ConnectionError):
-    """The server closed the connection in the middle of its answer."""
+    """The server closed the connection in the middle of its answer; `answer` is what came, if its head did."""
+
+    def __init__(self, answer: Answer | None = None) -> None:
+        super().__init__("connection closed in the middle of an answer")
+        self.answer = answer
 
 
 class _Framing:
@@ -97,7 +101,7 @@ class _Framing:
 
 
 class Patience:
-    """A with-block that waits at most `timeout_s`, then raises TimeoutError. One timer serves many waits in turn."""
+    """Waits for a switch at most `timeout_s`, then raises TimeoutError. One timer serves many waits in turn."""
 
     __slots__ = ("_deadline", "_hub", "_timer", "timeout_s", "waiter")
 
@@ -108,14 +112,16 @@ class Patience:
         self._hub = gevent.get_hub()
         self._timer: Any = None
 
-    def __enter__(self) -> None:
-        self.waiter = getcurrent()
+    def wait(self) -> None:
+        """Return when somebody switches to `waiter`."""
         self._deadline = perf_counter() + self.timeout_s
         if self._timer is None:
             self._arm(self.timeout_s)
-
-    def __exit__(self, *_: object) -> None:
-        self.waiter = None
+        self.waiter = getcurrent()
+        try:
+            self._hub.switch()
+        finally:
+            self.waiter = None
 
     def close(self) -> None:
         """Give the timer back."""
@@ -214,8 +220,7 @@ class Wire:
     def _receive(self) -> bytes:
         """What comes next; empty when the server has closed."""
         while True:
-            with self._patience:
-                self._hub.switch()
+            self._patience.wait()
             try:
                 return self._sock.recv(_CHUNK)
             except BlockingIOError:  # the kernel may wake us for nothing
@@ -246,9 +251,10 @@ class Wire:
         """Without a length, the end of the connection is the end of the answer; with one, something is missing."""
         head = _last_head(received, framing.interim)
         fields = head.lower()
+        answer = (framing.parser.get_status_code(), head, b"".join(framing.parts))
         if not head or b"\r\ncontent-length:" in fields or b"\r\ntransfer-encoding:" in fields:
-            raise TruncatedAnswer("connection closed in the middle of an answer")
-        return framing.parser.get_status_code(), head, b"".join(framing.parts)
+            raise TruncatedAnswer(answer if head else None)
+        return answer
 
     def _read_head_only(self, framing: _Framing) -> Answer:
         """The answer to HEAD may announce a body that never comes: it ends where its head does."""
@@ -258,7 +264,7 @@ class Wire:
             if not end:
                 data = self._receive()
                 if not data:
-                    raise TruncatedAnswer("connection closed in the middle of an answer")
+                    raise TruncatedAnswer
                 received += data
                 continue
             status, keeps_alive = _checked(head)
