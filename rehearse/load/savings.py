@@ -34,25 +34,36 @@ log = logging.getLogger(__name__)
 
 def save() -> None:
     """Put every saving in place. What this leaves as it was is in the log."""
-    fasthttp.CookieJar = SparingJar  # type: ignore[attr-defined]  # it imports it from the standard library
+    if fasthttp.CookieJar is CookieJar:  # type: ignore[attr-defined]  # it imports it from the standard library
+        fasthttp.CookieJar = SparingJar  # type: ignore[attr-defined]  # it imports it from the standard library
     replace(fasthttp.FastRequest, "set_url", _set_url)
     replace(HTTPClient, "_build_request", _build_request)
+    replace(HTTPClient, "close", _close)
     if replace(fasthttp.LocustUserAgent, "_urlopen", _urlopen):
         session = fasthttp.FastHttpSession
         session.request = _stream_is_noted(session.request)  # type: ignore[method-assign]
 
 
 def replace(owner: Any, name: str, ours: Callable[..., Any]) -> bool:
-    """Put `ours` in the place of a function with the same parameters; another version may have others."""
-    theirs = getattr(owner, name, None)
-    if theirs is None or list(inspect.signature(theirs).parameters) != list(
-        inspect.signature(ours).parameters
-    ):
+    """Put `ours` in the place of Locust's or its client's own function, if that has the same parameters.
+
+    Another version may have others, and a scenario may have put a function of its own there.
+    """
+    theirs: Any = getattr(owner, name, None)
+    if not _is_theirs(theirs) or _parameters(theirs) != _parameters(ours):
         log.warning("%s.%s is not what it was: it stays as it is, and costs more", owner.__name__, name)
         return False
     _originals.setdefault(ours, theirs)
     setattr(owner, name, ours)
     return True
+
+
+def _is_theirs(function: Any) -> bool:
+    return getattr(function, "__module__", "").split(".")[0] in {"locust", "geventhttpclient"}
+
+
+def _parameters(function: Any) -> list[str]:
+    return list(inspect.signature(function).parameters)
 
 
 _originals: dict[Callable[..., Any], Callable[..., Any]] = {}
@@ -218,6 +229,13 @@ def _exchange(client: Any, method: str, message: bytes) -> Answered:
                     wire.close()
                 return Answered(*answer)
     raise HTTPConnectionClosed("connection closed.")
+
+
+def _close(self: Any) -> None:
+    """A scenario closes its connections to be a new visitor."""
+    for wire in self.__dict__.pop("rehearse_idle", ()):
+        wire.close()
+    _originals[_close](self)
 
 
 def _usable(idle: list[Wire], look: bool) -> Wire | None:

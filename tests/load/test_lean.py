@@ -166,6 +166,20 @@ def test_what_is_left_out_of_fast_http_user_changes_nothing(
     assert played(visit_with_savings, "fast", scripts, calls) == without
 
 
+@pytest.mark.parametrize("options", [(), ("savings",)], ids=["without", "with savings"])
+def test_a_scenario_that_closes_its_connections_gets_a_new_one(options: tuple[str, ...]) -> None:
+    with visitor(*options) as visit, playing([HELLO] * 2, [HELLO] * 2) as stage:
+        visit("fast", stage.url, get(), get(), {"do": "close", "url": ""}, get())
+        assert (stage.connections, len(stage.requests)) == (2, 3)
+
+
+def test_parameters_become_the_query(visit: Visit) -> None:
+    with playing([HELLO]) as stage:
+        found = visit("lean", stage.url, get("/look?a=1", params={"b": "x y", "c": ["1", "2"]}))
+        assert stage.requests[0].startswith(b"GET /look?a=1&b=x+y&c=1&c=2 HTTP/1.1\r\n")
+        assert found["events"][0]["name"] == "/look"
+
+
 def played(visit: Visit, kind: str, scripts: list[Script], calls: list[dict[str, Any]]) -> dict[str, Any]:
     """What the user saw, what a listener was told, and what the server got, the port apart."""
     with playing(*scripts) as stage:

@@ -40,9 +40,10 @@ import json, locust
 from locust.contrib.fasthttp import FastRequest, LocustUserAgent
 from rehearse.load import savings
 
-def theirs(self, request, patience):
-    "As another version may have it."
+def theirs(self, request{more}):
+    "Another version's, or a scenario's own."
 
+theirs.__module__ = {module!r}
 LocustUserAgent._urlopen = theirs
 savings.save()
 print(json.dumps([LocustUserAgent._urlopen is theirs, FastRequest.set_url.__module__]))
@@ -61,8 +62,20 @@ def test_locusts_statistics_start_when_a_scenario_reads_them() -> None:
     assert printed_by(STATISTICS) == [[1, 2], 0, 1, {}, ["/", "/"]]
 
 
-def test_a_saving_that_does_not_fit_the_installed_version_is_left_out_and_the_others_are_not() -> None:
-    assert printed_by(OTHER_VERSION) == [True, "rehearse.load.savings"]
+@pytest.mark.parametrize(
+    ("more", "module", "stays"),
+    [
+        (", patience", "locust.contrib.fasthttp", True),
+        ("", "scenario", True),
+        ("", "locust.contrib.fasthttp", False),
+    ],
+    ids=["other parameters", "a scenario's own", "as it was"],
+)
+def test_a_saving_that_does_not_fit_is_left_out_and_the_others_are_not(
+    more: str, module: str, stays: bool
+) -> None:
+    program = OTHER_VERSION.replace("{more}", more).replace("{module!r}", repr(module))
+    assert printed_by(program) == [stays, "rehearse.load.savings"]
 
 
 @pytest.mark.parametrize("package", ["locust", "geventhttpclient", "gevent"])

@@ -76,6 +76,9 @@ def answer(
 ) -> dict[str, Any]:
     """One call: what it returned or raised. `verdict` and `raising` are what a with-block does."""
     gevent.sleep(sleep)
+    if do == "close":  # as Locust's documentation says it
+        user.client.client.clientpool.close()
+        return {}
     try:
         with gevent.Timeout(give_up, False):
             if "catch_response" not in options:
