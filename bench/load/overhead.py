@@ -5,7 +5,7 @@
 First their own cost, without Locust and without a network: slices of journeys (schedule, hand-out, claim, one request
 booked, finish) alternate with empty slices of the same loop. Then the whole, against nginx: FastHttpUser at a given
 rate under `rehearse` (its schedule) and under plain Locust (constant_throughput), in alternating slices. Both say
-the median with a 95 % interval (bootstrap). Takes about slices x 0.4 s, then rounds x 14 s (`--rounds 0` leaves it
+the median with a 95 % interval (bootstrap). Takes about slices x 0.4 s, then rounds x 11 s (`--rounds 0` leaves it
 out). Exit code 1 when pacer and recorder cost more than 5 us.
 """
 
@@ -24,6 +24,7 @@ from bench.load.nginx import pin, serving
 from bench.load.throughput import GENERATOR_CORE, SERVER_CORE, Rehearsed, child, interval
 
 LIMIT_US = 5.0
+SECONDS = 2  # of a slice against nginx
 
 
 def main() -> int:
@@ -54,14 +55,14 @@ def _whole_us(rounds: int, rate: float, users: int) -> list[float]:
     """CPU per request under `rehearse` less that under plain Locust, per round; who comes first alternates."""
     found = []
     with serving(SERVER_CORE) as url, tempfile.TemporaryDirectory(prefix="bench-load-") as folder:
-        ours = Rehearsed("locust", "FastHttpUser", url, users, 4, Path(folder), rate)
+        ours = Rehearsed("locust", "FastHttpUser", url, users, SECONDS, Path(folder), rate)
         for number in range(rounds):
             cpu: dict[str, float] = {}
             for name in sorted(("ours", "plain"), reverse=bool(number % 2)):
                 if name == "ours":
                     cpu[name] = ours.slice()[1]
                 else:
-                    cpu[name] = child("paced", url, users, 4, str(rate / users))[1]
+                    cpu[name] = child("paced", url, users, SECONDS, str(rate / users))[1]
             found.append(cpu["ours"] - cpu["plain"])
     return found
 
