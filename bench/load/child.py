@@ -26,14 +26,15 @@ PATH = "/look"
 
 def main() -> None:
     """Run one kind and print what it did."""
-    kind, url, users, warm_up_s, seconds = sys.argv[1:]
-    start = {
+    kind, url, users, warm_up_s, seconds, *more = sys.argv[1:]
+    start: dict[str, Callable[..., Callable[[], int]]] = {
         "fast": plain_fast,
+        "paced": plain_paced,
         "lean": plain_lean,
         "geventhttpclient": client_alone,
         "sockets": bare_sockets,
     }
-    done = start[kind](url, int(users))
+    done = start[kind](url, int(users), *map(float, more))
     gevent.sleep(float(warm_up_s))
     before, cpu, wall = done(), time.process_time(), time.perf_counter()
     gevent.sleep(float(seconds))
