@@ -50,9 +50,14 @@ class Histogram:
 
     def record(self, value_s: float) -> None:
         """Count one duration in seconds; below zero counts as zero, above one hour as overflow."""
-        value_us = max(round(value_s * 1e6), 0)
-        bucket = bucket_of(value_us) if value_us <= HIGHEST_US else _OVERFLOW
-        self._counts[bucket] = self._counts.get(bucket, 0) + 1
+        bucket = 0 if value_s <= 0 else int(value_s * 1e6 + 0.5)
+        if bucket > HIGHEST_US:
+            bucket = _OVERFLOW
+        elif bucket >= _LINEAR:  # as in bucket_of: a call would cost as much as all of this
+            shift = bucket.bit_length() - _LINEAR_BITS
+            bucket = _LINEAR + (shift - 1) * _PER_OCTAVE + (bucket >> shift) - _PER_OCTAVE
+        counts = self._counts
+        counts[bucket] = counts.get(bucket, 0) + 1
 
     def merge(self, other: Histogram) -> None:
         """Add the counts of `other`."""

@@ -1,13 +1,17 @@
-"""Real HTTP servers on loopback for tests: they count what reaches them, down to the connection."""
+"""Real servers on loopback for tests: they count what reaches them, down to the connection; some break the rules."""
 
 from __future__ import annotations
 
+import re
+import socket
 import ssl
+import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -94,3 +98,99 @@ def serving(
         site.released.set()
         server.shutdown()
         server.server_close()
+
+
+class Act(Enum):
+    """What a scripted server does instead of answering."""
+
+    CLOSE = auto()  # reads a request, then closes
+    RESET = auto()  # reads a request, then resets the connection
+    CLOSE_AT_ONCE = auto()  # closes without reading
+    SILENCE = auto()  # reads a request, and says nothing
+
+
+@dataclass(frozen=True)
+class Early:
+    """Answers when it has read the head of a request; reads the rest afterwards."""
+
+    answer: bytes
+
+
+Step = bytes | Act | Early
+
+
+@dataclass
+class Stage:
+    """A server that plays a script: for each connection a list of answers, sent as they stand."""
+
+    port: int
+    requests: list[bytes] = field(default_factory=list)
+    connections: int = 0
+    released: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@contextmanager
+def playing(*scripts: Sequence[Step]) -> Iterator[Stage]:
+    """A server that plays `scripts`, one for each connection in turn; further connections are closed."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        stage = Stage(listener.getsockname()[1])
+        thread = threading.Thread(target=_play_all, args=(listener, stage, list(scripts)), daemon=True)
+        thread.start()
+        try:
+            yield stage
+        finally:
+            stage.released.set()
+
+
+def _play_all(listener: socket.socket, stage: Stage, scripts: list[Sequence[Step]]) -> None:
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        stage.connections += 1
+        script = scripts.pop(0) if scripts else [Act.CLOSE_AT_ONCE]
+        threading.Thread(target=_play, args=(connection, stage, script), daemon=True).start()
+
+
+def _play(connection: socket.socket, stage: Stage, script: Sequence[Step]) -> None:
+    with connection:
+        for step in script:
+            if step is Act.CLOSE_AT_ONCE:
+                return
+            if isinstance(step, Early):
+                _read_request(connection, step.answer)
+                continue
+            request = _read_request(connection)
+            if not request:
+                return
+            stage.requests.append(request)
+            if isinstance(step, bytes):
+                connection.sendall(step)
+            elif step is Act.SILENCE:
+                stage.released.wait(30)
+            else:
+                if step is Act.RESET:
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                return
+        if not script or not isinstance(script[-1], Act):
+            stage.released.wait(30)  # stays open
+
+
+def _read_request(connection: socket.socket, early_answer: bytes = b"") -> bytes:
+    received = b""
+    while b"\r\n\r\n" not in received:
+        data = connection.recv(65536)
+        if not data:
+            return b""
+        received += data
+    connection.sendall(early_answer)
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", received)
+    body_end = received.index(b"\r\n\r\n") + 4 + (int(length[1]) if length else 0)
+    while len(received) < body_end:
+        received += connection.recv(min(65536, body_end - len(received)))
+    return received

@@ -1,18 +1,25 @@
 """Load on schedule: arrivals as data, one Locust process per side, every arrival accounted for.
 
-For scenarios: `from rehearse.load import SqlUser`.
+For scenarios: `from rehearse.load import LeanHttpUser, SqlUser`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rehearse.load.sql_user import SqlUser as SqlUser
+    from rehearse.load.lean import LeanHttpUser
+    from rehearse.load.sql_user import SqlUser
+
+__all__ = ["LeanHttpUser", "SqlUser"]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401  # a module's attribute may be anything
-    """Only a scenario, inside a worker, asks for it: to import it patches the whole process."""
+def __getattr__(name: str) -> object:
+    """Only a scenario, inside a worker, asks for them: to import them patches the whole process."""
+    if name == "LeanHttpUser":
+        from rehearse.load.lean import LeanHttpUser
+
+        return LeanHttpUser
     if name == "SqlUser":
         from rehearse.load.sql_user import SqlUser
 

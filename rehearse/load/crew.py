@@ -23,6 +23,7 @@ from locust.util.load_locustfile import load_locustfile
 
 from rehearse.allowlist import AllowList
 from rehearse.databases import is_database, read_database_url, shown_url, way_to
+from rehearse.load.lean import LeanHttpUser
 from rehearse.load.orders import ScenarioOrder, WorkerOrder
 from rehearse.load.schedule import Rota, Slot
 
@@ -224,7 +225,7 @@ def aim(user_class: type[User], order: WorkerOrder) -> None:
             context.load_cert_chain(tls.cert, tls.key)
         return context
 
-    if issubclass(user_class, FastHttpUser):
+    if issubclass(user_class, FastHttpUser | LeanHttpUser):
         user_class.insecure = not tls.verify
         user_class.ssl_context_factory = staticmethod(tls_context)
         user_class.network_timeout = min(user_class.network_timeout, timeout_s)

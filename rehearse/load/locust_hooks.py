@@ -25,7 +25,6 @@ from rehearse.load.pacer import Journey, Pacer
 from rehearse.load.recorder import Ended, Recorder
 from rehearse.model import RequestOutcome
 
-_JOURNEY = "rehearse_journey"  # attribute of the user's greenlet
 _CONTROL_FLOW = (InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser)
 _SHORTAGES = {  # what fails on this side of the wire, before a byte is sent
     errno.EMFILE: "no file descriptor left",
@@ -35,6 +34,7 @@ _SHORTAGES = {  # what fails on this side of the wire, before a byte is sent
 }
 RIG_KIND = "load generator: "  # how failures are named that are the rig's own
 _CAUSES_DEEP = 8  # how far down a wrapped error is looked into
+_OK = RequestOutcome.OK
 _SPAWN_LEVELS = 4  # how far up a request made in a spawned greenlet looks for its journey
 
 
@@ -42,7 +42,7 @@ def current_journey() -> Journey | None:
     """The journey that the running greenlet, or the one that spawned it, belongs to."""
     greenlet: Any = gevent.getcurrent()
     for _ in range(_SPAWN_LEVELS):
-        journey: Journey | None = getattr(greenlet, _JOURNEY, None)
+        journey: Journey | None = getattr(greenlet, "rehearse_journey", None)
         if journey is not None:
             return journey
         spawner = getattr(greenlet, "spawning_greenlet", None)
@@ -54,7 +54,8 @@ def current_journey() -> Journey | None:
 
 def carry(journey: Journey | None) -> None:
     """From now on the running greenlet, and those that it spawns, make the requests of this journey."""
-    setattr(gevent.getcurrent(), _JOURNEY, journey)
+    greenlet: Any = gevent.getcurrent()
+    greenlet.rehearse_journey = journey
 
 
 def note_exception(journey: Journey, error: BaseException) -> None:
@@ -135,10 +136,22 @@ class RequestListener:
 
     def __call__(self, request_type: str, name: str, response_time: float, **details: Any) -> None:
         """Called by Locust, in the greenlet that made the request."""
+        duration_s, exception = (response_time or 0.0) / 1000, details.get("exception")
+        self.ended(
+            f"{request_type} {name}", duration_s, exception, details.get("response"), current_journey()
+        )
+
+    def ended(
+        self, name: str, duration_s: float, exception: object, response: object, journey: Journey | None
+    ) -> None:
+        """A request of `journey` ended: well without an exception, else as the exception and the response say."""
         try:
-            self._book(
-                f"{request_type} {name}", response_time, details.get("exception"), details.get("response")
-            )
+            if exception is None:
+                self._keep(journey, name, duration_s, _OK)
+            else:
+                outcome, kind, is_answered = classify(exception, response)
+                shortage = "" if is_answered else shortage_in(exception)
+                self._keep(journey, name, duration_s, outcome, kind, is_answered, shortage)
         except Exception:
             self.failures += 1
             raise
@@ -146,31 +159,25 @@ class RequestListener:
     def cancelled(self, name: str, waited_s: float, error: BaseException) -> None:
         """A request was given up without an event, by gevent.Timeout or because its greenlet was killed."""
         outcome, kind = _how_it_ended(error)
-        self._keep(name, outcome, waited_s, kind, is_answered=False)
-
-    def _book(self, name: str, response_time_ms: float, exception: object, response: object) -> None:
-        outcome, kind, is_answered = classify(exception, response)
-        shortage = "" if is_answered else shortage_in(exception)
-        self._keep(
-            name, outcome, (response_time_ms or 0.0) / 1000, shortage or kind, is_answered, bool(shortage)
-        )
+        self._keep(current_journey(), name, waited_s, outcome, kind, is_answered=False)
 
     def _keep(
         self,
+        journey: Journey | None,
         name: str,
-        outcome: RequestOutcome,
         duration_s: float,
-        kind: str,
-        is_answered: bool,
-        is_rig_fault: bool = False,
+        outcome: RequestOutcome,
+        kind: str = "",
+        is_answered: bool = True,
+        shortage: str = "",
     ) -> None:
         now = perf_counter()
-        journey = current_journey()
-        if journey is not None and journey.is_over:
-            return  # already booked as censored by the cut-off
-        ended = Ended(outcome, duration_s, self._pacer.since_start(now), kind, is_answered, is_rig_fault)
-        self._recorder.request(journey.slot if journey is not None else None, name, ended)
-        if journey is not None:
+        at_s = now - self._pacer.start_at
+        ended = Ended(outcome, duration_s, at_s, shortage or kind, is_answered, bool(shortage))
+        if journey is None:
+            self._recorder.request(None, name, ended)
+        elif not journey.is_over:  # or else the cut-off has booked it as censored
+            self._recorder.request(journey.slot, name, ended)
             journey.note(ended, now)
 
 

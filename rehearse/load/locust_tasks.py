@@ -41,7 +41,9 @@ class Decks:
     def draw(self, owner: Any) -> Any:
         """The next task of a user's, or a task set's, class."""
         kind = type(owner)
-        rng, deck = self._decks.setdefault(kind, (Random(f"{self._seed}:{kind.__qualname__}"), []))
+        if kind not in self._decks:
+            self._decks[kind] = (Random(f"{self._seed}:{kind.__qualname__}"), [])
+        rng, deck = self._decks[kind]
         if not deck:
             deck.extend(owner.tasks)
             rng.shuffle(deck)

@@ -23,14 +23,9 @@ from rehearse.model import RequestOutcome
 _WORST = (RequestOutcome.OK, RequestOutcome.ERROR, RequestOutcome.TIMEOUT, RequestOutcome.CENSORED)
 
 
-@dataclass(slots=True)
 class Journey:
     """One arrival on its way: from the claim to its outcome."""
 
-    slot: Slot
-    scenario: str
-    started_at: float  # the intended start plus the rig's own lag (perf_counter)
-    task: str = ""
     last_answer_at: float | None = None  # None: nothing was asked, or nothing answered yet
     outcome: RequestOutcome = RequestOutcome.OK
     kind: str = ""
@@ -38,11 +33,17 @@ class Journey:
     is_rig_fault: bool = False  # a request of it failed because the rig itself had nothing left to ask with
     is_over: bool = False
 
+    def __init__(self, slot: Slot, scenario: str, started_at: float) -> None:
+        self.slot = slot
+        self.scenario = scenario
+        self.task = ""
+        self.started_at = started_at  # the intended start plus the rig's own lag (perf_counter)
+
     def note(self, ended: Ended, now: float) -> None:
         """A request of this journey ended: the worst outcome is the journey's."""
         self.last_answer_at = now
         self.is_rig_fault = self.is_rig_fault or ended.is_rig_fault
-        if _WORST.index(ended.outcome) > _WORST.index(self.outcome):
+        if ended.outcome is not _WORST[0] and _WORST.index(ended.outcome) > _WORST.index(self.outcome):
             self.outcome, self.kind = ended.outcome, ended.kind
 
 
@@ -67,7 +68,7 @@ class Pacer:
         self._recorder = recorder
         self._handed: dict[int, Slot] = {}  # given to a user that has not run yet
         self._running: dict[int, Journey] = {}
-        self._start_at = 0.0
+        self.start_at = 0.0  # the common start (perf_counter)
         self.has_started = False
         self.is_stopped = False
         self.is_done = False  # every due arrival was handed out or queued
@@ -84,14 +85,18 @@ class Pacer:
 
     def since_start(self, now: float) -> float:
         """Seconds since the common start."""
-        return now - self._start_at
+        return now - self.start_at
 
     def run(self, start_at: float) -> None:
         """Hand out every arrival at its due time; returns when the last one is out or `is_stopped` is set."""
-        self._start_at = start_at
+        self.start_at = start_at
         self.has_started = True
+        now = perf_counter()
         for slot in self._slots:
-            self._sleep_until(start_at + slot.due_s)
+            if (
+                start_at + slot.due_s > now
+            ):  # several may be due at once: the clock is read when that is not known
+                now = self._sleep_until(start_at + slot.due_s)
             if self.is_stopped:
                 break
             self._hand_out(slot)
@@ -104,13 +109,11 @@ class Pacer:
             slot, from_backlog = lane.backlog.popleft(), True
         else:
             slot, from_backlog = self._wait_in(lane), False
+            self._handed.pop(slot.number, None)
         now = perf_counter()
-        lag_s = now - (self._start_at + slot.due_s)
-        self._handed.pop(slot.number, None)
-        self._recorder.dispatch(slot, max(lag_s, 0.0), from_backlog)
-        due_at = self._start_at + slot.due_s
-        started_at = due_at if from_backlog else due_at + lag_s
-        journey = Journey(slot, lane.scenario, started_at)
+        due_at = self.start_at + slot.due_s
+        self._recorder.dispatch(slot, now - due_at, from_backlog)
+        journey = Journey(slot, lane.scenario, due_at if from_backlog else now)
         self._running[slot.number] = journey
         return journey
 
@@ -125,9 +128,9 @@ class Pacer:
         del self._running[journey.slot.number]
         ended_at = perf_counter() if journey.last_answer_at is None else journey.last_answer_at
         response_s = max(0.0, ended_at - journey.started_at)
-        at_s = self.since_start(ended_at)
+        at_s = ended_at - self.start_at
         ended = Ended(journey.outcome, response_s, at_s, journey.kind, is_rig_fault=journey.is_rig_fault)
-        self._book(journey, ended)
+        self._recorder.finish(journey.slot, journey.scenario, journey.task, ended)
 
     def cut_off(self) -> None:
         """End the account: what is in flight is censored, what nobody took is unsent."""
@@ -151,9 +154,6 @@ class Pacer:
         journey.outcome, journey.kind, journey.last_answer_at = RequestOutcome.CENSORED, "cut off", now
         self.finish(journey)
 
-    def _book(self, journey: Journey, ended: Ended) -> None:
-        self._recorder.finish(journey.slot, journey.scenario, journey.task, ended)
-
     def _hand_out(self, slot: Slot) -> None:
         lane = self._lanes[self._lane_of(slot)]
         if lane.idle:
@@ -172,9 +172,8 @@ class Pacer:
                 lane.idle.remove(waiter)
             raise
 
-    def _sleep_until(self, at: float) -> None:
-        while not self.is_stopped:
-            left_s = at - perf_counter()
-            if left_s <= 0:
-                return
-            gevent.sleep(min(left_s, 0.25))
+    def _sleep_until(self, at: float) -> float:
+        """Sleep until then or until `is_stopped`; returns the time."""
+        while (now := perf_counter()) < at and not self.is_stopped:
+            gevent.sleep(min(at - now, 0.25))
+        return now

@@ -13,12 +13,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from random import Random
+from typing import NamedTuple
 
 from rehearse.model import Phase, Side
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):  # made for every arrival, and three times as quickly as a frozen dataclass
     """One planned arrival: due `due_s` after the common start, for one scenario."""
 
     number: int
@@ -40,6 +40,8 @@ class Rota:
 
     def next(self) -> int:
         """The position whose turn it is."""
+        if len(self._weights) == 1:
+            return 0
         self._credits = [credit + weight for credit, weight in zip(self._credits, self._weights, strict=True)]
         chosen = max(range(len(self._credits)), key=self._credits.__getitem__)
         self._credits[chosen] -= sum(self._weights)
@@ -123,10 +125,13 @@ class Schedule:
             step_s = self.block_s / max(count, 1)
             phase = rng.random()  # or else both sides would always send at the same instant
             return [(position + phase) * step_s for position in range(count)]
-        return sorted(rng.random() * self.block_s for _ in range(count))
+        random, block_s = rng.random, self.block_s
+        return sorted([random() * block_s for _ in range(count)])
 
     def _scenarios_in(self, block: int, round_number: int, rota: Rota) -> list[int]:
         """Which scenario each arrival is for: the same multiset on both sides, shuffled the same way."""
+        if len(self.shares) == 1:
+            return [0] * self.arrivals_in(block)
         chosen = [rota.next() for _ in range(self.arrivals_in(block))]
         Random(f"{self.seed}:mix:{round_number}:{block}").shuffle(chosen)
         return chosen

@@ -29,6 +29,7 @@ from rehearse.allowlist import AllowList, install_socket_guard
 from rehearse.codec import from_jsonable
 from rehearse.databases import is_database
 from rehearse.errors import TargetRefused
+from rehearse.load import savings
 from rehearse.load.crew import (
     Deal,
     aim,
@@ -38,6 +39,7 @@ from rehearse.load.crew import (
     refuse_strangers,
     seed_of,
 )
+from rehearse.load.lean import LeanHttpSession
 from rehearse.load.locust_hooks import RIG_KIND, InFlight, RequestListener, watch_requests
 from rehearse.load.locust_tasks import Conductor, Decks, follow_schedule
 from rehearse.load.orders import WorkerOrder
@@ -142,6 +144,8 @@ class Worker:
         random.seed(seed)
         follow_schedule(Conductor(self._pacer, lane_of, Decks(seed)))
         watch_requests(self._check_method, order.timeout_s, self._listener)
+        LeanHttpSession.report_to(self._check_method, self._listener)
+        savings.save()
         environment = Environment(
             user_classes=user_classes,
             host=order.target.url,
@@ -149,7 +153,7 @@ class Worker:
             parsed_options=own_options(),
         )
         environment.events.request.add_listener(self._listener)  # type: ignore[no-untyped-call]
-        runner = environment.create_local_runner()
+        runner = savings.runner_of(environment)
         environment.events.init.fire(  # type: ignore[no-untyped-call]
             environment=environment, runner=runner, web_ui=None
         )

@@ -41,6 +41,8 @@ class Visitor(FastHttpUser):
         self.client.get("/look")
 """
 
+KINDS = ["FastHttpUser", "HttpUser", "LeanHttpUser"]
+
 
 @pytest.fixture
 def order(tmp_path: Path) -> Callable[..., LoadOrder]:
@@ -58,6 +60,9 @@ def order(tmp_path: Path) -> Callable[..., LoadOrder]:
         shares: dict[str, float] | None = None,
     ) -> LoadOrder:
         shares = shares or {"visit": 1.0}
+        scenario = scenario.replace(
+            "from locust import LeanHttpUser,", "from rehearse.load import LeanHttpUser\nfrom locust import"
+        )
         for name in shares:
             (tmp_path / f"{name}.py").write_text(scenario.replace("Visitor", f"Visitor_{name}"))
         sides = tuple(
@@ -133,9 +138,10 @@ def test_two_workers_share_one_side(order: Callable[..., LoadOrder]) -> None:
     assert sum(isinstance(event, BlockClosed) for event in events) == 3
 
 
-def test_failures_are_told_apart_and_live_counts_arrive(order: Callable[..., LoadOrder]) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_failures_are_told_apart_and_live_counts_arrive(order: Callable[..., LoadOrder], kind: str) -> None:
     with serving(status=500) as site:
-        events = run(order(site))
+        events = run(order(site, scenario=SIMPLE.replace("FastHttpUser", kind)))
     assert total(events, Side.BASELINE).error == 40
     live = [event for event in events if isinstance(event, LiveCounts)]
     assert sum(event.errors for event in live) == sum(event.answered for event in live) == 40
@@ -149,12 +155,14 @@ def test_failures_are_told_apart_and_live_counts_arrive(order: Callable[..., Loa
     assert kinds == {"HTTP 500"}
 
 
+@pytest.mark.parametrize("kind", ["FastHttpUser", "LeanHttpUser"])
 def test_a_server_that_hangs_gives_timeouts_of_no_less_than_the_timeout(
-    order: Callable[..., LoadOrder],
+    order: Callable[..., LoadOrder], kind: str
 ) -> None:
     with serving() as site:
         site.hang.set()
-        events = run(order(site, timeout_s=1.0, rate=5.0, users=30))
+        scenario = SIMPLE.replace("FastHttpUser", kind)
+        events = run(order(site, scenario=scenario, timeout_s=1.0, rate=5.0, users=30))
     arrivals = total(events, Side.BASELINE)
     assert arrivals.timeout + arrivals.censored == arrivals.planned == 10
     slowest = [
@@ -194,7 +202,7 @@ class Visitor({kind}):
 """
 
 
-@pytest.mark.parametrize("kind", ["FastHttpUser", "HttpUser"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_request_that_the_scenario_gives_up_is_a_timeout_and_not_a_fast_success(
     order: Callable[..., LoadOrder], kind: str
 ) -> None:
@@ -296,7 +304,7 @@ def test_leaving_the_session_stops_the_load_within_two_seconds(order: Callable[.
 
 
 ABSOLUTE = """
-from locust import HttpUser, FastHttpUser, task
+from locust import {kind}, task
 
 class Visitor({kind}):
     @task
@@ -305,7 +313,7 @@ class Visitor({kind}):
 """
 
 
-@pytest.mark.parametrize("kind", ["FastHttpUser", "HttpUser"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_an_absolute_url_off_the_allow_list_is_refused_before_a_byte_is_sent(
     order: Callable[..., LoadOrder], kind: str
 ) -> None:
@@ -316,7 +324,7 @@ def test_an_absolute_url_off_the_allow_list_is_refused_before_a_byte_is_sent(
         assert forbidden.connections == 0
 
 
-@pytest.mark.parametrize("kind", ["FastHttpUser", "HttpUser"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_redirect_off_the_allow_list_is_refused_before_a_byte_is_sent(
     order: Callable[..., LoadOrder], kind: str
 ) -> None:
@@ -327,7 +335,7 @@ def test_a_redirect_off_the_allow_list_is_refused_before_a_byte_is_sent(
         assert forbidden.connections == 0
 
 
-@pytest.mark.parametrize("kind", ["FastHttpUser", "HttpUser"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_redirect_to_the_other_side_is_refused_before_a_byte_is_sent(
     order: Callable[..., LoadOrder], kind: str
 ) -> None:
@@ -339,11 +347,12 @@ def test_a_redirect_to_the_other_side_is_refused_before_a_byte_is_sent(
         assert not [request for request in left.requests if "elsewhere" in request]
 
 
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_method_that_changes_data_is_refused_until_the_config_allows_it(
-    order: Callable[..., LoadOrder],
+    order: Callable[..., LoadOrder], kind: str
 ) -> None:
     with serving() as site:
-        scenario = SIMPLE.replace("client.get", "client.post")
+        scenario = SIMPLE.replace("client.get", "client.post").replace("FastHttpUser", kind)
         with pytest.raises(TargetRefused, match="side_effects"):
             run(order(site, scenario=scenario, side_effects=False))
         assert site.requests == []
@@ -428,7 +437,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return cert, key
 
 
-@pytest.mark.parametrize("kind", ["FastHttpUser", "HttpUser"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("is_trusted", "verify"),
     [(False, True), (True, True), (False, False)],
