@@ -14,6 +14,7 @@ from rehearse.load.ledger import merge_series
 from rehearse.model import (
     Block,
     Evidence,
+    Exhibit,
     Incident,
     Phase,
     ReasonCode,
@@ -45,6 +46,7 @@ class Journal:
         self._clean = clean
         self.blocks: list[Block] = []
         self.finals: list[WorkerFinal] = []
+        self.exhibits: list[Exhibit] = []
         store.begin_run(record)
 
     def update(self, **changes: Any) -> None:  # noqa: ANN401  # the fields of RunRecord, checked by `replace`
@@ -75,6 +77,11 @@ class Journal:
         """A worker closed its account."""
         self.store.add_final(self.record.run_id, final)
         self.finals.append(final)
+
+    def add_exhibit(self, exhibit: Exhibit) -> None:
+        """A check was run, a contract was learnt. Its body has been through `clean` before."""
+        self.store.add_exhibit(self.record.run_id, exhibit)
+        self.exhibits.append(exhibit)
 
     def add_incident(self, incident: Incident) -> None:
         """Something happened that the judge must know."""

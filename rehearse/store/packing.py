@@ -23,11 +23,24 @@ def pack(value: object, where: str) -> bytes:
         text = to_bytes(value)
     except CodecError as error:
         raise StoreError(f"{where} cannot be stored: {error}") from error
+    return deflate(text, where)
+
+
+def deflate(text: bytes, where: str) -> bytes:
+    """`text` as a version byte and compressed. Raises StoreError naming `where` when it is too large."""
     if len(text) > MOST_BYTES:
         raise StoreError(
             f"{where} cannot be stored: {len(text)} bytes are more than the {MOST_BYTES} allowed"
         )
     return bytes([VERSION]) + zlib.compress(text)
+
+
+def inflate(body: bytes, where: str) -> bytes:
+    """The inverse of `deflate`. Raises StoreError naming `where` on anything that it cannot have made."""
+    try:
+        return _inflate(body)
+    except CodecError as error:
+        raise unreadable(where, error) from error
 
 
 def unpack(kind: type[T], body: bytes, where: str) -> T:

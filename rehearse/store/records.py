@@ -17,13 +17,16 @@ from rehearse.store.rows import (
     block_row,
     digest_of,
     evidence_of,
+    exhibit_name,
+    exhibit_of,
+    exhibit_row,
     fill,
     final_name,
     final_of,
     final_row,
     record_of,
 )
-from rehearse.store.tables import BaselineRow, BlockRow, FinalRow, RunRow
+from rehearse.store.tables import BaselineRow, BlockRow, ExhibitRow, FinalRow, RunRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from rehearse.model import Block, WorkerFinal
+    from rehearse.model import Block, Exhibit, WorkerFinal
 
 _SUGGESTED = 50  # run ids that an error message may choose from
 
@@ -96,6 +99,12 @@ class Store:
         with self._adding(f"run {run_id}, {name}") as session:
             session.add(final_row(self._open_row(session, run_id), final))
 
+    def add_exhibit(self, run_id: str, exhibit: Exhibit) -> None:
+        """Keep one further piece of evidence. Raises StoreError like `add_block`."""
+        name = exhibit_name(exhibit.kind, exhibit.name)
+        with self._adding(f"run {run_id}, {name}") as session:
+            session.add(exhibit_row(self._open_row(session, run_id), exhibit))
+
     # reading
 
     def run(self, run_id: str) -> RunRecord:
@@ -130,6 +139,12 @@ class Store:
         with self._database.reading() as session:
             run = self._row(session, run_id)
             return tuple(final_of(run_id, row) for row in _finals(session, run))
+
+    def exhibits(self, run_id: str) -> tuple[Exhibit, ...]:
+        """All exhibits of a run by (kind, name). Raises StoreError like `blocks`."""
+        with self._database.reading() as session:
+            run = self._row(session, run_id)
+            return tuple(exhibit_of(run_id, row) for row in _exhibits(session, run))
 
     # baselines
 
@@ -228,8 +243,14 @@ def _finals(session: Session, run: RunRow) -> Iterator[FinalRow]:
     yield from session.scalars(query.order_by(FinalRow.side, FinalRow.round, FinalRow.worker))
 
 
+def _exhibits(session: Session, run: RunRow) -> Iterator[ExhibitRow]:
+    query = select(ExhibitRow).where(ExhibitRow.run_number == run.number)
+    # Sorted here: databases do not agree on the order of texts, and the digest depends on it.
+    yield from sorted(session.scalars(query), key=lambda row: (row.kind, row.name))
+
+
 def _digest(session: Session, run: RunRow) -> str:
-    return digest_of(run, _blocks(session, run), _finals(session, run))
+    return digest_of(run, _blocks(session, run), _finals(session, run), _exhibits(session, run))
 
 
 def _verify(session: Session, run: RunRow) -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, cast
 
 from rehearse.codec import CodecError, JsonData, from_jsonable, to_jsonable
 from rehearse.errors import StoreError
-from rehearse.model import Block, RunKind, RunRecord, WorkerFinal
-from rehearse.store.packing import pack, seal, unpack, unreadable, unseal
-from rehearse.store.tables import BlockRow, FinalRow, RunRow
+from rehearse.model import Block, Exhibit, RunKind, RunRecord, WorkerFinal
+from rehearse.store.packing import deflate, inflate, pack, seal, unpack, unreadable, unseal
+from rehearse.store.tables import BlockRow, ExhibitRow, FinalRow, RunRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -111,6 +111,23 @@ def final_name(side: str, round_: int, worker: int) -> str:
     return f"final of {side} worker {worker} in round {round_}"
 
 
+def exhibit_row(run: RunRow, exhibit: Exhibit) -> ExhibitRow:
+    """The row of one exhibit. Raises StoreError on one that is too large."""
+    body = deflate(exhibit.body, f"run {run.run_id}, {exhibit_name(exhibit.kind, exhibit.name)}")
+    return ExhibitRow(run_number=run.number, kind=exhibit.kind, name=exhibit.name, body=body)
+
+
+def exhibit_of(run_id: str, row: ExhibitRow) -> Exhibit:
+    """The exhibit that `row` holds. Raises StoreError when it holds something else."""
+    where = f"run {run_id}, {exhibit_name(row.kind, row.name)}"
+    return Exhibit(row.kind, row.name, inflate(row.body, where))
+
+
+def exhibit_name(kind: str, name: str) -> str:
+    """How messages name an exhibit."""
+    return f"{kind} {name!r}"
+
+
 # the digest
 
 
@@ -123,7 +140,9 @@ def evidence_of(run: RunRow) -> tuple[str, ...]:
     return run.run_id, run.kind, run.started_at, run.document, *rest
 
 
-def digest_of(run: RunRow, blocks: Iterable[BlockRow], finals: Iterable[FinalRow]) -> str:
+def digest_of(
+    run: RunRow, blocks: Iterable[BlockRow], finals: Iterable[FinalRow], exhibits: Iterable[ExhibitRow]
+) -> str:
     """SHA-256 over the stored bytes of all that a verdict rests on.
 
     Each part goes in with its length, so that no two different runs can give the same bytes.
@@ -134,6 +153,8 @@ def digest_of(run: RunRow, blocks: Iterable[BlockRow], finals: Iterable[FinalRow
         _add(total.update, "block", block.side, block.round, block.index_in_round, block.body)
     for final in finals:
         _add(total.update, "final", final.side, final.round, final.worker, final.document)
+    for exhibit in exhibits:
+        _add(total.update, "exhibit", exhibit.kind, exhibit.name, exhibit.body)
     return total.hexdigest()
 
 

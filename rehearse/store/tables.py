@@ -72,6 +72,19 @@ class FinalRow(Base):
     document: Mapped[str] = mapped_column(Text)
 
 
+class ExhibitRow(Base):
+    """One further piece of evidence: the result of a check, a contract."""
+
+    __tablename__ = "exhibits"
+
+    run_number: Mapped[int] = mapped_column(
+        _NUMBER, ForeignKey(RunRow.number, ondelete="CASCADE"), primary_key=True
+    )
+    kind: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class BaselineRow(Base):
     """One version of a baseline's name. Rows are only added: the highest number is current."""
 

@@ -13,6 +13,7 @@ from rehearse.model import (
     Block,
     Decision,
     ErrorBin,
+    Exhibit,
     Finding,
     Incident,
     Metric,
@@ -104,12 +105,18 @@ def final(side: Side = Side.BASELINE, round_: int = 0, worker: int = 0) -> Worke
     return WorkerFinal(side, round_, worker, Arrivals(50, 50, ok=50), 4, 0xDEADBEEF, 1, 0, 0)
 
 
+def exhibit(name: str = "INC-231", body: bytes = b'{"outcome":"passed"}') -> Exhibit:
+    """A check's result, as the store sees it."""
+    return Exhibit("check", name, body)
+
+
 def keep(store: Store, run: RunRecord, blocks: int = 3) -> RunRecord:
     """Record `run` from its beginning to its end; the finished record."""
     store.begin_run(run)
     for index in range(blocks):
         store.add_block(run.run_id, block(index))
     store.add_final(run.run_id, final())
+    store.add_exhibit(run.run_id, exhibit())
     store.update_run(finished(run))
     return finished(run)
 

@@ -22,7 +22,7 @@ from rehearse.store.schema import VERSION_TABLE, alembic_config, migrate
 from rehearse.store.tables import Base
 from tests.store.examples import block, finished, keep, record, sqlite_url
 
-HEAD = "0001"
+HEAD = "0002"
 
 
 @contextmanager
@@ -130,7 +130,7 @@ def test_a_store_of_a_newer_rehearse_is_left_alone(store_url: str) -> None:
         connection.execute(text("UPDATE rehearse_version SET version_num = '0009'"))
     with pytest.raises(
         StoreError,
-        match=r"was written by a newer rehearse: its schema is 0009, and this one knows up to 0001",
+        match=r"was written by a newer rehearse: its schema is 0009, and this one knows up to 0002",
     ):
         Store.open(store_url)
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from rehearse.errors import ConfigError, StoreError
-from rehearse.model import Incident, RunKind, RunRecord, RunState, Side
+from rehearse.model import Exhibit, Incident, RunKind, RunRecord, RunState, Side
 from rehearse.store import Store
-from tests.store.examples import ABORT, block, final, finished, keep, record
+from tests.store.examples import ABORT, block, exhibit, final, finished, keep, record
 
 
 def test_a_run_comes_back_as_it_was_given(store: Store) -> None:
@@ -97,14 +97,16 @@ def test_an_unknown_run_is_a_usage_error_with_the_nearest_one(store: Store) -> N
         lambda store: store.run("x"),
         lambda store: store.blocks("x"),
         lambda store: store.finals("x"),
+        lambda store: store.exhibits("x"),
         lambda store: store.digest("x"),
         lambda store: store.verify("x"),
         lambda store: store.add_block("x", block()),
         lambda store: store.add_final("x", final()),
+        lambda store: store.add_exhibit("x", exhibit()),
         lambda store: store.update_run(record("x")),
         lambda store: store.name_baseline("main", "x"),
     ],
-    ids="run blocks finals digest verify add_block add_final update_run name_baseline".split(),
+    ids="run blocks finals exhibits digest verify add_block add_final add_exhibit update_run name_baseline".split(),
 )
 def test_every_question_about_an_unknown_run_says_so(
     local_store: Store, ask: Callable[[Store], object]
@@ -143,6 +145,26 @@ def test_a_final_is_stored_once(store: Store) -> None:
         store.add_final("run-1", final())
 
 
+def test_exhibits_come_back_as_they_were_by_kind_and_name(store: Store) -> None:
+    store.begin_run(record())
+    kept = [
+        Exhibit("check", "a", b"{}"),
+        Exhibit("check", "B", bytes(range(256))),
+        Exhibit("contract", "a", b""),
+    ]
+    for each in kept:
+        store.add_exhibit("run-1", each)
+    assert store.exhibits("run-1") == (kept[1], kept[0], kept[2])
+
+
+def test_an_exhibit_is_stored_once(store: Store) -> None:
+    store.begin_run(record())
+    store.add_exhibit("run-1", exhibit())
+    with pytest.raises(StoreError, match="run run-1, check 'INC-231' is already stored"):
+        store.add_exhibit("run-1", exhibit(body=b"{}"))
+    assert store.exhibits("run-1") == (exhibit(),)
+
+
 def test_a_block_that_could_not_be_read_back_is_not_stored(store: Store) -> None:
     store.begin_run(record())
     broken = replace(block(), start_s=float("nan"))
@@ -165,6 +187,8 @@ def test_a_finished_run_takes_no_more_evidence(store: Store) -> None:
         store.add_block("run-1", block(9))
     with pytest.raises(StoreError, match="run run-1 is finished: nothing can be added"):
         store.add_final("run-1", final(worker=9))
+    with pytest.raises(StoreError, match="run run-1 is finished: nothing can be added"):
+        store.add_exhibit("run-1", exhibit("INC-9"))
 
 
 def test_an_interrupted_run_still_takes_what_its_workers_send_last(local_store: Store) -> None:
