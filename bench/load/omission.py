@@ -2,7 +2,7 @@
 
     .venv/bin/python -m bench.load.omission
 
-(a) nginx (or, without it, the small server beside this file) at 2,000 requests/s, stopped once for 1.4 s inside 30 s:
+(a) nginx at 2,000 requests/s, stopped once for 1.4 s inside 30 s:
     at least 1 % of the arrivals waited S - 0.01 T = 1.10 s or more (Gil Tene's arithmetic, wrk2's README).
 (b) A single-threaded server, 1 ms a request and 200 ms each 500th, at 450/s: the queue behind each stall is p99.
 (c) A calm server: service time as `wrk` and `hey` see it, independent of ours, at the same concurrency.
@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.load.servers import ROOT, fast_server, small_server
+from bench.load.servers import ROOT, nginx, small_server
 from rehearse.histogram import Histogram
 from rehearse.load.engine import BlockClosed, LocustEngine, Trouble
 from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder
@@ -94,7 +94,7 @@ def main() -> int:
 
 def _stopped() -> Iterator[Row]:
     case = f"(a) stopped for {STALL_S} s"
-    with fast_server() as (process, port):
+    with nginx() as (process, port):
         with _stopping(process, after_s=12.0):
             service, response = _open_load(port, 2000.0, WINDOW_S)
         met = (_p(response, 0.99) or 0.0) >= LEAST_P99_S * 1000
@@ -105,7 +105,7 @@ def _stopped() -> Iterator[Row]:
 
 
 @contextmanager
-def _stopping(process: subprocess.Popen[str], after_s: float) -> Iterator[None]:
+def _stopping(process: subprocess.Popen[bytes], after_s: float) -> Iterator[None]:
     """Stop a process and its children once, for STALL_S."""
 
     def stop() -> None:
