@@ -64,6 +64,15 @@ def small_server(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int
 
 
 @contextmanager
+def limited_server(workers: int, service_ms: float) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """bench.load.limited with that many workers, and its port."""
+    port = free_port()
+    command = [sys.executable, "-m", "bench.load.limited", str(port), str(workers), str(service_ms)]
+    with running(command, port) as process:
+        yield process, port
+
+
+@contextmanager
 def running(command: Sequence[str], port: int, core: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """A server process of its own group, from when its port answers until the block ends."""
     process = subprocess.Popen(
