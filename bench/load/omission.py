@@ -23,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -83,7 +83,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=WINDOW_S, help="length of (b) and (c)")
     parser.add_argument("--only", choices="abc", default="abc", help="one of the three")
     options = parser.parse_args()
-    cases = {
+    cases: dict[str, Callable[[], Iterator[Row]]] = {
         "a": _stopped,
         "b": lambda: _stalling(options.seconds),
         "c": lambda: _calm(options.seconds),
