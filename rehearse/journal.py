@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from rehearse.checks.exhibits import check_evidence
 from rehearse.errors import Interrupted, StoreError
 from rehearse.load.engine import BlockClosed, LiveCounts, LoadEvent, LoadStarted, Tick, Trouble, WorkerDone
 from rehearse.load.ledger import merge_series
@@ -105,7 +106,8 @@ class Journal:
     def evidence(self, reference: Reference | None, is_complete: bool | None = None) -> Evidence:
         """What is known so far, as the judge takes it."""
         done = self.record.is_complete if is_complete is None else is_complete
-        return evidence_of(replace(self.record, is_complete=done), self.blocks, self.finals, reference)
+        record = replace(self.record, is_complete=done)
+        return evidence_of(record, self.blocks, self.finals, reference, self.exhibits)
 
     def _redacted_block(self, block: Block) -> Block:
         """Equal names after redaction are one series, as they should have been."""
@@ -137,6 +139,7 @@ def evidence_of(
     blocks: list[Block] | tuple[Block, ...],
     finals: list[WorkerFinal] | tuple[WorkerFinal, ...],
     reference: Reference | None,
+    exhibits: Iterable[Exhibit] = (),
 ) -> Evidence:
     """The judge's view of a stored run."""
     return Evidence(
@@ -155,6 +158,7 @@ def evidence_of(
         is_complete=record.is_complete,
         probe=tuple(block for block in blocks if block.phase is not Phase.ROUND),
         probe_finals=tuple(final for final in finals if final.round >= record.rounds),
+        checks=check_evidence(exhibits) if record.has_checks else None,
     )
 
 

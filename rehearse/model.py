@@ -633,6 +633,17 @@ class Result:
     schema_version: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """Checks alone, without load: no verdict on the upgrade, though its decision has the words of one."""
+
+    run_id: str
+    title: str
+    verdict: Verdict
+    checks: tuple[CheckResult, ...]  # failed ones first
+    schema_version: int = 1
+
+
 # --- the store's view of a run ----------------------------------------------------------------------------------
 
 

@@ -13,10 +13,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rehearse import __version__
+from rehearse.checks.exhibits import check_evidence
 from rehearse.config import Settings, effective_toml, policy_hash, policy_of, redact, secrets_of
 from rehearse.config.policy import users_for
 from rehearse.databases import is_database, shown_url
-from rehearse.errors import NotComparable
+from rehearse.errors import NotComparable, NotReady
 from rehearse.journal import iso
 from rehearse.judge.sequential import LiveBin, looks
 from rehearse.load.engine import LiveCounts
@@ -27,6 +28,8 @@ from rehearse.load.statements import files_of
 from rehearse.load.turns import climb, hold
 from rehearse.model import (
     CapacityProbe,
+    CheckEvidence,
+    CheckResult,
     Incident,
     Mode,
     Phase,
@@ -204,6 +207,12 @@ def baseline_record(settings: Settings, now: datetime, name: str, command: str) 
     return _record(settings, RunKind.BASELINE, now, name, command, settings.baseline.rounds, looks_count=1)
 
 
+def checks_record(settings: Settings, now: datetime, command: str) -> RunRecord:
+    """A new run of checks alone, not started yet."""
+    record = _record(settings, RunKind.CHECKS, now, None, command, rounds=0, looks_count=0)
+    return replace(record, has_checks=True)
+
+
 def comparison_record(settings: Settings, now: datetime, command: str) -> RunRecord:
     """A new comparison, not started yet and not yet tied to a baseline."""
     count = len(looks_s(settings))
@@ -234,6 +243,7 @@ def _record(
         rounds=rounds,
         looks=looks_count,
         scenarios=tuple(scenario.name for scenario in settings.scenarios),
+        has_checks=settings.checks.are_due,
         is_complete=False,
         restarted=frozenset(),
         targets=(),
@@ -267,6 +277,7 @@ def _provenance(settings: Settings, kind: RunKind) -> Mapping[str, str]:
         **tags,
         **fingerprint(),
         **_drivers(settings),
+        **_checks(settings),
     }
 
 
@@ -305,6 +316,19 @@ def _drivers(settings: Settings) -> Mapping[str, str]:
     if not _are_databases(settings):
         return {}
     return {f"rig.{name}": _version(name) for name in ("sqlalchemy", "psycopg")}
+
+
+def _checks(settings: Settings) -> Mapping[str, str]:
+    """What was asked: another file of checks asks something else."""
+    if not settings.checks.are_due:
+        return {}
+    folder = settings.checks.dir
+    files = sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".toml"))
+    content = "".join(f"{path.relative_to(folder)} {_digest(path)}\n" for path in files if path.is_file())
+    return {
+        "checks": hashlib.sha256(content.encode()).hexdigest(),
+        "checks.packs": " ".join(settings.checks.packs) or "none",
+    }
 
 
 def _version(package: str) -> str:
@@ -353,7 +377,21 @@ def reference_of(store: Store, record: RunRecord) -> Reference | None:
         record.baseline_name or record.baseline_run_id,
         tuple(block for block in blocks if block.phase is Phase.ROUND),
         tuple(block for block in blocks if block.phase is not Phase.ROUND),
+        check_evidence(store.exhibits(record.baseline_run_id)).on_baseline,
     )
+
+
+def recorded_checks(settings: Settings, store: Store, found: CheckEvidence) -> tuple[CheckResult, ...]:
+    """How the checks of now came out when the baseline was recorded: who else could be asked in recorded mode?"""
+    if settings.resolved_mode is not Mode.RECORDED:
+        return ()
+    try:
+        stored = store.baseline(settings.baseline.name)
+    except NotReady:  # none yet: then nothing is known to have been broken before
+        return ()
+    ids = {result.check_id for result in found.on_candidate}
+    results = check_evidence(store.exhibits(stored.run_id)).on_baseline
+    return tuple(result for result in results if result.check_id in ids)
 
 
 def _check_comparable(settings: Settings, stored: RunRecord, record: RunRecord) -> None:

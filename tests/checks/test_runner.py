@@ -314,26 +314,42 @@ BAD_FILES = {
         "Did you mean 'abort'?",
     ),
     "twice the same id": (
-        "import pytest\n\n@pytest.mark.breakage(id='good')\ndef test_it(): pass\n",
-        "2 checks have the id 'good'",
+        "import pytest\n\n@pytest.mark.breakage(id='twin')\ndef test_it(): pass\n",
+        "2 checks have the id 'twin'",
     ),
     "mistyped marker": (
         "import pytest\n\n@pytest.mark.breakege(id='a')\ndef test_it(): pass\n",
         "'breakege' not found in `markers`",
     ),
-    "it ends the process when it is imported": ("import os\nos._exit(0)\n", "exit code 0"),
 }
 
 
-@pytest.mark.parametrize(("source", "why"), BAD_FILES.values(), ids=list(BAD_FILES))
-def test_what_cannot_be_collected_is_told(tmp_path: Path, source: str, why: str) -> None:
-    checks = Checks(tmp_path)
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory: pytest.TempPathFactory) -> Found:
+    checks = Checks(tmp_path_factory.mktemp("bad"))
     checks.write("test_good.py", "@pytest.mark.breakage(id='good')\ndef test_good(): pass\n")
-    checks.write("bad.py", source, imports="")
+    checks.write("test_twin.py", "@pytest.mark.breakage(id='twin')\ndef test_twin(): pass\n")
+    for number, (source, _) in enumerate(BAD_FILES.values()):
+        checks.write(f"bad_{number}.py", source, imports="")
+    return checks.run()
+
+
+@pytest.mark.parametrize("why", [why for _, why in BAD_FILES.values()], ids=list(BAD_FILES))
+def test_what_cannot_be_collected_is_told(bad: Found, why: str) -> None:
+    assert len([trouble for trouble in bad.troubles if why in trouble]) == 1, bad.troubles
+
+
+def test_only_what_was_collected_without_mistakes_runs(bad: Found) -> None:
+    assert len(bad.troubles) == len(BAD_FILES)
+    assert list(bad.results) == ["good"]
+
+
+def test_a_file_that_ends_the_process_when_it_is_imported_is_told(tmp_path: Path) -> None:
+    checks = Checks(tmp_path)
+    checks.write("test_bad.py", "import os\nos._exit(0)\n", imports="")
     found = checks.run()
-    assert len(found.troubles) == 1, found
-    assert why in found.troubles[0]
-    assert found.results.get("bad") is None
+    assert "exit code 0" in found.troubles[0]
+    assert found.results == {}
 
 
 def test_an_empty_folder_has_nothing_planned(tmp_path: Path) -> None:
