@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from rehearse.checks.exhibits import check_evidence
 from rehearse.errors import Interrupted, StoreError
 from rehearse.load.engine import BlockClosed, LiveCounts, LoadEvent, LoadStarted, Tick, Trouble, WorkerDone
 from rehearse.load.ledger import merge_series
@@ -43,7 +44,7 @@ class Journal:
     def __init__(self, store: Store, record: RunRecord, clean: Callable[[str], str] = str) -> None:
         self.store = store
         self.record = record
-        self._clean = clean
+        self.clean = clean
         self.blocks: list[Block] = []
         self.finals: list[WorkerFinal] = []
         self.exhibits: list[Exhibit] = []
@@ -85,13 +86,13 @@ class Journal:
 
     def add_incident(self, incident: Incident) -> None:
         """Something happened that the judge must know."""
-        clean = replace(incident, sentence=self._clean(incident.sentence))
+        clean = replace(incident, sentence=self.clean(incident.sentence))
         self.update(incidents=(*self.record.incidents, clean))
 
     def add_targets(self, targets: Iterable[TargetFacts], restarted: frozenset[Side]) -> None:
         """What the targets say of themselves, and which of them are fresh processes."""
         clean = tuple(
-            replace(target, facts={key: self._clean(value) for key, value in target.facts.items()})
+            replace(target, facts={key: self.clean(value) for key, value in target.facts.items()})
             for target in targets
         )
         self.update(targets=clean, restarted=restarted)
@@ -105,18 +106,19 @@ class Journal:
     def evidence(self, reference: Reference | None, is_complete: bool | None = None) -> Evidence:
         """What is known so far, as the judge takes it."""
         done = self.record.is_complete if is_complete is None else is_complete
-        return evidence_of(replace(self.record, is_complete=done), self.blocks, self.finals, reference)
+        record = replace(self.record, is_complete=done)
+        return evidence_of(record, self.blocks, self.finals, reference, self.exhibits)
 
     def _redacted_block(self, block: Block) -> Block:
         """Equal names after redaction are one series, as they should have been."""
         texts = [text for one in block.series for text in (one.name, *(error.kind for error in one.errors))]
-        if all(self._clean(text) == text for text in texts):
+        if all(self.clean(text) == text for text in texts):
             return block
         clean = (
             replace(
                 one,
-                name=self._clean(one.name),
-                errors=tuple(replace(error, kind=self._clean(error.kind)) for error in one.errors),
+                name=self.clean(one.name),
+                errors=tuple(replace(error, kind=self.clean(error.kind)) for error in one.errors),
             )
             for one in block.series
         )
@@ -137,6 +139,7 @@ def evidence_of(
     blocks: list[Block] | tuple[Block, ...],
     finals: list[WorkerFinal] | tuple[WorkerFinal, ...],
     reference: Reference | None,
+    exhibits: Iterable[Exhibit] = (),
 ) -> Evidence:
     """The judge's view of a stored run."""
     return Evidence(
@@ -155,6 +158,7 @@ def evidence_of(
         is_complete=record.is_complete,
         probe=tuple(block for block in blocks if block.phase is not Phase.ROUND),
         probe_finals=tuple(final for final in finals if final.round >= record.rounds),
+        checks=check_evidence(exhibits) if record.has_checks else None,
     )
 
 

@@ -8,23 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from rehearse import wiring
+from rehearse.checking import run_checks
+from rehearse.checks.exhibits import check_evidence
+from rehearse.checks.runner import CheckRunner, PytestRunner
 from rehearse.config import Settings
 from rehearse.errors import ConfigError, Interrupted, NotReady, RehearseError
 from rehearse.journal import Journal, evidence_of, iso, kept
+from rehearse.judge.checks import judge_checks, settled
 from rehearse.judge.sequential import Guard
 from rehearse.judge.verdict import baseline_findings, judge, judge_at_look, should_stop
 from rehearse.load.engine import BlockClosed, LiveCounts, LoadEngine, LoadEvent, Tick, Trouble
 from rehearse.load.schedule import Schedule
-from rehearse.model import Decision, Incident, Reference, Result, RunKind, RunRecord, RunState
+from rehearse.model import CheckReport, Decision, Incident, Reference, Result, RunKind, RunRecord, RunState
 from rehearse.probe import run_probe
 from rehearse.progress import Listener
 from rehearse.report.assemble import assemble
 from rehearse.report.files import write_reports
+from rehearse.sides import allowed_targets
 from rehearse.store.records import Store
 from rehearse.targets import ManagedTarget
 
@@ -38,6 +43,7 @@ class Parts:
     engine: LoadEngine
     listener: Listener
     now: Callable[[], datetime]
+    checks: CheckRunner = field(default_factory=PytestRunner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ def baseline(settings: Settings, parts: Parts, name: str | None, command: str) -
     Raises NotReady when a target is not ready or what was recorded is not known-good; nothing is named then.
     """
     name = name or settings.baseline.name
-    targets = wiring.allowed_targets(settings, wiring.sides_of_baseline(settings))
+    targets = allowed_targets(settings, wiring.sides_of_baseline(settings))
     clean = wiring.cleaner(settings)
     with ExitStack() as stack:
         stack.enter_context(_errors_through(clean))
@@ -82,6 +88,7 @@ def baseline(settings: Settings, parts: Parts, name: str | None, command: str) -
             _run_round(settings, targets, round_number, journal, parts, watch)
             if watch.is_over:
                 break
+        _ask(settings, targets, journal, parts)
         if not watch.is_over:
             run_probe(settings, journal, parts.engine, parts.listener)
         findings = baseline_findings(journal.evidence(None, is_complete=True))
@@ -101,7 +108,7 @@ def compare(settings: Settings, parts: Parts, options: CompareOptions) -> Compar
     Raises NotReady, NotComparable or TargetRefused before load. An interruption is not raised: the evidence so far
     is judged (never GO) and reported, and `Comparison.interrupted` says what happened.
     """
-    targets = wiring.allowed_targets(settings, wiring.sides_of_comparison(settings))
+    targets = allowed_targets(settings, wiring.sides_of_comparison(settings))
     clean = wiring.cleaner(settings)
     with _errors_through(clean), Store.open(wiring.store_url(settings)) as store:
         record = wiring.comparison_record(settings, parts.now(), options.command)
@@ -127,6 +134,40 @@ def compare(settings: Settings, parts: Parts, options: CompareOptions) -> Compar
         return replace(comparison, interrupted=interrupted)
 
 
+# --- checks alone -----------------------------------------------------------------------------------------------
+
+
+def check(settings: Settings, parts: Parts, command: str) -> CheckReport:
+    """Ask the sides what broke before, without load. What was asked is kept, also when it is cut short.
+
+    Raises ConfigError when there is nothing to ask, NotReady or TargetRefused like `compare`.
+    """
+    if not settings.checks.are_due:
+        raise ConfigError(
+            f"{settings.source.name}: checks.dir: there is no folder {settings.checks.dir.name!r}, and checks.packs"
+            " is empty. Write the first check with `rehearse check new`."
+        )
+    targets = allowed_targets(settings, wiring.sides_of_comparison(settings))
+    clean = wiring.cleaner(settings)
+    with _errors_through(clean), Store.open(wiring.store_url(settings)) as store:
+        record = wiring.checks_record(settings, parts.now(), command)
+        with ExitStack() as stack:
+            journal = stack.enter_context(kept(store, record, parts.now, clean))
+            for target in targets:
+                stack.enter_context(target)
+            _bring_up(targets, journal, parts)
+            _ask(settings, targets, journal, parts)
+            journal.update(is_complete=True, state=RunState.FINISHED, ended_at=iso(parts.now()))
+        found = check_evidence(journal.exhibits)
+        recorded = wiring.recorded_checks(settings, store, found)
+        return CheckReport(
+            record.run_id, record.title, judge_checks(found, recorded), settled(found, recorded)
+        )
+
+
+# --- judging again ----------------------------------------------------------------------------------------------
+
+
 def rejudge(store: Store, run_id: str, folder: Path) -> Comparison:
     """Judge a stored comparison from its evidence, store the verdict and write the reports."""
     record = store.run(run_id)
@@ -136,10 +177,11 @@ def rejudge(store: Store, run_id: str, folder: Path) -> Comparison:
         store.verify(run_id)
     blocks = store.blocks(run_id)
     reference = wiring.reference_of(store, record)
-    verdict = judge(evidence_of(record, blocks, store.finals(run_id), reference))
+    evidence = evidence_of(record, blocks, store.finals(run_id), reference, store.exhibits(run_id))
+    verdict = judge(evidence)
     record = replace(record, verdict=verdict)
     store.update_run(record)
-    result = assemble(record, blocks, verdict, reference)
+    result = assemble(record, blocks, verdict, reference, evidence.checks)
     return Comparison(result, write_reports(result, folder))
 
 
@@ -152,8 +194,9 @@ def render(store: Store, run_id: str, folder: Path) -> tuple[Path, ...]:
         return rejudge(store, run_id, folder).reports
     if record.state is RunState.FINISHED:
         store.verify(run_id)
-    reference = wiring.reference_of(store, record)
-    return write_reports(assemble(record, store.blocks(run_id), record.verdict, reference), folder)
+    reference, blocks = wiring.reference_of(store, record), store.blocks(run_id)
+    checks = check_evidence(store.exhibits(run_id)) if record.has_checks else None
+    return write_reports(assemble(record, blocks, record.verdict, reference, checks), folder)
 
 
 def _rehearse(
@@ -173,9 +216,16 @@ def _rehearse(
         _run_round(settings, targets, round_number, journal, parts, watch)
         if watch.is_over:
             break
+    _ask(settings, targets, journal, parts)
     if not watch.is_over:
         run_probe(settings, journal, parts.engine, parts.listener)
     journal.update(is_complete=True, state=RunState.FINISHED, ended_at=iso(parts.now()))
+
+
+def _ask(settings: Settings, targets: list[ManagedTarget], journal: Journal, parts: Parts) -> None:
+    """The checks: also when the load was stopped, so that one report names everything that broke."""
+    today = parts.now().date().isoformat()
+    run_checks(settings, journal, targets, parts.checks, parts.listener, today)
 
 
 # --- one round of load ------------------------------------------------------------------------------------------

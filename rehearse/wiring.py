@@ -5,32 +5,31 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
-import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from rehearse import __version__
-from rehearse.allowlist import AllowList, host_and_port, system_resolve
+from rehearse.checks.exhibits import check_evidence
 from rehearse.config import Settings, effective_toml, policy_hash, policy_of, redact, secrets_of
-from rehearse.config import Target as TargetSettings
 from rehearse.config.policy import users_for
-from rehearse.databases import is_database, read_database_url, shown_url
-from rehearse.errors import NotComparable
+from rehearse.databases import is_database, shown_url
+from rehearse.errors import NotComparable, NotReady
 from rehearse.journal import iso
 from rehearse.judge.sequential import LiveBin, looks
 from rehearse.load.engine import LiveCounts
-from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder, TlsOrder
+from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder
 from rehearse.load.rig import fingerprint
 from rehearse.load.schedule import Schedule
 from rehearse.load.statements import files_of
 from rehearse.load.turns import climb, hold
 from rehearse.model import (
     CapacityProbe,
+    CheckEvidence,
+    CheckResult,
     Incident,
     Mode,
     Phase,
@@ -41,8 +40,8 @@ from rehearse.model import (
     RunState,
     Side,
 )
+from rehearse.sides import allowed_targets, headers_of, other_sides, tls_of, work_dir
 from rehearse.store.records import Store
-from rehearse.targets import ManagedTarget, TargetSpec
 
 LOADED_PREFIXES = ("scenario.", "rig.", "rehearse")  # of the provenance: what each worker loads by itself
 COMPARABLE_PREFIXES = ("scenario.", "schedule", "load.", "rig.")
@@ -59,59 +58,6 @@ def sides_of_baseline(settings: Settings) -> tuple[Side, ...]:
 def sides_of_comparison(settings: Settings) -> tuple[Side, ...]:
     """Both sides in paired mode, the candidate alone in recorded mode."""
     return (Side.BASELINE, Side.CANDIDATE) if settings.resolved_mode is Mode.PAIRED else (Side.CANDIDATE,)
-
-
-def allowed_targets(settings: Settings, sides: tuple[Side, ...]) -> list[ManagedTarget]:
-    """The targets of `sides`, each shown to be on the allow-list. Raises TargetRefused."""
-    allow_list = AllowList(settings.safety.allow, settings.safety.production)
-    targets = [ManagedTarget(_target_spec(settings, side), allow_list) for side in sides]
-    for target in targets:
-        target.check_allowed()
-    return targets
-
-
-def _target_spec(settings: Settings, side: Side) -> TargetSpec:
-    target = settings.target(side)
-    return TargetSpec(
-        side=side,
-        name=target.name,
-        url=target.url,
-        headers=_headers(target),
-        ready=target.ready,
-        facts=target.facts,
-        prepare=target.prepare,
-        reset=target.reset,
-        restart=target.restart,
-        start=target.start,
-        ready_timeout_s=target.ready_timeout_s,
-        verify=_tls_context(_tls_order(settings, target)) if urlsplit(target.url).scheme == "https" else True,
-        proof_header=settings.safety.proof_header,
-        proof_value=settings.safety.proof_value,
-        working_dir=settings.root,
-        log_dir=_work_dir(settings) / "logs",
-    )
-
-
-def _headers(target: TargetSettings) -> Mapping[str, str]:
-    return {name: value.get_secret_value() for name, value in target.headers.items()}
-
-
-def _tls_order(settings: Settings, target: TargetSettings) -> TlsOrder:
-    tls = target.tls
-
-    def absolute(path: Path | None) -> str | None:
-        return None if path is None else str(settings.root / path)
-
-    return TlsOrder(tls.verify, absolute(tls.ca), absolute(tls.cert), absolute(tls.key))
-
-
-def _tls_context(tls: TlsOrder) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=tls.ca)
-    if not tls.verify:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    if tls.cert is not None:
-        context.load_cert_chain(tls.cert, tls.key)
-    return context
 
 
 # --- load -------------------------------------------------------------------------------------------------------
@@ -155,7 +101,7 @@ def load_order(settings: Settings, record: RunRecord, round_number: int) -> Load
         users=_users(settings),
         workers=settings.load.workers,
         timeout_s=settings.load.timeout_s,
-        log_dir=str(_work_dir(settings) / "logs" / record.run_id),
+        log_dir=str(work_dir(settings) / "logs" / record.run_id),
         working_dir=str(settings.root),
         expected={
             key: record.provenance[key] for key in record.provenance if key.startswith(LOADED_PREFIXES)
@@ -169,34 +115,9 @@ def _users(settings: Settings) -> int:
 
 def _side_order(settings: Settings, side: Side) -> SideOrder:
     target = settings.target(side)
-    others = [other.url for other in settings.targets if other is not target]
     return SideOrder(
-        side, target.url, _headers(target), _tls_order(settings, target), hosts_elsewhere(target.url, others)
+        side, target.url, headers_of(target), tls_of(settings, target), other_sides(settings, target)
     )
-
-
-def hosts_elsewhere(url: str, others: Iterable[str]) -> tuple[str, ...]:
-    """ "host:port" of the other targets, but for those that connections cannot tell from this one (same proxy)."""
-    mine = _place(url)
-    if mine is None:
-        return ()
-    host, port = mine
-    own = {host, *system_resolve(host)}
-    found = []
-    for other_host, other_port in filter(None, map(_place, others)):
-        if other_port != port or own.isdisjoint({other_host, *system_resolve(other_host)}):
-            found.append(
-                f"[{other_host}]:{other_port}" if ":" in other_host else f"{other_host}:{other_port}"
-            )
-    return tuple(found)
-
-
-def _place(url: str) -> tuple[str, int] | None:
-    """Host and port of a target; None for a file."""
-    if not is_database(url):
-        return host_and_port(url)
-    database = read_database_url(url)
-    return None if database.host is None or database.port is None else (database.host, database.port)
 
 
 def turn_order(
@@ -286,6 +207,12 @@ def baseline_record(settings: Settings, now: datetime, name: str, command: str) 
     return _record(settings, RunKind.BASELINE, now, name, command, settings.baseline.rounds, looks_count=1)
 
 
+def checks_record(settings: Settings, now: datetime, command: str) -> RunRecord:
+    """A new run of checks alone, not started yet."""
+    record = _record(settings, RunKind.CHECKS, now, None, command, rounds=0, looks_count=0)
+    return replace(record, has_checks=True)
+
+
 def comparison_record(settings: Settings, now: datetime, command: str) -> RunRecord:
     """A new comparison, not started yet and not yet tied to a baseline."""
     count = len(looks_s(settings))
@@ -316,6 +243,7 @@ def _record(
         rounds=rounds,
         looks=looks_count,
         scenarios=tuple(scenario.name for scenario in settings.scenarios),
+        has_checks=settings.checks.are_due,
         is_complete=False,
         restarted=frozenset(),
         targets=(),
@@ -349,6 +277,7 @@ def _provenance(settings: Settings, kind: RunKind) -> Mapping[str, str]:
         **tags,
         **fingerprint(),
         **_drivers(settings),
+        **_checks(settings),
     }
 
 
@@ -387,6 +316,19 @@ def _drivers(settings: Settings) -> Mapping[str, str]:
     if not _are_databases(settings):
         return {}
     return {f"rig.{name}": _version(name) for name in ("sqlalchemy", "psycopg")}
+
+
+def _checks(settings: Settings) -> Mapping[str, str]:
+    """What was asked: another file of checks asks something else."""
+    if not settings.checks.are_due:
+        return {}
+    folder = settings.checks.dir
+    files = sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".toml"))
+    content = "".join(f"{path.relative_to(folder)} {_digest(path)}\n" for path in files if path.is_file())
+    return {
+        "checks": hashlib.sha256(content.encode()).hexdigest(),
+        "checks.packs": " ".join(settings.checks.packs) or "none",
+    }
 
 
 def _version(package: str) -> str:
@@ -435,7 +377,21 @@ def reference_of(store: Store, record: RunRecord) -> Reference | None:
         record.baseline_name or record.baseline_run_id,
         tuple(block for block in blocks if block.phase is Phase.ROUND),
         tuple(block for block in blocks if block.phase is not Phase.ROUND),
+        check_evidence(store.exhibits(record.baseline_run_id)).on_baseline,
     )
+
+
+def recorded_checks(settings: Settings, store: Store, found: CheckEvidence) -> tuple[CheckResult, ...]:
+    """How the checks of now came out when the baseline was recorded: who else could be asked in recorded mode?"""
+    if settings.resolved_mode is not Mode.RECORDED:
+        return ()
+    try:
+        stored = store.baseline(settings.baseline.name)
+    except NotReady:  # none yet: then nothing is known to have been broken before
+        return ()
+    ids = {result.check_id for result in found.on_candidate}
+    results = check_evidence(store.exhibits(stored.run_id)).on_baseline
+    return tuple(result for result in results if result.check_id in ids)
 
 
 def _check_comparable(settings: Settings, stored: RunRecord, record: RunRecord) -> None:
@@ -505,10 +461,6 @@ def _staleness(settings: Settings, stored: RunRecord, record: RunRecord) -> tupl
 
 
 # --- places -----------------------------------------------------------------------------------------------------
-
-
-def _work_dir(settings: Settings) -> Path:
-    return settings.root / ".rehearse"
 
 
 def store_url(settings: Settings) -> str:

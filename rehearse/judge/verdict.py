@@ -1,6 +1,7 @@
 """The decision: evidence in, verdict out.
 
-Precedence: hard ABORT (guard, absolute limit) > INCONCLUSIVE for validity > statistical ABORT > INCONCLUSIVE > GO.
+Precedence: hard ABORT (guard, check, absolute limit) > INCONCLUSIVE for validity > statistical ABORT >
+INCONCLUSIVE > GO.
 The default is INCONCLUSIVE; GO is earned by proof in every certified cell, from complete and sound evidence.
 """
 
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 from rehearse.judge.capacity import measure_capacity
 from rehearse.judge.caveats import assumptions_of, caveats
 from rehearse.judge.cells import capacity_cells, cells_of
+from rehearse.judge.checks import check_faults, check_warnings
 from rehearse.judge.faults import Fault
 from rehearse.judge.health import correlation_faults, own_health_faults
 from rehearse.judge.ledger import block_faults, closing_faults, impossible_numbers, probe_faults
@@ -40,6 +42,7 @@ from rehearse.judge.validity import (
 from rehearse.judge.wording import change, margin
 from rehearse.model import (
     Cell,
+    CheckResult,
     Decision,
     Evidence,
     Finding,
@@ -125,6 +128,7 @@ class _Case:
 
 def _judged(evidence: Evidence, *, is_final: bool) -> Verdict:
     incidents, impossible = incident_faults(evidence), impossible_numbers(evidence)
+    incidents += check_faults(evidence.checks, _recorded_checks(evidence)) if is_final else []
     if impossible:
         nothing = Strictness.of(evidence.policy, 1, 1)
         return _weigh(_Case(evidence, [*incidents, *impossible], (), JudgedBlocks((), ()), nothing, is_final))
@@ -141,6 +145,10 @@ def _judged(evidence: Evidence, *, is_final: bool) -> Verdict:
         *correlation_faults(measurements),
     ]
     return _weigh(_Case(evidence, faults, rule_on(measurements, strictness), judged, strictness, is_final))
+
+
+def _recorded_checks(evidence: Evidence) -> tuple[CheckResult, ...]:
+    return evidence.reference.checks if evidence.reference is not None else ()
 
 
 def _stored(evidence: Evidence) -> JudgedBlocks:
@@ -208,6 +216,7 @@ def _verdict(case: _Case, decision: Decision, reasons: list[Finding], warnings: 
             *warnings,
             *rig_warnings(case.judged, case.evidence.policy),
             *outside_warnings(case.evidence),
+            *check_warnings(case.evidence.checks, _recorded_checks(case.evidence)),
             *caveats(case.rulings, assumptions, case.strictness),
         ),
         judgements=tuple(ruling.judgement for ruling in case.rulings),

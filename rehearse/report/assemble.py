@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from rehearse.histogram import Histogram
+from rehearse.judge.checks import settled
 from rehearse.judge.pairs import judged_blocks, measured, scenario_total
 from rehearse.judge.rig import not_measured
 from rehearse.judge.staircase import completed_per_s, failed_ratio, offered_per_s, turns_of
@@ -13,6 +14,7 @@ from rehearse.model import (
     Arrivals,
     Block,
     CapacityStep,
+    CheckEvidence,
     Curve,
     ErrorKind,
     Mode,
@@ -34,15 +36,22 @@ from rehearse.model import (
 MAX_CURVE_POINTS = 60
 _CURVE_SCOPES = (Scope.SCENARIO, Scope.ENDPOINT)
 _TOTAL = "whole scenario"
+_WITHOUT_CHECKS = (
+    "No check, contract or edge case was rehearsed: only latency, errors and throughput under load."
+)
+_WITHOUT_CONTRACT = "No contract and no edge case was rehearsed: only load, and what broke before."
 _NOT_REHEARSED = (
-    "No contract, check or edge case was rehearsed in this version: only latency, errors and throughput under load.",
     "The mix of requests and the amount of data of production were not compared with the ones of this rehearsal.",
     "What needs more time than this load took (leaks, nightly jobs, full disks, date boundaries) was not looked for.",
 )  # fmt: skip
 
 
 def assemble(
-    record: RunRecord, blocks: Sequence[Block], verdict: Verdict, reference: Reference | None = None
+    record: RunRecord,
+    blocks: Sequence[Block],
+    verdict: Verdict,
+    reference: Reference | None = None,
+    checks: CheckEvidence | None = None,
 ) -> Result:
     """The result of one comparison. `reference` shows the baseline's own numbers when it was recorded earlier."""
     own = tuple(block for block in blocks if block.phase is Phase.ROUND)
@@ -66,6 +75,7 @@ def assemble(
         command=record.command,
         blind_spots=_blind_spots(record, compared, verdict),
         capacity=_capacity(record, blocks, reference),
+        checks=() if checks is None else settled(checks, () if reference is None else reference.checks),
     )
 
 
@@ -268,6 +278,7 @@ def _blind_spots(record: RunRecord, blocks: Sequence[Block], verdict: Verdict) -
         *_of_the_run(record),
         *_of_the_cells(verdict),
         *_of_the_sides(record, blocks),
+        _WITHOUT_CONTRACT if record.has_checks else _WITHOUT_CHECKS,
         *_NOT_REHEARSED,
         *(f"This was assumed, not measured: {assumption}" for assumption in verdict.assumptions),
     )

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rehearse.model import (
+    CheckOutcome,
+    CheckResult,
     Decision,
     Finding,
     Judgement,
@@ -46,6 +48,9 @@ NEXT_STEPS = {
     ReasonCode.NOT_ISOLATED: "The two sides disturb each other. Give each a machine and a database of its own.",
     ReasonCode.CORRELATED: "Neighbouring blocks resemble each other too much. Rehearse longer, or with longer blocks.",
     ReasonCode.DISTRESS: "A side failed under more load before its capacity was known. Read its log, look at max_rate.",
+    ReasonCode.CHECK_FAILED: f"{_FIX} A break of the past is back: the check says which, and how it was seen.",
+    ReasonCode.CHECK_MISSING: "Checks of the baseline are gone. Put them back, or record the baseline without them.",
+    ReasonCode.CHECKS_INCOMPLETE: "A check could not be asked. Repair it (`rehearse check run` tells), rehearse again.",
     ReasonCode.INTERRUPTED: "The run was cut off. Rehearse again, and let it end by itself.",
     ReasonCode.TARGET_REFUSED: "A host outside the allow-list was asked for. Check `safety.allow` and the scenario.",
     ReasonCode.INTERNAL: "`rehearse` itself failed. Keep the run, report a bug, rehearse again.",
@@ -123,11 +128,24 @@ def _why_go(result: Result) -> str:
 def _why_abort(result: Result) -> str:
     counts = cell_counts(result)
     first = result.verdict.reasons[0] if result.verdict.reasons else None
+    if first is not None and first.code == ReasonCode.CHECK_FAILED:
+        failed = sum(finding.code == first.code for finding in result.verdict.reasons)
+        is_are = "A break of the past is" if failed == 1 else f"{failed} breaks of the past are"
+        return f"{is_are} back: {check_counts(result.checks)}."
     if first is not None and first.code in _HEADLINES:
         return _HEADLINES[ReasonCode(first.code)]
     if counts.worse:
         return f"The candidate is proven worse in {counts.worse} of {some(counts.total, 'cell')}."
     return "The candidate failed the rehearsal."
+
+
+def check_counts(checks: Sequence[CheckResult]) -> str:
+    """How the checks came out, in words: "12 checks: 1 failed, 11 passed"."""
+    counts = Counter(check.outcome for check in checks)
+    ordered = [outcome for outcome in CheckOutcome if counts[outcome]]
+    ordered.sort(key=lambda outcome: outcome is CheckOutcome.PASSED)
+    listed = ", ".join(f"{counts[outcome]} {outcome}" for outcome in ordered)
+    return f"{some(len(checks), 'check')}: {listed or 'none has a result'}"
 
 
 def _why_inconclusive(result: Result) -> str:
@@ -143,13 +161,23 @@ def top_reasons(result: Result, rows: Sequence[Row]) -> tuple[TopReason, ...]:
     """
     if result.verdict.decision is Decision.GO:
         return tuple(TopReason(_closest(row), row.anchor) for row in nearest_to_margin(rows, TOP_REASONS))
-    anchors = {row.judgement.cell.label: row.anchor for row in reversed(rows)}
+    anchors = {row.judgement.cell.label: row.anchor for row in reversed(rows)} | check_anchors(result)
     tasks = {row.judgement.cell.label for row in rows if row.judgement.cell.scope is Scope.TASK}
     ordered = sorted(enumerate(result.verdict.reasons, start=1), key=lambda one: one[1].subject in tasks)
     return tuple(
         TopReason(finding.sentence, anchors.get(finding.subject, f"finding-{position}"))
         for position, finding in ordered[:TOP_REASONS]
     )
+
+
+def check_anchors(result: Result) -> dict[str, str]:
+    """The place of each check on the page."""
+    return {check.check_id: anchor_of(number) for number, check in enumerate(result.checks, start=1)}
+
+
+def anchor_of(number: int) -> str:
+    """The place of one check on the page."""
+    return f"check-{number}"
 
 
 def _closest(row: Row) -> str:

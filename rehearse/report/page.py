@@ -38,10 +38,12 @@ from rehearse.report.charts import (
     latency_chart,
     percentile_chart,
 )
+from rehearse.report.checked import CheckTable, check_table
 from rehearse.report.headline import (
     CellCounts,
     TopReason,
     cell_counts,
+    check_anchors,
     next_step,
     partial_note,
     some,
@@ -61,7 +63,7 @@ _KINDS_OF_CHANGE = (
 
 @dataclass(frozen=True, slots=True)
 class FindingRow:
-    """A finding with its place on the page and, when it is about a cell, the place of that cell."""
+    """A finding with its place on the page and, when it is about a cell or a check, the place of that."""
 
     anchor: str
     kind: str  # "reason" or "warning"
@@ -136,6 +138,7 @@ class Page:
     new_errors: int
     quality: tuple[Quality, ...]
     decision: DecisionBox
+    checks: CheckTable | None
     cells: Split
     changes: tuple[Picture, ...]
     latency: tuple[LineChart, ...]
@@ -175,6 +178,7 @@ def page_of(result: Result) -> Page:
         new_errors=sum(kind.baseline == 0 < kind.candidate for kind in result.error_kinds),
         quality=quality(result),
         decision=decision_box(result.exit_plan),
+        checks=check_table(result),
         cells=split(rows, result.verdict.decision),
         changes=_changes(rows),
         latency=_both(latency_chart(points, frame) for frame in (WIDE, NARROW)),
@@ -253,7 +257,7 @@ def _more_on(kind: ErrorKind) -> str:
 
 
 def _findings(result: Result, rows: Sequence[Row]) -> tuple[FindingRow, ...]:
-    cells = {row.judgement.cell.label: row.anchor for row in reversed(rows)}
+    cells = {row.judgement.cell.label: row.anchor for row in reversed(rows)} | check_anchors(result)
     reasons, warnings = result.verdict.reasons, result.verdict.warnings
     kinds = ["reason"] * len(reasons) + ["warning"] * len(warnings)
     return tuple(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from rehearse.model import Result
+from rehearse.model import CheckReport, Result
 from rehearse.report.headline import (
     cell_counts,
+    check_counts,
     next_step,
     observed,
     partial_note,
@@ -29,6 +30,7 @@ def summary_lines(result: Result, report_path: str | None) -> list[str]:
         *(f"{position}. {reason.sentence}" for position, reason in enumerate(reasons, start=1)),
         *_more(result, len(reasons)),
         _cells(result),
+        *([check_counts(result.checks)] if result.checks else []),
         *(f"Requests, {side.side}: {requests_sent(side)}" for side in result.sides),
     ]
     place = report_path or f"`rehearse report {result.run_id}` writes it"
@@ -51,3 +53,15 @@ def _cells(result: Result) -> str:
 
 def _plain(line: str) -> str:
     return shortened(printable(line), _LONGEST).translate(_PLAIN)
+
+
+def check_lines(report: CheckReport) -> list[str]:
+    """The same of checks alone: every one that did not pass, and how many did."""
+    verdict = report.verdict
+    told = [f"- {finding.sentence}" for finding in (*verdict.reasons, *verdict.warnings)]
+    lines = [
+        f"{verdict.decision} by the checks alone: {check_counts(report.checks)}",
+        *told,
+        f"Run: {report.run_id}. Only `rehearse compare` gives a verdict on the upgrade.",
+    ]
+    return [_plain(line) for line in lines]
