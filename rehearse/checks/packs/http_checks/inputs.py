@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import httpx
 import pytest
 
 from rehearse.checks.packs.http_checks.asking import (
     BothSides,
-    Options,
     Pair,
     ask,
     ask_both,
@@ -117,16 +116,11 @@ def test_a_very_long_integer_is_not_a_failure(candidate: httpx.Client, options: 
 def test_characters_beyond_ascii_are_taken_as_before(both: BothSides, options: Mapping[str, object]) -> None:
     """Tomcat 8.5.31, a point release, began to answer 400 to characters in URLs that browsers do send."""
     read = read_options(options)
+    pages = good_pages(both.baseline, read)
     for what, odd in UTF_8_EDGES.items():
-        for target in _with_edge(both, read, odd):
+        for target in [f"{read.missing}/{odd}", *(_with_query(page, f"a={odd}") for page in pages)]:
             pair = ask_both(both, target)
             assert pair.new.kind == pair.old.kind, f"{what}: {pair.differs}"
-
-
-def _with_edge(both: BothSides, options: Options, odd: str) -> Iterator[str]:
-    yield f"{options.missing}/{odd}"
-    for page in good_pages(both.baseline, options):
-        yield _with_query(page, f"a={odd}")
 
 
 @pytest.mark.breakage(

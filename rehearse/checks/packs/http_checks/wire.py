@@ -42,12 +42,12 @@ class WireAnswer:
 class Connection:
     """One connection to the host of a client, which this never changes. Certificates have checks of their own."""
 
-    def __init__(self, client: httpx.Client, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, client: httpx.Client) -> None:
         """Connects. Raises OSError."""
         self._client = client
         url = client.base_url
         port = url.port or (443 if url.scheme == "https" else 80)
-        self._socket = socket.create_connection((url.host, port), timeout_s)
+        self._socket = socket.create_connection((url.host, port), TIMEOUT_S)
         if url.scheme == "https":
             context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
