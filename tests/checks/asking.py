@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from rehearse.model import Side
+from rehearse.instants import boundary_instants
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,6 @@ class Both:
 class Response:
     """One of the fixture `recorded`."""
 
-    side: Side
     endpoint: str
     status: int
     text: str
@@ -47,6 +46,7 @@ def outcome_of(
     options: Mapping[str, object] | None = None,
     recorded: Sequence[Response] = (),
     verify: ssl.SSLContext | bool = False,
+    side_effects: bool = True,
 ) -> Outcome:
     """Runs the check once."""
     with ExitStack() as stack:
@@ -60,6 +60,8 @@ def outcome_of(
             "both": Both(old, new),
             "options": options or {},
             "recorded": recorded,
+            "side_effects": side_effects,
+            "boundary_instants": boundary_instants(),
         }
         wanted = {name: fixtures[name] for name in inspect.signature(check).parameters}
         try:

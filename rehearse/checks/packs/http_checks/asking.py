@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from rehearse.errors import ConfigError, nearest
-from rehearse.model import Side
 
 
 class BothSides(Protocol):
@@ -30,12 +29,22 @@ class BothSides(Protocol):
 
 
 class Recorded(Protocol):
-    """One response that was seen under load; the fixture `recorded` is a list of them."""
+    """One response of the side under test, seen under load; the fixture `recorded` is a list of them."""
 
-    side: Side
-    endpoint: str
-    status: int
-    text: str
+    @property
+    def endpoint(self) -> str:
+        """ "GET /products/{id}"."""
+        ...
+
+    @property
+    def status(self) -> int:
+        """404."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """Its body."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,7 @@ def read_options(given: Mapping[str, object]) -> Options:
 
 def _read(where: str, value: object, default: object) -> object:
     if isinstance(default, tuple):
-        if isinstance(value, list) and value and all(_is_path(path) for path in value):
+        if isinstance(value, list | tuple) and value and all(_is_path(path) for path in value):
             return tuple(value)
         raise ConfigError(f'{where}: a list of paths is expected, like ["/products"], not {value!r}')
     if isinstance(default, str):

@@ -103,7 +103,7 @@ def test_old_health_checks_are_answered_as_before(both: BothSides, options: Mapp
     ref="https://github.com/getsentry/sentry/issues/2590",
 )
 def test_a_request_without_host_is_answered_as_before(both: BothSides, options: Mapping[str, object]) -> None:
-    """Amazon's load balancer checked health without a Host header; Sentry began to refuse that, and was taken out."""
+    """Amazon's load balancer checked health without a Host header: Sentry answered 400, and was taken out."""
     _assert_alike(both, options, "a request without Host", has_host=False)
 
 

@@ -44,7 +44,7 @@ TRIES = 3
     ref="https://github.com/spring-projects/spring-framework/issues/22954",
 )
 def test_type_and_charset_are_as_before(both: BothSides, options: Mapping[str, object]) -> None:
-    """Spring 5.2 dropped charset=UTF-8 from its JSON: clients that fell back to Latin-1 garbled every umlaut."""
+    """Spring 5.2 dropped charset=UTF-8 from its JSON: a client that falls back to Latin-1 then garbles every umlaut."""
     for pair in page_pairs(both, read_options(options)):
         old, new = (_type_of(answer) for answer in (pair.old, pair.new))
         assert new == old, f"{pair.new.asked}: the baseline sends {old}, the candidate {new}"
@@ -212,7 +212,7 @@ def _read_date(text: str) -> datetime:
     ref="https://github.com/curl/curl-www/issues/154",
 )
 def test_its_certificate_is_trusted(candidate: httpx.Client, options: Mapping[str, object]) -> None:
-    """When the root DST Root CA X3 ended, every server that still sent the old chain was refused by older clients."""
+    """When the root certificate DST Root CA X3 ended, older clients refused all servers whose chain still led to it."""
     answer, _ = _handshake(candidate, read_options(options))
     assert "CERTIFICATE_VERIFY_FAILED" not in answer.trouble, answer.trouble
     assert answer.kind != "no answer", f"{answer.asked} {answer.shown}"
