@@ -20,6 +20,7 @@ ENV PATH=/opt/rehearse/bin:$PATH PYTHONUNBUFFERED=1
 WORKDIR /work
 COPY --chown=rehearse:rehearse rehearse.toml ./
 COPY --chown=rehearse:rehearse scenarios scenarios
+COPY --chown=rehearse:rehearse checks checks
 USER rehearse
 ENTRYPOINT ["rehearse"]
 CMD ["--help"]

@@ -1,0 +1,1 @@
+"""The parts of the `http` pack: the checks by subject, and how they ask."""
