@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": LEAVES,
     "load": LEAVES,
     "edges": LEAVES | {"load"},
-    "checks": LEAVES,
+    "checks": LEAVES | {"config"},  # declared checks are TOML files in the words of rehearse.toml
     "cutover": LEAVES | {"load"},
     "store": LEAVES,
     "report": LEAVES,
