@@ -241,7 +241,7 @@ def shown(value: object, is_secret: bool = False) -> str:
             else f"an array of {len(value)} items"
         )
     if is_secret:
-        kind = next(name for name in _TYPES if _is_of_type(value, name) or name == "object")
+        kind = next((name for name in _TYPES if _is_of_type(value, name)), "value")
         return f"{_ARTICLES.get(kind, f'a {kind}')} that is not shown"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
