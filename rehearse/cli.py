@@ -286,11 +286,13 @@ def _raise_on_signals() -> None:
 
 
 def _end_at_once(number: int, _frame: object) -> None:
-    """End without cleaning up, but leave nothing running that a target's command began."""
-    targets = sys.modules.get("rehearse.targets")  # an import may be what was interrupted: none begins here
+    """End without cleaning up, but leave nothing running that `rehearse` began."""
+    groups = sys.modules.get(
+        "rehearse.process_groups"
+    )  # an import may be what was interrupted: none begins here
     try:
-        if targets is not None:
-            targets.kill_live_groups()
+        if groups is not None:
+            groups.kill_live_groups()
     finally:
         os._exit(128 + number)
 

@@ -235,6 +235,15 @@ class ChecksEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckEvidence:
+    """What checks found: each side as it was asked, and the closing account."""
+
+    on_candidate: tuple[CheckResult, ...] = ()
+    on_baseline: tuple[CheckResult, ...] = ()  # of a comparison: only of what failed on the candidate
+    end: ChecksEnd | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Exhibit:
     """One piece of evidence that is neither load nor a closing account: a check's result, a contract. Kept as bytes
     of JSON; `kind` says what they hold."""
@@ -362,6 +371,7 @@ class Reference:
     name: str
     blocks: tuple[Block, ...]
     probe: tuple[Block, ...] = ()  # of its capacity probe
+    checks: tuple[CheckResult, ...] = ()  # on the baseline, as it was recorded
 
     @property
     def is_calibrated(self) -> bool:
@@ -390,6 +400,7 @@ class Evidence:
         Block, ...
     ] = ()  # of the capacity probe; its turns are numbered as rounds, after the last one
     probe_finals: tuple[WorkerFinal, ...] = ()
+    checks: CheckEvidence | None = None  # None: the project has none
 
 
 class Role(StrEnum):
@@ -455,6 +466,9 @@ class ReasonCode(StrEnum):
     NOT_ISOLATED = "not_isolated"
     CORRELATED = "correlated"
     DISTRESS = "distress"
+    CHECK_FAILED = "check_failed"
+    CHECK_MISSING = "check_missing"
+    CHECKS_INCOMPLETE = "checks_incomplete"
     INTERRUPTED = "interrupted"
     TARGET_REFUSED = "target_refused"
     INTERNAL = "internal"
@@ -615,6 +629,7 @@ class Result:
     command: str  # reproduces the comparison
     blind_spots: tuple[str, ...]  # what this report cannot tell
     capacity: tuple[CapacityStep, ...] = ()  # empty when the capacity was not probed
+    checks: tuple[CheckResult, ...] = ()  # failed ones first
     schema_version: int = 1
 
 
@@ -626,6 +641,7 @@ class RunKind(StrEnum):
 
     BASELINE = "baseline"
     COMPARISON = "comparison"
+    CHECKS = "checks"  # checks alone, without load: never a verdict on the upgrade
 
 
 class RunState(StrEnum):
@@ -665,3 +681,4 @@ class RunRecord:
     verdict: Verdict | None = None
     baseline_run_id: str | None = None  # exactly which recording it was compared with
     scenarios: tuple[str, ...] = ()  # as configured
+    has_checks: bool = False  # checks were due: without their closing account it is never GO

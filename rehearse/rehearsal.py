@@ -25,6 +25,7 @@ from rehearse.probe import run_probe
 from rehearse.progress import Listener
 from rehearse.report.assemble import assemble
 from rehearse.report.files import write_reports
+from rehearse.sides import allowed_targets
 from rehearse.store.records import Store
 from rehearse.targets import ManagedTarget
 
@@ -67,7 +68,7 @@ def baseline(settings: Settings, parts: Parts, name: str | None, command: str) -
     Raises NotReady when a target is not ready or what was recorded is not known-good; nothing is named then.
     """
     name = name or settings.baseline.name
-    targets = wiring.allowed_targets(settings, wiring.sides_of_baseline(settings))
+    targets = allowed_targets(settings, wiring.sides_of_baseline(settings))
     clean = wiring.cleaner(settings)
     with ExitStack() as stack:
         stack.enter_context(_errors_through(clean))
@@ -101,7 +102,7 @@ def compare(settings: Settings, parts: Parts, options: CompareOptions) -> Compar
     Raises NotReady, NotComparable or TargetRefused before load. An interruption is not raised: the evidence so far
     is judged (never GO) and reported, and `Comparison.interrupted` says what happened.
     """
-    targets = wiring.allowed_targets(settings, wiring.sides_of_comparison(settings))
+    targets = allowed_targets(settings, wiring.sides_of_comparison(settings))
     clean = wiring.cleaner(settings)
     with _errors_through(clean), Store.open(wiring.store_url(settings)) as store:
         record = wiring.comparison_record(settings, parts.now(), options.command)

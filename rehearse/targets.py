@@ -7,41 +7,27 @@ staging gets no load at all. Each command runs in a process group of its own, so
 from __future__ import annotations
 
 import json
-import os
-import signal
 import ssl
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
 from typing import IO, Self
 
-import psutil
-
 from rehearse.allowlist import AllowList
 from rehearse.databases import is_database, shown_url
 from rehearse.errors import NotReady, TargetRefused
 from rehearse.inquiry import INQUIRY_TIMEOUT_S, HttpInquiry, Inquiry, database_inquiry
 from rehearse.model import Side, TargetFacts
+from rehearse.process_groups import begin_group, end_group, exit_code_of
 
 COMMAND_TIMEOUT_S = 600.0
 POLL_S = 0.1
-STOP_TIMEOUT_S = 5.0
-STOP_POLL_S = 0.02
 MAX_FACTS_BYTES = 1_000_000
 LAST_WORDS_BYTES = 4096
-
-_LIVE_GROUPS: set[int] = set()  # process groups that commands began here and that have not ended
-
-
-def kill_live_groups() -> None:
-    """Kill what targets' commands still run, without waiting: for a process that itself ends at once."""
-    for group in tuple(_LIVE_GROUPS):
-        _signal_group(group, signal.SIGKILL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +109,18 @@ class ManagedTarget:
             self._command("restart", self.spec.restart)
         self._wait_until_ready()
 
+    def answers(self) -> bool:
+        """Whether it answers at all, at this moment."""
+        try:
+            self._inquiry.ask()
+        except NotReady:
+            return False
+        return True
+
+    def prove(self) -> None:
+        """Raise NotReady unless it answers now, and TargetRefused unless it proves to be staging."""
+        self._prove_staging(self._inquiry.ask())
+
     def facts(self) -> TargetFacts:
         """What the target says of itself. Raises NotReady when it was asked to and does not."""
         source = self.spec.facts
@@ -137,7 +135,7 @@ class ManagedTarget:
         """End what `start` began, if anything: the process and its children, also when only they are left."""
         process, self._process = self._process, None
         if process is not None:
-            _end_group(process)
+            end_group(process)
 
     def __enter__(self) -> Self:
         return self
@@ -152,7 +150,7 @@ class ManagedTarget:
         return self.spec.label
 
     def _launch(self, argv: Sequence[str]) -> None:
-        if self._answers_at_all():
+        if self.answers():
             raise NotReady(
                 f"{self._label}: something answers there already; stop it, or take `start` out of its table."
             )
@@ -168,7 +166,7 @@ class ManagedTarget:
         with self._log(what).open("ab") as log:
             log_start = log.tell()
             process = self._begin(what, argv, stdout=log if stdout is None else stdout, stderr=log)
-            code = _exit_code(process, COMMAND_TIMEOUT_S)
+            code = exit_code_of(process, COMMAND_TIMEOUT_S)
         if code != 0:
             how = f"ended with exit code {code}" if code is not None else f"took over {COMMAND_TIMEOUT_S:g} s"
             raise NotReady(f"{self._label}: {what} {argv[0]!r} {how}. {self._last_words(what, log_start)}")
@@ -184,18 +182,9 @@ class ManagedTarget:
         self, what: str, argv: Sequence[str], stdout: IO[bytes], stderr: IO[bytes]
     ) -> subprocess.Popen[bytes]:
         try:
-            process = subprocess.Popen(
-                list(argv),
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                cwd=self.spec.working_dir,
-                start_new_session=True,  # a group of its own; and Ctrl-C in the terminal is ours to handle
-            )
+            return begin_group(argv, self.spec.working_dir, subprocess.DEVNULL, stdout, stderr)
         except OSError as error:
             raise NotReady(f"{self._label}: {what} {argv[0]!r} failed: {error}") from error
-        _LIVE_GROUPS.add(process.pid)
-        return process
 
     def _log(self, what: str) -> Path:
         self.spec.log_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -239,7 +228,7 @@ class ManagedTarget:
         """
         if self.spec.start is not None or self._inquiry.is_on_loopback:
             return
-        if self.spec.restart is not None and not self._answers_at_all():
+        if self.spec.restart is not None and not self.answers():
             self._command("restart", self.spec.restart)
         self._wait_until_ready()
 
@@ -255,13 +244,6 @@ class ManagedTarget:
                 f"{self._label} does not prove that it is staging: {wanted!r} expected, {given} found."
             )
 
-    def _answers_at_all(self) -> bool:
-        try:
-            self._inquiry.ask()
-        except NotReady:
-            return False
-        return True
-
     def _facts_from(self, content: bytes, source: str) -> Mapping[str, str]:
         if len(content) > MAX_FACTS_BYTES:
             raise NotReady(f"{self._label}: facts from {source!r} are larger than {MAX_FACTS_BYTES} bytes.")
@@ -272,64 +254,6 @@ class ManagedTarget:
         if not isinstance(document, dict):
             raise NotReady(f"{self._label}: facts from {source!r} are not a JSON object.")
         return dict(sorted(_flat(document)))
-
-
-def _exit_code(process: subprocess.Popen[bytes], timeout_s: float) -> int | None:
-    """How a command ended; None when it took longer and was ended. What it left running by itself keeps running."""
-    try:
-        return process.wait(timeout_s)
-    except subprocess.TimeoutExpired:
-        return None
-    finally:
-        if process.returncode is None:  # too long, or we were interrupted: nobody else would end it
-            _end_group(process)
-        _LIVE_GROUPS.discard(process.pid)
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End a process and its children: they are asked to, and after STOP_TIMEOUT_S killed.
-
-    Raises NotReady when it cannot be ended, as what `sudo` started cannot.
-    """
-    try:
-        _signal_group(process.pid, signal.SIGTERM)
-        _wait_until_gone(process)
-    finally:  # an interruption must not leave it running either
-        _signal_group(process.pid, signal.SIGKILL)
-        _wait_until_gone(process)
-        _LIVE_GROUPS.discard(process.pid)
-    if process.poll() is None:
-        raise NotReady(f"process {process.pid} cannot be ended; end it by hand: kill -9 -{process.pid}")
-
-
-def _wait_until_gone(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the whole group, for STOP_TIMEOUT_S at most: a leader that has gone can leave children behind."""
-    deadline = monotonic() + STOP_TIMEOUT_S
-    while True:
-        # Until its end is taken note of, the leader keeps the group; a zombie with living threads has not ended yet.
-        has_ended = process.poll() is not None and not _is_running(process.pid)
-        if has_ended or monotonic() >= deadline:
-            return
-        sleep(STOP_POLL_S)
-
-
-def _is_running(group: int) -> bool:
-    """Zombies do not count: who adopts children whose parent has gone may take its time to note their end."""
-    if not _signal_group(group, 0):
-        return False
-    for process in psutil.process_iter():
-        with suppress(ProcessLookupError, PermissionError, psutil.Error):
-            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
-                return True
-    return False
-
-
-def _signal_group(group: int, number: int) -> bool:
-    """Send a signal to a process group; False when nothing of it is there, or ours to signal."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)
-        return True
-    return False
 
 
 def _flat(document: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:

@@ -5,26 +5,22 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
-import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from rehearse import __version__
-from rehearse.allowlist import AllowList, host_and_port, system_resolve
 from rehearse.config import Settings, effective_toml, policy_hash, policy_of, redact, secrets_of
-from rehearse.config import Target as TargetSettings
 from rehearse.config.policy import users_for
-from rehearse.databases import is_database, read_database_url, shown_url
+from rehearse.databases import is_database, shown_url
 from rehearse.errors import NotComparable
 from rehearse.journal import iso
 from rehearse.judge.sequential import LiveBin, looks
 from rehearse.load.engine import LiveCounts
-from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder, TlsOrder
+from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder
 from rehearse.load.rig import fingerprint
 from rehearse.load.schedule import Schedule
 from rehearse.load.statements import files_of
@@ -41,8 +37,8 @@ from rehearse.model import (
     RunState,
     Side,
 )
+from rehearse.sides import allowed_targets, headers_of, other_sides, tls_of, work_dir
 from rehearse.store.records import Store
-from rehearse.targets import ManagedTarget, TargetSpec
 
 LOADED_PREFIXES = ("scenario.", "rig.", "rehearse")  # of the provenance: what each worker loads by itself
 COMPARABLE_PREFIXES = ("scenario.", "schedule", "load.", "rig.")
@@ -59,59 +55,6 @@ def sides_of_baseline(settings: Settings) -> tuple[Side, ...]:
 def sides_of_comparison(settings: Settings) -> tuple[Side, ...]:
     """Both sides in paired mode, the candidate alone in recorded mode."""
     return (Side.BASELINE, Side.CANDIDATE) if settings.resolved_mode is Mode.PAIRED else (Side.CANDIDATE,)
-
-
-def allowed_targets(settings: Settings, sides: tuple[Side, ...]) -> list[ManagedTarget]:
-    """The targets of `sides`, each shown to be on the allow-list. Raises TargetRefused."""
-    allow_list = AllowList(settings.safety.allow, settings.safety.production)
-    targets = [ManagedTarget(_target_spec(settings, side), allow_list) for side in sides]
-    for target in targets:
-        target.check_allowed()
-    return targets
-
-
-def _target_spec(settings: Settings, side: Side) -> TargetSpec:
-    target = settings.target(side)
-    return TargetSpec(
-        side=side,
-        name=target.name,
-        url=target.url,
-        headers=_headers(target),
-        ready=target.ready,
-        facts=target.facts,
-        prepare=target.prepare,
-        reset=target.reset,
-        restart=target.restart,
-        start=target.start,
-        ready_timeout_s=target.ready_timeout_s,
-        verify=_tls_context(_tls_order(settings, target)) if urlsplit(target.url).scheme == "https" else True,
-        proof_header=settings.safety.proof_header,
-        proof_value=settings.safety.proof_value,
-        working_dir=settings.root,
-        log_dir=_work_dir(settings) / "logs",
-    )
-
-
-def _headers(target: TargetSettings) -> Mapping[str, str]:
-    return {name: value.get_secret_value() for name, value in target.headers.items()}
-
-
-def _tls_order(settings: Settings, target: TargetSettings) -> TlsOrder:
-    tls = target.tls
-
-    def absolute(path: Path | None) -> str | None:
-        return None if path is None else str(settings.root / path)
-
-    return TlsOrder(tls.verify, absolute(tls.ca), absolute(tls.cert), absolute(tls.key))
-
-
-def _tls_context(tls: TlsOrder) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=tls.ca)
-    if not tls.verify:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    if tls.cert is not None:
-        context.load_cert_chain(tls.cert, tls.key)
-    return context
 
 
 # --- load -------------------------------------------------------------------------------------------------------
@@ -155,7 +98,7 @@ def load_order(settings: Settings, record: RunRecord, round_number: int) -> Load
         users=_users(settings),
         workers=settings.load.workers,
         timeout_s=settings.load.timeout_s,
-        log_dir=str(_work_dir(settings) / "logs" / record.run_id),
+        log_dir=str(work_dir(settings) / "logs" / record.run_id),
         working_dir=str(settings.root),
         expected={
             key: record.provenance[key] for key in record.provenance if key.startswith(LOADED_PREFIXES)
@@ -169,34 +112,9 @@ def _users(settings: Settings) -> int:
 
 def _side_order(settings: Settings, side: Side) -> SideOrder:
     target = settings.target(side)
-    others = [other.url for other in settings.targets if other is not target]
     return SideOrder(
-        side, target.url, _headers(target), _tls_order(settings, target), hosts_elsewhere(target.url, others)
+        side, target.url, headers_of(target), tls_of(settings, target), other_sides(settings, target)
     )
-
-
-def hosts_elsewhere(url: str, others: Iterable[str]) -> tuple[str, ...]:
-    """ "host:port" of the other targets, but for those that connections cannot tell from this one (same proxy)."""
-    mine = _place(url)
-    if mine is None:
-        return ()
-    host, port = mine
-    own = {host, *system_resolve(host)}
-    found = []
-    for other_host, other_port in filter(None, map(_place, others)):
-        if other_port != port or own.isdisjoint({other_host, *system_resolve(other_host)}):
-            found.append(
-                f"[{other_host}]:{other_port}" if ":" in other_host else f"{other_host}:{other_port}"
-            )
-    return tuple(found)
-
-
-def _place(url: str) -> tuple[str, int] | None:
-    """Host and port of a target; None for a file."""
-    if not is_database(url):
-        return host_and_port(url)
-    database = read_database_url(url)
-    return None if database.host is None or database.port is None else (database.host, database.port)
 
 
 def turn_order(
@@ -505,10 +423,6 @@ def _staleness(settings: Settings, stored: RunRecord, record: RunRecord) -> tupl
 
 
 # --- places -----------------------------------------------------------------------------------------------------
-
-
-def _work_dir(settings: Settings) -> Path:
-    return settings.root / ".rehearse"
 
 
 def store_url(settings: Settings) -> str:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rehearse.allowlist import AllowList, host_and_port, is_loopback, normal_host, read_allowed
 from rehearse.errors import TargetRefused
-from rehearse.wiring import hosts_elsewhere
+from rehearse.sides import hosts_elsewhere
 
 ALLOWED = (
     "shop.staging.example",

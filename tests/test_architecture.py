@@ -17,18 +17,32 @@ PACKAGE = ROOT / "rehearse"
 
 # the table
 
-LEAVES = {"judge", "histogram", "codec", "instants", "allowlist", "databases", "model", "errors"}
+LEAVES = {
+    "judge",
+    "histogram",
+    "codec",
+    "instants",
+    "allowlist",
+    "databases",
+    "tls",
+    "process_groups",
+    "model",
+    "errors",
+}
 PARTS = {"config", "load", "edges", "checks", "cutover", "store", "report", "metrics", "targets"}
-STORY = PARTS | LEAVES | {"journal", "progress"}
+STORY = PARTS | LEAVES | {"journal", "progress", "sides"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
-    "cli": STORY | {"rehearsal", "wiring", "demo"},  # lazily: see AT_START_OF_CLI
+    "cli": STORY | {"rehearsal", "wiring", "checking", "demo"},  # lazily: see AT_START_OF_CLI
     "demo": STORY | {"rehearsal"},
-    "rehearsal": STORY | {"wiring", "probe"},
+    "rehearsal": STORY | {"wiring", "probe", "checking"},
     "probe": STORY | {"wiring"},
+    "checking": STORY,
+    "pytest_plugin": {"checks", "checking", "config", "errors", "model"},
     "wiring": STORY,
-    "journal": LEAVES | {"store", "load"},
+    "sides": LEAVES | {"config", "targets"},
+    "journal": LEAVES | {"store", "load", "checks"},
     "config": LEAVES,
     "load": LEAVES,
     "edges": LEAVES | {"load"},
@@ -46,6 +60,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "histogram": {"errors"},
     "instants": {"errors"},
     "allowlist": {"errors"},
+    "tls": set(),
+    "process_groups": {"errors"},
     "databases": {"allowlist", "errors"},
     "errors": set(),
     "shop": set(),  # a program of its own: started as a child process, imported by nobody

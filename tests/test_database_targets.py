@@ -18,8 +18,9 @@ from rehearse.config import effective_toml, load_settings, secrets_of
 from rehearse.errors import ConfigError, NotReady, TargetRefused
 from rehearse.inquiry import DatabaseInquiry
 from rehearse.model import RunKind, Side
+from rehearse.sides import hosts_elsewhere
 from rehearse.targets import ManagedTarget, TargetSpec
-from rehearse.wiring import baseline_record, dry_run_lines, hosts_elsewhere
+from rehearse.wiring import baseline_record, dry_run_lines
 from tests.config.conftest import Project, with_tables
 
 Make = Callable[..., ManagedTarget]

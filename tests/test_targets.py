@@ -161,7 +161,7 @@ def test_a_started_process_that_ends_at_once_is_not_ready_with_its_last_words(ta
 def test_what_start_began_ends_with_all_its_children(
     target: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
-    monkeypatch.setattr("rehearse.targets.STOP_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("rehearse.process_groups.STOP_TIMEOUT_S", 0.5)
     with target(NOWHERE, start=shell(code), ready_timeout_s=0.2) as managed:
         with pytest.raises(NotReady):
             managed.bring_up()

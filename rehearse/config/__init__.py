@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rehearse.config.checks import Checks
 from rehearse.config.effective import effective_toml, secrets_of
 from rehearse.config.judging import EndpointObjectives, JudgeSettings, NoiseSettings, Objectives
 from rehearse.config.load import Load, RigSettings, Scenario
@@ -13,6 +14,7 @@ from rehearse.config.targets import Safety, Target, Tls
 
 __all__ = [
     "BaselineSettings",
+    "Checks",
     "EndpointObjectives",
     "ExitPlan",
     "JudgeSettings",

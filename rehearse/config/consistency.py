@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from rehearse.config.checks import DEFAULT_DIR
 from rehearse.config.load import Load
 from rehearse.config.mistakes import Mistake
 from rehearse.config.quantities import write_duration
@@ -24,6 +25,7 @@ def inconsistencies(settings: Settings) -> Iterator[Mistake]:
     yield from _of_objectives(settings)
     yield from _of_load(settings.load)
     yield from _of_budgets(settings)
+    yield from _of_checks(settings)
 
 
 def _of_targets(settings: Settings) -> Iterator[Mistake]:
@@ -113,3 +115,10 @@ def _too_few(where: tuple[str, str], round_s: float, load: Load, rounds: int) ->
         plural = f" in {rounds} rounds" if rounds > 1 else ""
         sentence = f"holds {blocks} whole blocks of {write_duration(load.block_s)}{plural}"
         yield Mistake(where, f"{sentence}, {MIN_BLOCKS} are needed; raise it, or shorten load.block")
+
+
+def _of_checks(settings: Settings) -> Iterator[Mistake]:
+    """The usual folder may be missing; one that somebody named may not."""
+    folder = settings.checks.dir
+    if folder != settings.root / DEFAULT_DIR and not folder.is_dir():
+        yield Mistake(("checks", "dir"), "is not there: no such folder in the folder of the configuration")

@@ -7,7 +7,7 @@ that begins with the value.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -91,6 +91,12 @@ Duration = Annotated[
 ]
 Percent = Annotated[
     float, Kind("percentage", "'5%'"), BeforeValidator(read_percent), PlainSerializer(write_percent)
+]
+
+
+OptionValue = bool | int | float | str | tuple[bool | int | float | str, ...]
+PackOptions = Annotated[
+    Mapping[str, OptionValue], Kind("table of options", "{ paths = ['/health'] }", from_text="as TOML")
 ]
 
 

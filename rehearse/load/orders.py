@@ -8,16 +8,7 @@ from pathlib import Path
 
 from rehearse.load.schedule import Schedule
 from rehearse.model import Side
-
-
-@dataclass(frozen=True, slots=True)
-class TlsOrder:
-    """How a target's certificate is verified, and what the client shows of itself. Paths are absolute."""
-
-    verify: bool = True
-    ca: str | None = None
-    cert: str | None = None
-    key: str | None = None
+from rehearse.tls import TlsOrder
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,11 @@ from rehearse.load.engine import (
     Trouble,
     WorkerDone,
 )
-from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder, TlsOrder
+from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder
 from rehearse.load.schedule import Schedule
 from rehearse.model import Arrivals, ReasonCode, Scope, Side
-from rehearse.wiring import hosts_elsewhere
+from rehearse.sides import hosts_elsewhere
+from rehearse.tls import TlsOrder
 from tests.servers import Site, serving
 
 SIMPLE = """

@@ -17,7 +17,7 @@ from rehearse.load.engine import BlockClosed, LoadEvent
 from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder
 from rehearse.load.schedule import Schedule
 from rehearse.model import Arrivals, RequestOutcome, Scope, Series, Side
-from rehearse.wiring import hosts_elsewhere
+from rehearse.sides import hosts_elsewhere
 from tests.load.test_engine import incidents, run, total
 from tests.servers import serving
 

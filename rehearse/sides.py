@@ -1,0 +1,94 @@
+"""How the two sides are reached, out of the settings: targets, headers, certificates, hosts that are not their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from rehearse.allowlist import AllowList, host_and_port, system_resolve
+from rehearse.config import Settings, Target
+from rehearse.databases import is_database, read_database_url
+from rehearse.model import Side
+from rehearse.targets import ManagedTarget, TargetSpec
+from rehearse.tls import TlsOrder
+
+
+def allowed_targets(settings: Settings, sides: tuple[Side, ...]) -> list[ManagedTarget]:
+    """The targets of `sides`, each shown to be on the allow-list. Raises TargetRefused."""
+    allow_list = AllowList(settings.safety.allow, settings.safety.production)
+    targets = [ManagedTarget(_target_spec(settings, side), allow_list) for side in sides]
+    for target in targets:
+        target.check_allowed()
+    return targets
+
+
+def _target_spec(settings: Settings, side: Side) -> TargetSpec:
+    target = settings.target(side)
+    return TargetSpec(
+        side=side,
+        name=target.name,
+        url=target.url,
+        headers=headers_of(target),
+        ready=target.ready,
+        facts=target.facts,
+        prepare=target.prepare,
+        reset=target.reset,
+        restart=target.restart,
+        start=target.start,
+        ready_timeout_s=target.ready_timeout_s,
+        verify=tls_of(settings, target).context() if urlsplit(target.url).scheme == "https" else True,
+        proof_header=settings.safety.proof_header,
+        proof_value=settings.safety.proof_value,
+        working_dir=settings.root,
+        log_dir=work_dir(settings) / "logs",
+    )
+
+
+def headers_of(target: Target) -> Mapping[str, str]:
+    """The headers of every request to it, secrets included."""
+    return {name: value.get_secret_value() for name, value in target.headers.items()}
+
+
+def tls_of(settings: Settings, target: Target) -> TlsOrder:
+    """Its certificates, with absolute paths."""
+    tls = target.tls
+
+    def absolute(path: Path | None) -> str | None:
+        return None if path is None else str(settings.root / path)
+
+    return TlsOrder(tls.verify, absolute(tls.ca), absolute(tls.cert), absolute(tls.key))
+
+
+def other_sides(settings: Settings, target: Target) -> tuple[str, ...]:
+    """ "host:port" of the other targets: asking them in its place would ask the wrong side."""
+    return hosts_elsewhere(target.url, [other.url for other in settings.targets if other is not target])
+
+
+def hosts_elsewhere(url: str, others: Iterable[str]) -> tuple[str, ...]:
+    """ "host:port" of the other targets, but for those that connections cannot tell from this one (same proxy)."""
+    mine = _place(url)
+    if mine is None:
+        return ()
+    host, port = mine
+    own = {host, *system_resolve(host)}
+    found = []
+    for other_host, other_port in filter(None, map(_place, others)):
+        if other_port != port or own.isdisjoint({other_host, *system_resolve(other_host)}):
+            found.append(
+                f"[{other_host}]:{other_port}" if ":" in other_host else f"{other_host}:{other_port}"
+            )
+    return tuple(found)
+
+
+def _place(url: str) -> tuple[str, int] | None:
+    """Host and port of a target; None for a file."""
+    if not is_database(url):
+        return host_and_port(url)
+    database = read_database_url(url)
+    return None if database.host is None or database.port is None else (database.host, database.port)
+
+
+def work_dir(settings: Settings) -> Path:
+    """The folder of what `rehearse` keeps beside the configuration."""
+    return settings.root / ".rehearse"
