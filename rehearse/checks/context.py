@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rehearse.model import Side
+from rehearse.tls import TlsOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,22 @@ class CheckedSide:
     url: str  # http(s), or of a database
     headers: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
+    tls: TlsOrder = field(default_factory=TlsOrder)
+    other_sides: tuple[
+        str, ...
+    ] = ()  # "host:port" of the other targets: a redirect there would ask the wrong one
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedResponse:
+    """One answer that was seen under load."""
+
+    side: Side
+    endpoint: str  # "GET /products/{id}", as the load names it
+    method: str
+    status: int
+    headers: Mapping[str, str]
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +45,20 @@ class CheckContext:
     """
 
     baseline: CheckedSide | None  # None: recorded mode, nothing known-good runs now
-    candidate: CheckedSide
+    candidate: CheckedSide | None  # None: the baseline is recorded, and nothing else runs
     allow: tuple[str, ...]
     production: tuple[str, ...]
     side_effects: bool
     timeout_s: float  # of one check
+    request_timeout_s: float = (
+        10.0  # of one request: a side that hangs fails its check, before the check's own end
+    )
     under_test: Side = Side.CANDIDATE
+
+    @property
+    def asked(self) -> CheckedSide:
+        """The side under test. Raises ValueError when it is not there."""
+        side = self.candidate if self.under_test is Side.CANDIDATE else self.baseline
+        if side is None:
+            raise ValueError(f"the {self.under_test} is under test, and is not there")
+        return side

@@ -46,8 +46,8 @@ def _is_day(text: str) -> str:
 
 
 def _is_id(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]*", text):
-        raise ValueError("is not made of letters, digits, '.', '_', '-' and '/'")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/#:+-]{0,79}", text):
+        raise ValueError("is no word of letters, digits and . _ / # : + -, at most 80 of them")
     return text
 
 

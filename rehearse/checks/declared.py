@@ -1,17 +1,17 @@
 """Declared checks as pytest items: each TOML file is a module, and each [[check]] in it a test function.
 
-They reach the side under test through the same fixtures as functions in Python: `candidate`, `database`, and
-`check_context`, which says what is under test now and what may be reached at all.
+They reach the side under test through the fixtures that functions in Python have: `candidate`, `database`, and
+`rehearse_access` for what those cannot do. A check fails with one sentence, by `pytest.fail`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
 import httpx
 import pytest
@@ -22,26 +22,35 @@ from rehearse.checks.declaration import DeclaredCheck, read_declaration
 from rehearse.checks.probes.command import CommandProbe
 from rehearse.checks.probes.file import FileProbe
 from rehearse.checks.probes.http import HttpProbe
-from rehearse.checks.probes.reach import place_of
+from rehearse.checks.probes.reach import Place, place_of
 from rehearse.checks.probes.sql import SqlProbe
 from rehearse.checks.probes.tcp import TcpProbe
 from rehearse.checks.probes.tls import TlsProbe
 from rehearse.checks.tolerance import cut
-from rehearse.errors import ConfigError, TargetRefused
+from rehearse.errors import ConfigError, RehearseError
 from rehearse.model import Side
 
-FOLDER = "checks"
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
 LONGEST_SENTENCE = 600
 _MOST_COMPLAINTS = 5
+_SHARE_OF_DEADLINE = 0.8  # a command ends before its check is ended from outside, and its children with it
 
 
-def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> DeclaredFile | None:
-    """A TOML file in a folder named `checks`, or one that is named on the command line, holds declared checks."""
-    is_one = FOLDER in file_path.parent.parts or parent.session.isinitpath(file_path)
-    if file_path.suffix == ".toml" and is_one:
-        found: DeclaredFile = DeclaredFile.from_parent(parent, path=file_path)
-        return found
-    return None
+class Access(Protocol):
+    """What the fixture `rehearse_access` gives."""
+
+    refusals: list[str]  # whoever adds one says that nothing can be told of the side under test
+
+    @property
+    def context(self) -> CheckContext:
+        """What may be reached, and for how long."""
+        ...
+
+    def side(self, name: Side) -> CheckedSide:
+        """The side under test, by the name `candidate`."""
+        ...
 
 
 class DeclaredFile(pytest.Module):
@@ -85,73 +94,82 @@ def _lines_of(path: Path) -> list[int]:
 def _breakage(check: DeclaredCheck) -> pytest.MarkDecorator:
     said = {
         "id": check.id,
-        "broke_on": check.broke_on or "",
+        "story": check.story,
+        "broke_on": check.broke_on,
         "component": check.component,
         "severity": check.severity,
         "ref": check.ref,
-        "expires": check.expires or "",
-        "story": check.story,
+        "expires": check.expires,
     }
     return pytest.mark.breakage(**{key: value for key, value in said.items() if value})
 
 
+# --- what pytest calls, with the fixtures that the kind of probe needs
+
+
 def _function(check: DeclaredCheck, root: Path) -> Callable[..., None]:
-    """What pytest calls, with the fixtures that the check's probe needs; its docstring is the story."""
-    function = _FUNCTIONS[type(check.probe)](check.probe, root)
-    function.__name__, function.__doc__ = f"check_{check.id}", check.story
-    return function
+    match check.probe:
+        case HttpProbe() as probe:
+            return _asking_http(probe)
+        case SqlProbe() as probe:
+            return _asking_sql(probe)
+        case TcpProbe() | TlsProbe() as probe:
+            return _asking_a_port(probe)
+        case CommandProbe() as probe:
+            return _running(probe, root)
+        case FileProbe() as probe:
+            return _reading(probe, root)
 
 
-def _http(probe: HttpProbe, _: Path) -> Callable[..., None]:
-    def ask(candidate: httpx.Client) -> None:
+def _asking_http(probe: HttpProbe) -> Callable[..., None]:
+    def check(candidate: httpx.Client) -> None:
         _hold(probe.what, probe.complaints(candidate))
 
-    return ask
+    return check
 
 
-def _sql(probe: SqlProbe, _: Path) -> Callable[..., None]:
-    def ask(database: Any) -> None:  # noqa: ANN401  # what the fixture gives: the engines of both sides
-        _hold(probe.what, probe.complaints(database.candidate))
+def _asking_sql(probe: SqlProbe) -> Callable[..., None]:
+    def check(database: Mapping[str, Engine]) -> None:
+        _hold(probe.what, probe.complaints(database["candidate"]))
 
-    return ask
-
-
-def _tcp(probe: TcpProbe | TlsProbe, _: Path) -> Callable[..., None]:
-    def ask(check_context: CheckContext) -> None:
-        allow_list = AllowList(check_context.allow, check_context.production)
-        place = place_of(_asked(check_context), probe.host, probe.port, allow_list)
-        _hold(probe.what(place), probe.complaints(place))
-
-    return ask
+    return check
 
 
-def _local(probe: CommandProbe | FileProbe, root: Path) -> Callable[..., None]:
-    def ask(check_context: CheckContext) -> None:
-        _hold(probe.what, probe.complaints(_asked(check_context), root))
+def _asking_a_port(probe: TcpProbe | TlsProbe) -> Callable[..., None]:
+    def check(rehearse_access: Access) -> None:
+        try:
+            place = _place(probe, rehearse_access)
+            complaints = list(probe.complaints(place))
+        except RehearseError as error:
+            rehearse_access.refusals.append(str(error))
+            pytest.fail(str(error), pytrace=False)
+        _hold(probe.what(place), complaints)
 
-    return ask
-
-
-_FUNCTIONS: dict[type, Callable[[Any, Path], Callable[..., None]]] = {
-    HttpProbe: _http,
-    SqlProbe: _sql,
-    TcpProbe: _tcp,
-    TlsProbe: _tcp,
-    CommandProbe: _local,
-    FileProbe: _local,
-}
+    return check
 
 
-def _asked(context: CheckContext) -> CheckedSide:
-    """The side under test."""
-    if context.under_test is Side.CANDIDATE:
-        return context.candidate
-    if context.baseline is None:
-        raise TargetRefused("refused: there is no baseline to ask")
-    return context.baseline
+def _place(probe: TcpProbe | TlsProbe, access: Access) -> Place:
+    side, context = access.side(Side.CANDIDATE), access.context
+    allow_list = AllowList(context.allow, context.production, side.other_sides)
+    return place_of(side, probe.host, probe.port, allow_list)
 
 
-def _hold(what: str, complaints: Iterator[str]) -> None:
+def _running(probe: CommandProbe, root: Path) -> Callable[..., None]:
+    def check(rehearse_access: Access) -> None:
+        longest_s = _SHARE_OF_DEADLINE * rehearse_access.context.timeout_s
+        _hold(probe.what, probe.complaints(rehearse_access.side(Side.CANDIDATE), root, longest_s))
+
+    return check
+
+
+def _reading(probe: FileProbe, root: Path) -> Callable[..., None]:
+    def check(rehearse_access: Access) -> None:
+        _hold(probe.what, probe.complaints(rehearse_access.side(Side.CANDIDATE), root))
+
+    return check
+
+
+def _hold(what: str, complaints: Iterable[str]) -> None:
     """Fail with one sentence about everything that is not as expected."""
     found = list(complaints)
     if found:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-from rehearse.checks.declaration import DeclaredCheck, Probe, read_declaration
+from rehearse.checks.declaration import DeclaredCheck, read_declaration
 from rehearse.errors import ConfigError
+
+P = TypeVar("P")
 
 HEAD = '[[check]]\nid = "T-1"\nstory = "It broke once."\n'
 
@@ -20,9 +23,12 @@ def read(folder: Path, text: str, **env: str) -> tuple[DeclaredCheck, ...]:
     return read_declaration(file, folder, env)
 
 
-def probe(folder: Path, kind: str, table: str) -> Probe:
+def probe(folder: Path, kind: type[P], table: str) -> P:
     """The probe of the only check of a file, from the keys of its table."""
-    return read(folder, f"{HEAD}[check.{kind}]\n{table}\n")[0].probe
+    name = kind.__name__.removesuffix("Probe").lower()
+    found = read(folder, f"{HEAD}[check.{name}]\n{table}\n")[0].probe
+    assert isinstance(found, kind)
+    return found
 
 
 def mistakes(folder: Path, text: str, **env: str) -> str:

@@ -54,7 +54,7 @@ def test_days_are_texts_or_days_of_toml(tmp_path: Path) -> None:
         ("check = []", "check: is empty; write [[check]]"),
         ("[[chek]]\nid = 'x'", "chek: is an unknown key. Did you mean 'check'?"),
         (HTTP + STATUS + HTTP + STATUS, "check[1].id: 'T-1' is the id of check[0] already"),
-        (HTTP.replace("T-1", "T 1") + STATUS, "check[0].id: 'T 1' is not made of letters"),
+        (HTTP.replace("T-1", "T 1") + STATUS, "check[0].id: 'T 1' is no word of letters"),
         (HEAD + "broke_on = 'in March'\n[check.http]\npath = '/'\n" + STATUS, "'in March' is not a day"),
         (HEAD + "severity = 'warm'\n[check.http]\npath = '/'\n" + STATUS, "Did you mean 'warn'?"),
         (f"{HEAD}[check.tcp]\nexpect.refused = true\nexpect.banner = 'x'", "says `refused` and something else"),

@@ -25,8 +25,7 @@ ORDER = answer(
 
 
 def complaints(folder: Path, table: str, *script: Step) -> list[str]:
-    asked = probe(folder, "http", table)
-    assert isinstance(asked, HttpProbe)
+    asked = probe(folder, HttpProbe, table)
     with playing(script) as stage, httpx.Client(base_url=stage.url, trust_env=False) as client:
         return list(asked.complaints(client))
 
@@ -85,9 +84,9 @@ def test_an_error_page_satisfies_no_other_expectation(tmp_path: Path) -> None:
 
 
 def test_a_late_answer_is_complained_of(tmp_path: Path) -> None:
-    asked = probe(tmp_path, "http", 'path = "/"\nexpect.answered_within = "50ms"')
+    asked = probe(tmp_path, HttpProbe, 'path = "/"\nexpect.answered_within = "50ms"')
     with serving(delay_s=0.1) as site, httpx.Client(base_url=site.url, trust_env=False) as client:
-        (said,) = list(asked.complaints(client))  # type: ignore[arg-type]  # an HTTP probe
+        (said,) = list(asked.complaints(client))
     assert said.startswith("expected an answer within 0.05 s, took 0.1")
 
 
@@ -121,11 +120,12 @@ def test_an_answer_without_an_end_is_given_up(tmp_path: Path) -> None:
 
 
 def test_the_request_is_the_one_that_is_described(tmp_path: Path) -> None:
-    table = 'method = "POST"\npath = "/a"\nquery.q = "a;b"\nheaders.x-one = "1"\njson = { n = [1] }\nexpect.status = 200'
-    asked = probe(tmp_path, "http", table)
+    request = 'method = "POST"\npath = "/a"\nquery.q = "a;b"\nheaders.x-one = "1"\njson = { n = [1] }'
+    table = f"{request}\nexpect.status = 200"
+    asked = probe(tmp_path, HttpProbe, table)
     script = [answer(b"")]
     with playing(script) as stage, httpx.Client(base_url=stage.url, trust_env=False) as client:
-        assert list(asked.complaints(client)) == []  # type: ignore[arg-type]  # an HTTP probe
+        assert list(asked.complaints(client)) == []
     (sent,) = stage.requests
     assert sent.startswith(b"POST /a?q=a%3Bb HTTP/1.1")
     assert b"x-one: 1" in sent
@@ -135,9 +135,9 @@ def test_the_request_is_the_one_that_is_described(tmp_path: Path) -> None:
 def test_redirects_are_followed_only_when_it_says_so(tmp_path: Path, follows: str, expected: int) -> None:
     moved = answer(b"", "Location: /there", status="302 Found")
     table = f'path = "/"\nfollow_redirects = {follows}\nexpect.status = {expected}'
-    asked = probe(tmp_path, "http", table)
+    asked = probe(tmp_path, HttpProbe, table)
     with (
         playing([moved], [answer(b"")]) as stage,
         httpx.Client(base_url=stage.url, trust_env=False) as client,
     ):
-        assert list(asked.complaints(client)) == []  # type: ignore[arg-type]  # an HTTP probe
+        assert list(asked.complaints(client)) == []

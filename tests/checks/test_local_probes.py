@@ -20,8 +20,7 @@ CANDIDATE = CheckedSide(Side.CANDIDATE, "candidate", "postgresql://me:canary-471
 
 
 def command(folder: Path, code: str, rest: str) -> list[str]:
-    asked = probe(folder, "command", f"argv = ['{sys.executable}', '-c', '''{code}''']\n{rest}")
-    assert isinstance(asked, CommandProbe)
+    asked = probe(folder, CommandProbe, f"argv = ['{sys.executable}', '-c', '''{code}''']\n{rest}")
     return list(asked.complaints(CANDIDATE, folder))
 
 
@@ -55,8 +54,8 @@ def test_a_command_runs_in_the_projects_folder_and_knows_the_side(tmp_path: Path
 
 
 def test_what_is_not_there_cannot_be_started(tmp_path: Path) -> None:
-    asked = probe(tmp_path, "command", "argv = ['./no-such-thing']\nexpect.exit_code = 0")
-    (said,) = list(asked.complaints(CANDIDATE, tmp_path))  # type: ignore[call-arg,arg-type]  # a command probe
+    asked = probe(tmp_path, CommandProbe, "argv = ['./no-such-thing']\nexpect.exit_code = 0")
+    (said,) = list(asked.complaints(CANDIDATE, tmp_path))
     assert said == "could not be started: No such file or directory"
 
 
@@ -89,8 +88,7 @@ CONTENT = '{"mode": "strict", "hosts": ["a", "b"]}'
 
 
 def file(folder: Path, table: str) -> list[str]:
-    asked = probe(folder, "file", table)
-    assert isinstance(asked, FileProbe)
+    asked = probe(folder, FileProbe, table)
     return list(asked.complaints(CANDIDATE, folder))
 
 

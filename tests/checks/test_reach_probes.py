@@ -57,8 +57,7 @@ def free_port() -> int:
 
 
 def tcp(folder: Path, port: int, expectation: str) -> list[str]:
-    asked = probe(folder, "tcp", f'timeout = "500ms"\nexpect.{expectation}')
-    assert isinstance(asked, TcpProbe)
+    asked = probe(folder, TcpProbe, f'timeout = "500ms"\nexpect.{expectation}')
     return list(asked.complaints(Place("127.0.0.1", port, LOOPBACK)))
 
 
@@ -120,15 +119,15 @@ def test_nothing_connects_to_what_is_not_listed() -> None:
 def test_a_listed_name_does_not_lead_to_production() -> None:
     """All addresses are compared before any is connected to."""
     allow_list = AllowList(("mail.staging.example",), production=("192.0.2.9",))
-    place = Place("mail.staging.example", 25, allow_list, lambda _: ("127.0.0.1", "192.0.2.9"))
+    place = Place("mail.staging.example", 25, allow_list, resolve=lambda _: ("127.0.0.1", "192.0.2.9"))
     with pytest.raises(TargetRefused, match="production"):
         place.connect(1)
 
 
 def test_a_name_without_an_address_is_a_failure_and_no_refusal(tmp_path: Path) -> None:
-    place = Place("gone.example", 25, AllowList(("gone.example",)), lambda _: ())
-    asked = probe(tmp_path, "tcp", "expect.refused = true")
-    (said,) = list(asked.complaints(place))  # type: ignore[arg-type]  # a TCP probe
+    place = Place("gone.example", 25, AllowList(("gone.example",)), resolve=lambda _: ())
+    asked = probe(tmp_path, TcpProbe, "expect.refused = true")
+    (said,) = list(asked.complaints(place))
     assert said == "expected a refused connection, got none: the host 'gone.example' has no address"
 
 
@@ -159,8 +158,7 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Pat
 
 def tls(folder: Path, site: Site, ca: Path | None, table: str, now: datetime | None = None) -> list[str]:
     trusted = f'ca = "{ca}"\n' if ca else ""
-    asked = probe(folder, "tls", f"{trusted}{table}")
-    assert isinstance(asked, TlsProbe)
+    asked = probe(folder, TlsProbe, f"{trusted}{table}")
     return list(asked.complaints(Place(site.host, site.port, LOOPBACK), now))
 
 
@@ -220,7 +218,6 @@ def test_a_server_without_tls_is_a_failure_told_apart(tmp_path: Path) -> None:
 
 
 def test_an_old_protocol_is_complained_of(tmp_path: Path) -> None:
-    asked = probe(tmp_path, "tls", 'expect.minimum_version = "TLSv1.3"')
-    assert isinstance(asked, TlsProbe)
+    asked = probe(tmp_path, TlsProbe, 'expect.minimum_version = "TLSv1.3"')
     assert list(asked._version_complaints("TLSv1.2")) == ["expected TLSv1.3 or newer, found TLSv1.2"]
     assert list(asked._version_complaints("TLSv1.3")) == []

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from rehearse.allowlist import AllowList
+from rehearse.checks.probes.sql import SqlProbe
 from rehearse.databases import engine_to, read_database_url, way_to
 from tests.checks.declaring import probe
 
@@ -34,7 +35,7 @@ def sqlite(tmp_path: Path) -> Engine:
 @pytest.fixture
 def ask(tmp_path: Path) -> Callable[[Engine, str], list[str]]:
     def complaints(engine: Engine, table: str) -> list[str]:
-        return list(probe(tmp_path, "sql", table).complaints(engine))  # type: ignore[arg-type]  # a SQL probe
+        return list(probe(tmp_path, SqlProbe, table).complaints(engine))
 
     return complaints
 

@@ -7,11 +7,9 @@ group of its own, and nothing of that group outlives the check.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 from typing import IO, Annotated
@@ -24,6 +22,7 @@ from rehearse.config.fields import Argv, Duration, Whole, between
 from rehearse.config.quantities import write_duration
 from rehearse.config.section import Section
 from rehearse.databases import shown_url
+from rehearse.process_groups import begin_group, kill_group
 
 MAX_OUTPUT_BYTES = 1_000_000
 POLL_S = 0.02
@@ -57,11 +56,11 @@ class CommandProbe(Section):
         """How sentences name it: its arguments may be anybody's data."""
         return f"command {cut(self.argv[0])}"
 
-    def complaints(self, side: CheckedSide, working_dir: Path) -> Iterator[str]:
-        """Run it once, and say what is wrong with how it ended."""
+    def complaints(self, side: CheckedSide, root: Path, longest_s: float = 3600.0) -> Iterator[str]:
+        """Run it once, and say what is wrong with how it ended; it is ended after `longest_s` in any case."""
         with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
             try:
-                code = self._run(side, working_dir, stdout, stderr)
+                code = self._run(side, root, stdout, stderr, min(self.timeout_s, longest_s))
             except OSError as error:
                 yield f"could not be started: {error.strerror}"
             except _Ended as error:
@@ -69,34 +68,17 @@ class CommandProbe(Section):
             else:
                 yield from self._result_complaints(code, _text(stdout), _text(stderr))
 
-    def _run(self, side: CheckedSide, working_dir: Path, stdout: IO[bytes], stderr: IO[bytes]) -> int:
+    def _run(
+        self, side: CheckedSide, root: Path, stdout: IO[bytes], stderr: IO[bytes], timeout_s: float
+    ) -> int:
         # Files and not pipes: what a command leaves running would hold a pipe open, and us with it.
         told = {"REHEARSE_SIDE": str(side.side), "REHEARSE_URL": shown_url(side.url)}
-        process = subprocess.Popen(
-            list(self.argv),
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
-            cwd=working_dir,
-            env={**os.environ, **told},
-            process_group=0,  # of its own, but in our session: who ends all of us finds it there
-        )
+        env = {**os.environ, **told}
+        process = begin_group(self.argv, root, subprocess.DEVNULL, stdout, stderr, env)
         try:
-            return self._wait(process, stdout, stderr)
+            return _exit_code(process, (stdout, stderr), timeout_s)
         finally:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)  # what it left behind, too
-            process.wait()
-
-    def _wait(self, process: subprocess.Popen[bytes], stdout: IO[bytes], stderr: IO[bytes]) -> int:
-        deadline = monotonic() + self.timeout_s
-        while (code := process.poll()) is None:
-            if monotonic() > deadline:
-                raise _Ended(f"did not end within {self.timeout_s:g} s")
-            if max(os.fstat(file.fileno()).st_size for file in (stdout, stderr)) > MAX_OUTPUT_BYTES:
-                raise _Ended(f"said more than {MAX_OUTPUT_BYTES:,} bytes")
-            sleep(POLL_S)
-        return code
+            kill_group(process)  # and what it left behind
 
     def _result_complaints(self, code: int, stdout: str, stderr: str) -> Iterator[str]:
         expect = self.expect
@@ -110,6 +92,17 @@ class CommandProbe(Section):
 
 class _Ended(Exception):
     """Why a command was ended before it ended by itself."""
+
+
+def _exit_code(process: subprocess.Popen[bytes], said: Sequence[IO[bytes]], timeout_s: float) -> int:
+    deadline = monotonic() + timeout_s
+    while (code := process.poll()) is None:
+        if monotonic() > deadline:
+            raise _Ended(f"did not end within {timeout_s:g} s")
+        if max(os.fstat(file.fileno()).st_size for file in said) > MAX_OUTPUT_BYTES:
+            raise _Ended(f"said more than {MAX_OUTPUT_BYTES:,} bytes")
+        sleep(POLL_S)
+    return code
 
 
 def _text(file: IO[bytes]) -> str:

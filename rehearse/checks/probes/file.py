@@ -89,9 +89,9 @@ class FileProbe(Section):
         """How sentences name it."""
         return f"file {cut(self.path)}"
 
-    def complaints(self, side: CheckedSide, working_dir: Path) -> Iterator[str]:
+    def complaints(self, side: CheckedSide, root: Path) -> Iterator[str]:
         """Read it once, and say what is wrong with it."""
-        path = working_dir / self.path.replace(SIDE, str(side.side))
+        path = root / self.path.replace(SIDE, str(side.side))
         if self.expect.absent:
             if path.exists() or path.is_symlink():
                 yield "expected no such file, found one"

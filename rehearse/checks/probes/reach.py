@@ -19,6 +19,7 @@ class Place:
     host: str
     port: int
     allow_list: AllowList
+    ca: str | None = None  # certificates to trust instead of the system's
     resolve: Callable[[str], Sequence[str]] = system_resolve
 
     def connect(self, timeout_s: float) -> socket.socket:
@@ -41,7 +42,7 @@ def place_of(side: CheckedSide, host: str | None, port: int | None, allow_list: 
     if host is not None and port is not None:
         return Place(host, port, allow_list)
     own_host, own_port = _own(side)
-    return Place(host or own_host, port or own_port, allow_list)
+    return Place(host or own_host, port or own_port, allow_list, None if host else side.tls.ca)
 
 
 def _own(side: CheckedSide) -> tuple[str, int]:

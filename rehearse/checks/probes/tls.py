@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -46,7 +45,9 @@ class TlsProbe(Section):
         description="Whom to ask for, and whose name must be in the certificate. Left out: `host`.",
     )
     ca: ExistingFile | None = Field(
-        default=None, description="Certificates to trust instead of the system's."
+        default=None,
+        description="Certificates to trust instead of the system's. Left out: what the target's table of rehearse.toml"
+        " says.",
     )
     timeout_s: Annotated[Duration, between(0.1, 600, "a check must end", write_duration)] = Field(
         default=5.0, description="When to give up."
@@ -59,10 +60,9 @@ class TlsProbe(Section):
 
     def complaints(self, place: Place, now: datetime | None = None) -> Iterator[str]:
         """Shake hands once, and say what is wrong. Raises TargetRefused for what is not on the allow-list."""
+        ca = place.ca if self.ca is None else str(self.ca)
         try:
-            certificate, version = handshake(
-                place, self.server_name, self.ca and str(self.ca), self.timeout_s
-            )
+            certificate, version = handshake(place, self.server_name, ca, self.timeout_s)
         except ssl.SSLCertVerificationError as error:
             yield f"expected a certificate that verifies, found: {error.verify_message}"
         except OSError as error:  # ssl.SSLError is one
@@ -90,7 +90,7 @@ class TlsProbe(Section):
 
 
 def handshake(
-    place: Place, server_name: str | None, ca: Path | None, timeout_s: float
+    place: Place, server_name: str | None, ca: str | None, timeout_s: float
 ) -> tuple[Mapping[str, object], str]:
     """The verified certificate and the protocol's version. Raises OSError, of which ssl.SSLError is one."""
     context = ssl.create_default_context(cafile=ca)
