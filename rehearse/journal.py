@@ -43,7 +43,7 @@ class Journal:
     def __init__(self, store: Store, record: RunRecord, clean: Callable[[str], str] = str) -> None:
         self.store = store
         self.record = record
-        self._clean = clean
+        self.clean = clean
         self.blocks: list[Block] = []
         self.finals: list[WorkerFinal] = []
         self.exhibits: list[Exhibit] = []
@@ -85,13 +85,13 @@ class Journal:
 
     def add_incident(self, incident: Incident) -> None:
         """Something happened that the judge must know."""
-        clean = replace(incident, sentence=self._clean(incident.sentence))
+        clean = replace(incident, sentence=self.clean(incident.sentence))
         self.update(incidents=(*self.record.incidents, clean))
 
     def add_targets(self, targets: Iterable[TargetFacts], restarted: frozenset[Side]) -> None:
         """What the targets say of themselves, and which of them are fresh processes."""
         clean = tuple(
-            replace(target, facts={key: self._clean(value) for key, value in target.facts.items()})
+            replace(target, facts={key: self.clean(value) for key, value in target.facts.items()})
             for target in targets
         )
         self.update(targets=clean, restarted=restarted)
@@ -110,13 +110,13 @@ class Journal:
     def _redacted_block(self, block: Block) -> Block:
         """Equal names after redaction are one series, as they should have been."""
         texts = [text for one in block.series for text in (one.name, *(error.kind for error in one.errors))]
-        if all(self._clean(text) == text for text in texts):
+        if all(self.clean(text) == text for text in texts):
             return block
         clean = (
             replace(
                 one,
-                name=self._clean(one.name),
-                errors=tuple(replace(error, kind=self._clean(error.kind)) for error in one.errors),
+                name=self.clean(one.name),
+                errors=tuple(replace(error, kind=self.clean(error.kind)) for error in one.errors),
             )
             for one in block.series
         )

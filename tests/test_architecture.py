@@ -17,18 +17,7 @@ PACKAGE = ROOT / "rehearse"
 
 # the table
 
-LEAVES = {
-    "judge",
-    "histogram",
-    "codec",
-    "instants",
-    "allowlist",
-    "databases",
-    "tls",
-    "process_groups",
-    "model",
-    "errors",
-}
+LEAVES = set("allowlist codec databases errors histogram instants judge model process_groups tls".split())
 PARTS = {"config", "load", "edges", "checks", "cutover", "store", "report", "metrics", "targets"}
 STORY = PARTS | LEAVES | {"journal", "progress", "sides"}
 
