@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checking": STORY,
     "pytest_plugin": {"checks", "checking", "config", "errors", "model"},
     "wiring": STORY,
+    "learning": STORY | {"checking"},
     "sides": LEAVES | {"config", "targets"},
     "journal": LEAVES | {"store", "load", "checks"},
     "config": LEAVES,

@@ -1,7 +1,7 @@
 """Declared checks as pytest items: each TOML file is a module, and each [[check]] in it a test function.
 
-They reach the side under test through the fixtures that functions in Python have: `candidate`, `database`, and
-`rehearse_access` for what those cannot do. A check fails with one sentence, by `pytest.fail`.
+They reach the side under test through the fixtures that functions in Python have: `candidate`, `database`, and what
+these are made of. A check fails with one sentence, by `pytest.fail`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from rehearse.allowlist import AllowList
-from rehearse.checks.context import CheckContext, CheckedSide
 from rehearse.checks.declaration import DeclaredCheck, read_declaration
+from rehearse.checks.fixtures import Access
 from rehearse.checks.probes.command import CommandProbe
 from rehearse.checks.probes.file import FileProbe
 from rehearse.checks.probes.http import HttpProbe
@@ -33,24 +33,9 @@ from rehearse.model import Side
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-LONGEST_SENTENCE = 600
+LONGEST_SENTENCE = 400
 _MOST_COMPLAINTS = 5
 _SHARE_OF_DEADLINE = 0.8  # a command ends before its check is ended from outside, and its children with it
-
-
-class Access(Protocol):
-    """What the fixture `rehearse_access` gives."""
-
-    refusals: list[str]  # whoever adds one says that nothing can be told of the side under test
-
-    @property
-    def context(self) -> CheckContext:
-        """What may be reached, and for how long."""
-        ...
-
-    def side(self, name: Side) -> CheckedSide:
-        """The side under test, by the name `candidate`."""
-        ...
 
 
 class DeclaredFile(pytest.Module):

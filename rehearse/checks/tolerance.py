@@ -208,6 +208,11 @@ def _is_of_type(value: object, name: str) -> bool:
     return isinstance(value, dict)
 
 
+def type_of(value: object) -> str:
+    """The narrowest of the types that a tolerance can name; `integer`, and not `number`, for 1."""
+    return next(name for name in ("integer", *_TYPES) if _is_of_type(value, name) or name == "string")
+
+
 def _are_equal(value: object, other: object) -> bool:
     if _is_number(value) and _is_number(other):
         return value == other
@@ -241,7 +246,7 @@ def shown(value: object, is_secret: bool = False) -> str:
             else f"an array of {len(value)} items"
         )
     if is_secret:
-        kind = next((name for name in _TYPES if _is_of_type(value, name)), "value")
+        kind = type_of(value)
         return f"{_ARTICLES.get(kind, f'a {kind}')} that is not shown"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]

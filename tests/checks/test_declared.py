@@ -1,82 +1,35 @@
-"""Declared checks as pytest sees them: collected from TOML files, with fixtures, each told as one sentence."""
+"""Declared checks under the real runner: collected from TOML files, each told as one sentence."""
 
 from __future__ import annotations
 
-import textwrap
+from pathlib import Path
 
 import pytest
 
+from rehearse.model import CheckOutcome, CheckResult, Severity
+from tests.checks.breaks import Checks
 from tests.servers import serving
 
 pytest_plugins = ["pytester"]
 
-# What `rehearse` itself gives to checks, in the smallest way.
-CONFTEST = """
-import httpx, pytest
-from rehearse.allowlist import AllowList
-from rehearse.checks.context import CheckContext, CheckedSide
-from rehearse.checks.declared import DeclaredFile
-from rehearse.databases import engine_to, read_database_url, way_to
-from rehearse.model import Side
-
-class Access:
-    def __init__(self, url):
-        self.asked = CheckedSide(Side.CANDIDATE, "candidate", url)
-        self.context = CheckContext(None, self.asked, ("127.0.0.1",), (), False, 1.0)
-        self.refusals = []
-
-    def side(self, name):
-        return self.asked
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "breakage(id): what broke")
-
-def pytest_collect_file(file_path, parent):
-    if file_path.suffix == ".toml":
-        return DeclaredFile.from_parent(parent, path=file_path)
-
-@pytest.fixture(scope="module", autouse=True)
-def of_the_module(request):
-    assert request.module.__name__
-
-@pytest.fixture(scope="session")
-def rehearse_access():
-    access = Access(URL)
-    yield access
-    print("refusals:", access.refusals)
 
 @pytest.fixture
-def candidate(rehearse_access):
-    with httpx.Client(base_url=rehearse_access.asked.url, trust_env=False) as client:
-        yield client
-
-@pytest.fixture
-def database():
-    way = way_to(read_database_url(f"sqlite:///{DATABASE}"), AllowList(()))
-    return {"candidate": engine_to(way, 5.0, side_effects=False)}
-"""
-
-WITHOUT = [word for plugin in ("locust", "cacheprovider") for word in ("-p", f"no:{plugin}")]
+def checks(tmp_path: Path) -> Checks:
+    return Checks(tmp_path)
 
 
-def write(pytester: pytest.Pytester, url: str, **texts: str) -> None:
-    """A project whose fixtures are bound to `url`, with these files of declared checks."""
-    pytester.makeconftest(f"URL, DATABASE = {url!r}, {str(pytester.path / 'shop.db')!r}\n{CONFTEST}")
-    (pytester.path / "shop.db").touch()
-    pytester.mkdir("checks")
-    for name, text in texts.items():
-        (pytester.path / "checks" / f"{name}.toml").write_text(textwrap.dedent(text))
+def write(checks: Checks, name: str, text: str) -> None:
+    checks.write(f"{name}.toml", text, imports="")
 
 
-def run(pytester: pytest.Pytester) -> pytest.RunResult:
-    """In a process of its own: inside ours, httpx would be imported twice."""
-    return pytester.runpytest_subprocess(*WITHOUT, "--strict-markers", "-W", "error", "-s")
-
-
-EVERY_KIND = """
+PASSING = """
     [[check]]
     id = "http-1"
     story = "The version was missing."
+    broke_on = 2026-03-02
+    component = "shop"
+    severity = "warn"
+    ref = "INC-7"
     [check.http]
     path = "/version"
     expect.json."$.version" = "1.0"
@@ -88,17 +41,10 @@ EVERY_KIND = """
     expect.connects = true
 
     [[check]]
-    id = "sql-1"
-    story = "A table was empty."
-    [check.sql]
-    query = "select count(*) from sqlite_master"
-    expect.scalar = 0
-
-    [[check]]
     id = "command-1"
     story = "A tool was missing."
     [check.command]
-    argv = ["true"]
+    argv = ["test", "-f", "checks/passing.toml"]
     expect.exit_code = 0
 
     [[check]]
@@ -110,12 +56,28 @@ EVERY_KIND = """
 """
 
 
-def test_every_kind_of_probe_reaches_the_side_under_test(pytester: pytest.Pytester) -> None:
+def test_probes_ask_the_side_under_test_and_are_told_like_any_check(checks: Checks) -> None:
+    write(checks, "passing", PASSING)
     with serving() as site:
-        write(pytester, site.url, passing=EVERY_KIND)
-        run(pytester).assert_outcomes(passed=5)
+        checks.candidate = site.url
+        found = checks.run()
+    assert found.troubles == []
+    assert {check: result.outcome for check, result in found.results.items()} == dict.fromkeys(
+        ["http-1", "tcp-1", "command-1", "file-1"], CheckOutcome.PASSED
+    )
     assert site.requests == ["GET /version"]
     assert site.connections == 2
+    assert found.results["http-1"] == CheckResult(
+        "http-1",
+        "checks/passing.toml::http-1",
+        "The version was missing.",
+        CheckOutcome.PASSED,
+        Severity.WARN,
+        component="shop",
+        broke_on="2026-03-02",
+        ref="INC-7",
+        duration_s=found.results["http-1"].duration_s,
+    )
 
 
 FAILING = """
@@ -124,15 +86,30 @@ FAILING = """
     story = "The version was missing."
     [check.http]
     path = "/version"
-    expect.body.contains = "1.0"
+    expect.status = 200
 
     [[check]]
     id = "long-1"
     story = "Much was missing."
     [check.http]
     path = "/long"
-    expect.status = 503
     expect.body.contains = [LONG]
+
+    [[check]]
+    id = "moved-1"
+    story = "It moved."
+    [check.http]
+    path = "/moved"
+    follow_redirects = true
+    expect.status = 200
+
+    [[check]]
+    id = "post-1"
+    story = "An order could not be placed."
+    [check.http]
+    method = "POST"
+    path = "/orders"
+    expect.status = 201
 
     [[check]]
     id = "tcp-1"
@@ -150,6 +127,13 @@ FAILING = """
     expect.verifies = true
 
     [[check]]
+    id = "sql-1"
+    story = "A table was empty."
+    [check.sql]
+    query = "select 1"
+    expect.scalar = 1
+
+    [[check]]
     id = "command-1"
     story = "A tool was slow."
     [check.command]
@@ -159,59 +143,61 @@ FAILING = """
 """.replace("LONG", ", ".join(f'"{letter * 300}"' for letter in "abcdefghij"))
 
 
-def test_a_failure_is_one_sentence_and_a_refusal_is_kept_apart(pytester: pytest.Pytester) -> None:
-    """What was refused says nothing of the side under test, and a command ends before its check is ended."""
+def test_a_failure_is_one_sentence_and_a_refusal_is_no_failure(checks: Checks) -> None:
+    """What was refused says nothing of the side under test; a command ends before its check is ended."""
+    write(checks, "failing", FAILING)
+    with serving(status=302, location="http://127.0.0.2:1/") as site:
+        checks.candidate = site.url
+        found = checks.run(timeout_s=1.0)
+    assert found.troubles == []
+    assert found.sentence("http-1") == "GET /version: expected status 200, found 302"
+    assert found.sentence("long-1").startswith("GET /long: body: expected 'aaaa")
+    assert len(found.sentence("long-1")) < 410
+    assert found.sentence("command-1") == "command sleep: did not end within 0.8 s"
+    failed = {check for check, result in found.results.items() if result.outcome is CheckOutcome.FAILED}
+    assert failed == {"http-1", "long-1", "command-1"}
+    assert "127.0.0.2:1 is not on the allow-list" in found.sentence("moved-1")
+    assert "127.0.0.2:25 is not on the allow-list" in found.sentence("tcp-1")
+    assert "is not on the allow-list" in found.sentence("tls-1")
+    assert "a check sends POST, but without safety.side_effects" in found.sentence("post-1")
+    refused = ("moved-1", "tcp-1", "tls-1", "post-1")
+    assert {found.outcome(check) for check in refused} == {CheckOutcome.ERROR}
+    assert found.outcome("sql-1") is CheckOutcome.NOT_RUN
+    assert site.requests == ["GET /version", "GET /long", "GET /moved"]
+
+
+def test_a_file_with_mistakes_and_one_without_checks_are_troubles(checks: Checks) -> None:
+    write(checks, "mistyped", '[[check]]\nid = "a"\nstory = "b"\n[check.htpp]\npath = "/"\n')
+    write(checks, "empty", "")
+    found = checks.run()
+    assert found.results == {}
+    assert len(found.troubles) >= 2
+    assert any("check[0].htpp: is an unknown key. Did you mean 'http'?" in said for said in found.troubles)
+    assert any("checks/empty.toml: check: is missing" in said for said in found.troubles)
+
+
+PROJECT = """
+[targets.baseline]
+url = "http://127.0.0.1:1"
+[targets.candidate]
+url = "{url}"
+[safety]
+allow = ["127.0.0.1"]
+[load]
+rate = 5
+[[scenarios]]
+name = "shop"
+file = "shop.py"
+"""
+
+
+def test_plain_pytest_runs_them_too_and_names_the_line(pytester: pytest.Pytester) -> None:
     with serving(status=503) as site:
-        write(pytester, site.url, failing=FAILING)
-        result = run(pytester)
-    result.assert_outcomes(failed=5)
-    refused = "refused: 127.0.0.?:* is not on the allow-list.*"
-    result.stdout.fnmatch_lines(
-        [
-            f"*refusals: ?'{refused}', '{refused}",
-            "GET /version: expected status below 400, found 503",
-            "GET /long: body: expected 'aaa*...",
-            "command sleep: did not end within 0.8 s",
-        ]
-    )
-    assert all(len(line) <= 700 for line in result.outlines if line.startswith("GET /long"))
-
-
-def test_a_mistake_is_an_error_of_collection_with_a_single_message(pytester: pytest.Pytester) -> None:
-    """A file without checks is one too: nothing would ever be asked."""
-    text = '[[check]]\nid = "a"\nstory = "b"\n[check.htpp]\npath = "/"\n'
-    write(pytester, "http://127.0.0.1:1", mistyped=text, empty="")
-    result = run(pytester)
-    result.assert_outcomes(errors=2)
-    result.stdout.no_fnmatch_line("*passed*")
-    result.stdout.fnmatch_lines_random(
-        [
-            "checks/mistyped.toml: check[[]0].htpp: is an unknown key. Did you mean 'http'?",
-            "checks/empty.toml: check: is missing (list of tables).*",
-        ]
-    )
+        pytester.path.joinpath("rehearse.toml").write_text(PROJECT.format(url=site.url))
+        pytester.path.joinpath("shop.py").touch()
+        write(Checks(pytester.path), "passing", PASSING)
+        options = ["-p", "rehearse.pytest_plugin", "-p", "no:locust", "-p", "no:cacheprovider"]
+        result = pytester.runpytest_subprocess(*options, "--strict-markers", "checks")
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(["GET /version: expected status below 400, found 503"])
     result.stdout.no_fnmatch_line("*Traceback*")
-
-
-def test_an_item_carries_the_breakage_and_its_place(pytester: pytest.Pytester) -> None:
-    text = """
-        [[check]]
-        id = "INC-231"
-        story = "Totals came as text."
-        broke_on = 2026-03-02
-        severity = "warn"
-        [check.file]
-        path = "x"
-        expect.exists = true
-    """
-    write(pytester, "http://127.0.0.1:1", totals=text)
-    ((item,), _) = pytester.inline_genitems(*WITHOUT)
-    assert item.nodeid == "checks/totals.toml::INC-231"
-    assert item.location[:2] == ("checks/totals.toml", 1)
-    (marker,) = item.iter_markers("breakage")
-    assert marker.kwargs == {
-        "id": "INC-231",
-        "story": "Totals came as text.",
-        "broke_on": "2026-03-02",
-        "severity": "warn",
-    }

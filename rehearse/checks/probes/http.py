@@ -183,11 +183,16 @@ def _content_type_complaints(expected: str, found: str | None) -> Iterator[str]:
 
 def _json_complaints(expected: Mapping[str, Tolerance], body: bytes) -> Iterator[str]:
     try:
-        document = json.loads(body, parse_constant=_refuse_constant)
+        document = read_json(body)
     except (ValueError, RecursionError) as error:
         yield f"expected JSON, found {len(body):,} bytes of something else ({type(error).__name__})"
     else:
         yield from document_complaints(expected, document)
+
+
+def read_json(body: bytes) -> object:
+    """The document; without NaN and Infinity, which JSON does not have. Raises ValueError and RecursionError."""
+    return json.loads(body, parse_constant=_refuse_constant)
 
 
 def _refuse_constant(name: str) -> object:
