@@ -84,7 +84,8 @@ def _checked_side(settings: Settings, side: Side, facts: Mapping[str, str]) -> C
 
 def known_packs() -> list[str]:
     """The packs that come with this version."""
-    return sorted(path.stem for path in PACKS_DIR.glob("*.py") if not path.stem.startswith("_"))
+    files = (*PACKS_DIR.glob("*.py"), *PACKS_DIR.glob("*.toml"))
+    return sorted(path.stem for path in files if not path.stem.startswith("_"))
 
 
 def _refuse_unknown_packs(settings: Settings) -> None:

@@ -36,6 +36,8 @@ app = typer.Typer(
 )
 runs_app = typer.Typer(help="Look at what is stored.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(runs_app, name="runs")
+check_app = typer.Typer(help="Codified breaks.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(check_app, name="check")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="The configuration file; default: rehearse.toml here.")
@@ -181,6 +183,33 @@ def runs_list(
         for record in store.runs(limit):
             verdict = record.verdict.decision if record.verdict else "-"
             print(f"{record.run_id}  {record.state:<11}  {verdict:<12}  {record.baseline_name or '-'}")
+    return ExitCode.GO
+
+
+@check_app.command("learn")
+@_command
+def check_learn(
+    url: Annotated[
+        str | None, typer.Argument(help="A path on the baseline, or a URL of it: what it answers is learnt.")
+    ] = None,
+    sql: Annotated[
+        str | None, typer.Option("--sql", help="A query of the baseline, where that is a database.")
+    ] = None,
+    file: Annotated[str | None, typer.Option("--file", help="A file of the project.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to write; default: a new file in the checks folder.")
+    ] = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+) -> ExitCode:
+    """Write declared checks from how the baseline is now.
+
+    It is asked three times: what changes from one answer to the next is learnt by its type alone.
+    """
+    from rehearse import learning
+
+    learnt = learning.learn(_settings(config, set_), learning.Subject(url, sql, file), _command_line())
+    print(learning.save(learnt, out))
     return ExitCode.GO
 
 

@@ -45,14 +45,22 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> None:
-    """The fixtures come with the first check; they are nobody else's business."""
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """The fixtures come with the first check; they are nobody else's business. TOML files hold declared checks."""
+    if not is_check_file(parent.config, file_path):
+        return None
     manager = parent.config.pluginmanager
-    if is_check_file(parent.config, file_path) and not manager.has_plugin(_FIXTURES):
+    if not manager.has_plugin(_FIXTURES):
         from rehearse.checks import fixtures
 
         parent.config.stash.setdefault(REACH, lambda: _as_configured(parent.config))
         manager.register(fixtures, _FIXTURES)
+    if file_path.suffix != ".toml":
+        return None
+    from rehearse.checks.declared import DeclaredFile
+
+    found: DeclaredFile = DeclaredFile.from_parent(parent, path=file_path)
+    return found
 
 
 def _as_configured(config: pytest.Config) -> tuple[CheckOrder, Callable[[CheckedSide], CheckedSide]]:

@@ -31,6 +31,7 @@ from rehearse.checks.outcomes import MOST_CHARACTERS, Phase, result_of
 from rehearse.checks.session import MISTAKES, ORDER, PLANNED, REACH, REFUSALS
 from rehearse.codec import from_jsonable, to_jsonable
 from rehearse.model import CheckResult
+from rehearse.process_groups import kill_live_groups
 
 SETTINGS = Path(__file__).parent / "pytest.ini"
 
@@ -122,7 +123,8 @@ def _said(report: pytest.TestReport, call: pytest.CallInfo[None], reason: str | 
     if report.skipped and isinstance(report.longrepr, tuple):
         return str(report.longrepr[2]).removeprefix("Skipped: ").removeprefix("Skipped")
     if report.failed and call.excinfo is not None:
-        return call.excinfo.exconly(tryshort=True)
+        is_told = isinstance(call.excinfo.value, pytest.fail.Exception)  # by pytest.fail: a whole sentence
+        return str(call.excinfo.value) if is_told else call.excinfo.exconly(tryshort=True)
     return report.longreprtext if report.failed else ""
 
 
@@ -150,8 +152,9 @@ def take_order() -> CheckOrder:
 
 
 def _end_with(stdin: IO[bytes]) -> None:
-    """`rehearse` is gone: end this process, and what checks began in its group."""
+    """`rehearse` is gone: end this process, what checks began in its group, and commands in groups of their own."""
     stdin.read()
+    kill_live_groups()
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
 

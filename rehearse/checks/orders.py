@@ -13,6 +13,12 @@ OptionValue = bool | int | float | str | tuple[bool | int | float | str, ...]
 PACKS_DIR = Path(__file__).parent / "packs"
 
 
+def pack_file(name: str) -> Path:
+    """Where a pack stands: functions in Python, or declared checks in TOML."""
+    declared = PACKS_DIR / f"{name}.toml"
+    return declared if declared.is_file() else PACKS_DIR / f"{name}.py"
+
+
 @dataclass(frozen=True, slots=True)
 class CheckOrder:
     """One run of checks. It may hold secrets: it travels by pipe."""
@@ -33,7 +39,7 @@ class CheckOrder:
     def paths(self) -> tuple[str, ...]:
         """What pytest collects."""
         own = () if self.folder is None else (self.folder,)
-        return (*own, *(str(PACKS_DIR / f"{name}.py") for name in self.packs))
+        return (*own, *(str(pack_file(name)) for name in self.packs))
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,9 +42,9 @@ def _stands_for(pattern: str, part: str | int) -> bool:
 
 
 @cache
-def all_keys() -> tuple[Key, ...]:
-    """In the order of the models."""
-    return tuple(_keys_of(Settings, ()))
+def all_keys(root: type[Section] = Settings) -> tuple[Key, ...]:
+    """In the order of the models; `root` is what a file as a whole is read into."""
+    return tuple(_keys_of(root, ()))
 
 
 def _keys_of(section: type[Section], prefix: tuple[str, ...]) -> Iterator[Key]:
@@ -99,17 +99,17 @@ def _metadata(annotation: object) -> Iterator[object]:
         yield from _metadata(argument)
 
 
-def key_at(path: Sequence[str | int]) -> Key | None:
+def key_at(path: Sequence[str | int], root: type[Section] = Settings) -> Key | None:
     """The key that `path` leads to, if there is one."""
-    return next((key for key in all_keys() if key.is_about(path)), None)
+    return next((key for key in all_keys(root) if key.is_about(path)), None)
 
 
-def keys_beside(path: Sequence[str | int]) -> list[str]:
+def keys_beside(path: Sequence[str | int], root: type[Section] = Settings) -> list[str]:
     """What could stand in the place of the last part of `path`."""
     table = path[:-1]
     return [
         key.path[-1]
-        for key in all_keys()
+        for key in all_keys(root)
         if len(key.path) == len(path) and all(map(_stands_for, key.path, table)) and key.path[-1] != ANY_NAME
     ]
 

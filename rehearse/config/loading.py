@@ -62,7 +62,7 @@ class _Reader:
 
     def settings(self, values: dict[str, Any]) -> tuple[Settings | None, list[Mistake]]:
         """The settings, or None, and all that is wrong with the values."""
-        given = {key: _as_tuples(value) for key, value in values.items()}
+        given = {key: as_tuples(value) for key, value in values.items()}
         given |= {"<source>": self.source.path, "<secrets>": tuple(map(SecretStr, self.secrets))}
         try:
             settings = Settings.model_validate(given, context={"root": self.source.path.parent})
@@ -88,8 +88,8 @@ def _follows_from(mistake: Mistake, known: Iterable[Mistake]) -> bool:
     return any(mistake.where[: len(other.where)] == other.where for other in known)
 
 
-def _as_tuples(value: object) -> object:
-    """Frozen settings hold tuples."""
+def as_tuples(value: object) -> object:
+    """The value with every list in it as a tuple: frozen settings hold no lists."""
     if isinstance(value, dict):
-        return {key: _as_tuples(item) for key, item in value.items()}
-    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
+        return {key: as_tuples(item) for key, item in value.items()}
+    return tuple(map(as_tuples, value)) if isinstance(value, list) else value

@@ -10,6 +10,8 @@ from pydantic_core import ErrorDetails
 
 from rehearse.config.keys import TABLE, TABLES, Key, key_at, keys_beside, literals
 from rehearse.config.redaction import redact
+from rehearse.config.section import Section
+from rehearse.config.settings import Settings
 from rehearse.databases import is_database
 from rehearse.errors import nearest
 
@@ -25,11 +27,13 @@ class Mistake:
     sentence: str
 
 
-def mistakes_in(error: ValidationError, values: Mapping[str, object]) -> Iterator[Mistake]:
-    """What the models found."""
+def mistakes_in(
+    error: ValidationError, values: Mapping[str, object], root: type[Section] = Settings
+) -> Iterator[Mistake]:
+    """What the models found; `root` is the one that the file as a whole was read into."""
     for detail in error.errors(include_url=False):
         where = _where(detail["loc"], values)
-        yield Mistake(where, _sentence(detail, where))
+        yield Mistake(where, _sentence(detail, where, root))
 
 
 def _where(location: Sequence[str | int], values: Mapping[str, object]) -> Where:
@@ -46,12 +50,12 @@ def _where(location: Sequence[str | int], values: Mapping[str, object]) -> Where
     return tuple(parts)
 
 
-def _sentence(detail: ErrorDetails, where: Where) -> str:
-    key, is_item = key_at(where), False
+def _sentence(detail: ErrorDetails, where: Where, root: type[Section]) -> str:
+    key, is_item = key_at(where, root), False
     if key is None and isinstance(where[-1], int):
-        key, is_item = key_at(where[:-1]), True
+        key, is_item = key_at(where[:-1], root), True
     if detail["type"] == "extra_forbidden":
-        return f"is an unknown key. {nearest(str(where[-1]), keys_beside(where))}"
+        return f"is an unknown key. {nearest(str(where[-1]), keys_beside(where, root))}"
     if detail["type"] == "missing" and key is not None:
         return f"is missing ({key.kind.name}). {key.field.description}"
     return f"{_shown(detail['input'], key)} {_phrase(detail, key, is_item)}"
