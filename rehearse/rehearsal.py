@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from rehearse import wiring
+from rehearse.checks.values import compare_values, values_exhibit
 from rehearse.config import Settings
 from rehearse.errors import ConfigError, Interrupted, NotReady, RehearseError
 from rehearse.journal import Journal, evidence_of, iso, kept
@@ -20,7 +21,7 @@ from rehearse.judge.sequential import Guard
 from rehearse.judge.verdict import baseline_findings, judge, judge_at_look, should_stop
 from rehearse.load.engine import BlockClosed, LiveCounts, LoadEngine, LoadEvent, Tick, Trouble
 from rehearse.load.schedule import Schedule
-from rehearse.model import Decision, Incident, Reference, Result, RunKind, RunRecord, RunState
+from rehearse.model import Decision, Incident, Reference, Result, RunKind, RunRecord, RunState, Side
 from rehearse.probe import run_probe
 from rehearse.progress import Listener
 from rehearse.report.assemble import assemble
@@ -82,6 +83,7 @@ def baseline(settings: Settings, parts: Parts, name: str | None, command: str) -
             _run_round(settings, targets, round_number, journal, parts, watch)
             if watch.is_over:
                 break
+        _keep_contract(settings, targets, journal, watch)
         if not watch.is_over:
             run_probe(settings, journal, parts.engine, parts.listener)
         findings = baseline_findings(journal.evidence(None, is_complete=True))
@@ -136,7 +138,7 @@ def rejudge(store: Store, run_id: str, folder: Path) -> Comparison:
         store.verify(run_id)
     blocks = store.blocks(run_id)
     reference = wiring.reference_of(store, record)
-    verdict = judge(evidence_of(record, blocks, store.finals(run_id), reference))
+    verdict = judge(evidence_of(record, blocks, store.finals(run_id), reference, store.exhibits(run_id)))
     record = replace(record, verdict=verdict)
     store.update_run(record)
     result = assemble(record, blocks, verdict, reference)
@@ -173,9 +175,22 @@ def _rehearse(
         _run_round(settings, targets, round_number, journal, parts, watch)
         if watch.is_over:
             break
+    _keep_contract(settings, targets, journal, watch)
     if not watch.is_over:
         run_probe(settings, journal, parts.engine, parts.listener)
     journal.update(is_complete=True, state=RunState.FINISHED, ended_at=iso(parts.now()))
+
+
+def _keep_contract(settings: Settings, targets: list[ManagedTarget], journal: Journal, watch: Watch) -> None:
+    """What the answers under load had in common; and, unless the load was cut short, whether equal requests that
+    `rehearse` sends itself have equal answers."""
+    journal.keep_contract()
+    rules = journal.record.policy.contract
+    if rules is None or rules.values == "off" or watch.is_over or len(targets) < len(Side):
+        return
+    asked = journal.contract.targets()
+    ask = wiring.asker(settings, targets)
+    journal.add_exhibit(values_exhibit(compare_values(asked, ask, wiring.cleaner(settings))))
 
 
 # --- one round of load ------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rehearsal": STORY | {"wiring", "probe"},
     "probe": STORY | {"wiring"},
     "wiring": STORY,
-    "journal": LEAVES | {"store", "load"},
+    "journal": LEAVES | {"store", "load", "checks"},
     "config": LEAVES,
     "load": LEAVES,
     "edges": LEAVES | {"load"},

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
+from rehearse.config.contract import ContractSettings, WaiverSettings
 from rehearse.config.fields import Duration, ModeWord, Name, Place, StoreUrl, Text, Whole, Words, between
 from rehearse.config.judging import JudgeSettings, Objectives
 from rehearse.config.load import Load, Scenario
@@ -88,6 +89,10 @@ class Settings(Section):
     )
     objectives: Objectives = Field(description="What worsening is accepted.")
     judge: JudgeSettings = Field(description="How evidence becomes a verdict.")
+    contract: ContractSettings = Field(description="What the answers have in common.")
+    waivers: tuple[WaiverSettings, ...] = Field(
+        default=(), description="Findings that somebody accepts: `[[waivers]]`."
+    )
     baseline: BaselineSettings = Field(description="How the known-good version is recorded.")
     exit_plan: ExitPlan = Field(description="How to get back.")
     report: ReportSettings = Field(description="Where reports go.")
