@@ -651,6 +651,7 @@ class Verdict:
     pairs_discarded: int = 0
     assumptions: tuple[str, ...] = ()
     contract: tuple[ContractChange, ...] = ()  # all of them, gating ones first
+    contracts_compared: int = 0  # endpoints and statuses that were seen on both sides
 
 
 # --- what is reported -------------------------------------------------------------------------------------------

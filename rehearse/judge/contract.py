@@ -36,8 +36,20 @@ _CUT_RATIO = 0.5
 def contract_changes(evidence: Evidence) -> tuple[ContractChange, ...]:
     """Every change of the contract, gating ones first; none when answers were not looked into."""
     rules = evidence.policy.contract
+    return () if rules is None else _changes(evidence, rules)
+
+
+def contracts_compared(evidence: Evidence) -> int:
+    """Of how many endpoints and statuses both sides' answers were seen."""
+    rules = evidence.policy.contract
     if rules is None:
-        return ()
+        return 0
+    return len(
+        _grouped(_known_contracts(evidence), rules).keys() & _grouped(_candidates(evidence), rules).keys()
+    )
+
+
+def _changes(evidence: Evidence, rules: ContractRules) -> tuple[ContractChange, ...]:
     candidate = _by_answer(evidence.contracts, Side.CANDIDATE, rules)
     known = {
         answer: known_good(contracts)
@@ -104,6 +116,9 @@ def unseen_faults(evidence: Evidence, certified: Iterable[str]) -> list[Fault]:
 
 def sampling_warnings(evidence: Evidence) -> list[Finding]:
     """Samples that were lost or could not be read: the contract was learnt from fewer answers than it seems."""
+    if evidence.policy.contract is not None and evidence.is_complete and not contracts_compared(evidence):
+        sentence = "no answer was seen on both sides: the response contract was not compared"
+        return [Finding(Outcome.INCONCLUSIVE, "no_contract", "contract", sentence)]
     return [
         Finding(
             Outcome.INCONCLUSIVE,

@@ -1,7 +1,8 @@
 """The decision: evidence in, verdict out.
 
 Precedence: hard ABORT (guard, contract, absolute limit) > INCONCLUSIVE for validity > statistical ABORT >
-INCONCLUSIVE > GO. The default is INCONCLUSIVE; GO is earned by proof in every certified cell, from complete and sound evidence.
+INCONCLUSIVE > GO. The default is INCONCLUSIVE; GO is earned by proof in every certified cell, from complete and sound
+evidence.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from rehearse.judge.capacity import measure_capacity
 from rehearse.judge.caveats import assumptions_of, caveats
 from rehearse.judge.cells import capacity_cells, cells_of
-from rehearse.judge.contract import contract_changes, sampling_warnings, unseen_faults
+from rehearse.judge.contract import contract_changes, contracts_compared, sampling_warnings, unseen_faults
 from rehearse.judge.contract import finding_of as contract_finding_of
 from rehearse.judge.faults import Fault
 from rehearse.judge.health import correlation_faults, own_health_faults
@@ -236,6 +237,7 @@ def _verdict(case: _Case, decision: Decision, reasons: list[Finding], warnings: 
         pairs_discarded=case.judged.discarded,
         assumptions=assumptions,
         contract=case.changes,
+        contracts_compared=contracts_compared(case.evidence),
     )
 
 

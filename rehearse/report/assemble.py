@@ -35,7 +35,7 @@ MAX_CURVE_POINTS = 60
 _CURVE_SCOPES = (Scope.SCENARIO, Scope.ENDPOINT)
 _TOTAL = "whole scenario"
 _NOT_REHEARSED = (
-    "No contract, check or edge case was rehearsed in this version: only latency, errors and throughput under load.",
+    "No check or edge case was rehearsed in this version: only latency, errors, throughput and answers under load.",
     "The mix of requests and the amount of data of production were not compared with the ones of this rehearsal.",
     "What needs more time than this load took (leaks, nightly jobs, full disks, date boundaries) was not looked for.",
 )  # fmt: skip
@@ -276,6 +276,8 @@ def _blind_spots(record: RunRecord, blocks: Sequence[Block], verdict: Verdict) -
 def _of_the_run(record: RunRecord) -> Iterable[str]:
     if not record.is_complete or record.state is not RunState.FINISHED:
         yield f"The run did not come to its end (it is {record.state}): what would have followed is not known."
+    if record.policy.contract is None:
+        yield "What the answers say was not compared: the response contract is switched off, or this is a database."
     if record.mode is Mode.RECORDED:
         yield (
             "The baseline was recorded at another time: what changed since on hosts, networks and data"
