@@ -14,7 +14,7 @@ import os
 import statistics
 import threading
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from time import perf_counter, process_time
@@ -83,8 +83,12 @@ def taking_us(answer: Read) -> float:
 def learning_us(answer: Read) -> float:
     """One sample taken into the contract, in the process of `rehearse`."""
     kept: list[Sample] = []
-    offer = lambda message: kept.append(sample_of(Side.BASELINE, message)) is None  # noqa: E731
-    Sampler(SamplingOrder(10, 65_536), "http://127.0.0.1:8101", 1.0, offer).see("GET /items", answer)  # type: ignore[arg-type]
+
+    def keep(message: Mapping[str, object]) -> bool:
+        kept.append(sample_of(Side.BASELINE, message))
+        return True
+
+    Sampler(SamplingOrder(10, 65_536), "http://127.0.0.1:8101", 1.0, keep).see("GET /items", answer)
     learner = ContractLearner()
     return median_us(10, SLICES, lambda: learner.take(kept[0]))
 

@@ -86,7 +86,7 @@ class Document:
     def _at(self, place: str, parent: str, key: str) -> Seen | None:
         found = self.places.get(place)
         if found is None and len(self.places) < MAX_PLACES:
-            found = self.places[place] = Seen(parent, bool(key), is_secret=bool(_SECRET_KEY.search(key)))
+            found = self.places[place] = Seen(parent, bool(key), is_secret=is_secret(key))
         return found
 
     @staticmethod
@@ -111,6 +111,11 @@ def below(place: str, key: str | None) -> str:
     return f"{place}.{key}" if _PLAIN_KEY.fullmatch(key) else f"{place}[{json.dumps(key)}]"
 
 
+def is_secret(name: str) -> bool:
+    """Whether a key, or a place below one, is called what secrets are called."""
+    return _SECRET_KEY.search(name) is not None
+
+
 def parse(body: bytes) -> object:
     """The document. Raises NotJson; NaN and infinity are none of JSON's numbers."""
     try:
@@ -123,14 +128,14 @@ def _refuse(word: str) -> object:
     raise ValueError(f"{word} is no number of JSON")
 
 
-def example_of(value: object, is_secret: bool, clean: Callable[[str], str]) -> str:
+def example_of(value: object, is_hidden: bool, clean: Callable[[str], str]) -> str:
     """A value as an example: one line, no secret; what is in a list or an object is only counted."""
     kind = type_of(value)
     if kind == OBJECT:
         return f"an object with {len(value)} keys"  # type: ignore[arg-type]  # it is one
     if kind == LIST:
         return f"a list of {len(value)}"  # type: ignore[arg-type]  # it is one
-    if is_secret:
+    if is_hidden:
         return HIDDEN
     if kind == TEXT_TYPE and format_of(str(value)) == "email":
         return '"***@***"'

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
-from rehearse.checks.places import NotJson, below, cut, example_of, parse
+from rehearse.checks.places import NotJson, below, cut, example_of, is_secret, parse
 from rehearse.codec import from_bytes, to_bytes
 from rehearse.model import Exhibit, Side, ValueDifference
 
@@ -19,18 +19,6 @@ VALUES = "values"  # the kind of the exhibit
 MAX_TARGETS = 40
 LIMIT_S = 30.0  # for all of it; what is left then is not asked
 _MAX_DIFFERENCES = 200
-_SECRET_WORDS = (
-    "token",
-    "secret",
-    "passw",
-    "pwd",
-    "credential",
-    "authori",
-    "cookie",
-    "apikey",
-    "api_key",
-    "session",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,4 +136,4 @@ def _example(value: object, place: str, clean: Callable[[str], str]) -> str:
         json.dumps(value)
     except TypeError:  # what deepdiff puts where one side has nothing
         return "nothing"
-    return cut(example_of(value, any(word in place.lower() for word in _SECRET_WORDS), clean))
+    return cut(example_of(value, is_secret(place), clean))

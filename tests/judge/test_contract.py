@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from scipy.stats import fisher_exact
 
@@ -183,5 +184,5 @@ def test_without_an_a_a_baseline_another_value_is_only_a_note() -> None:
 )
 def test_fishers_test_is_scipys(table: tuple[int, int, int, int]) -> None:
     had, of, has, of_now = table
-    expected = fisher_exact([[has, of_now - has], [had, of - had]], alternative="greater").pvalue
+    expected = fisher_exact(np.array([[has, of_now - has], [had, of - had]]), alternative="greater").pvalue
     assert fisher_p_value(*table) == pytest.approx(expected, rel=1e-9)
