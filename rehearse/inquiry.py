@@ -50,6 +50,10 @@ class Inquiry(Protocol):
         """What it answers at a path. Raises NotReady."""
         ...
 
+    def answer(self, path: str) -> tuple[int, bytes] | None:
+        """Status and body of one GET; None when there was no answer."""
+        ...
+
     def own_facts(self) -> Mapping[str, str]:
         """What it says of itself without being asked for more. Raises NotReady."""
         ...
@@ -92,6 +96,14 @@ class HttpInquiry:
     def document(self, path: str) -> bytes:
         """See Inquiry."""
         return self._get(path).content
+
+    def answer(self, path: str) -> tuple[int, bytes] | None:
+        """See Inquiry."""
+        try:
+            found = self._get(path)
+        except NotReady:
+            return None
+        return found.status_code, found.content
 
     def own_facts(self) -> Mapping[str, str]:
         """None: it says its version at a path of its own choice."""
@@ -151,6 +163,11 @@ class DatabaseInquiry:
     def document(self, path: str) -> bytes:
         """A database has no paths; the configuration says so before."""
         raise NotReady(f"{self.label} is a database: there is nothing at {path}.")
+
+    def answer(self, path: str) -> tuple[int, bytes] | None:
+        """A database has no paths."""
+        del path
+        return None
 
     def own_facts(self) -> Mapping[str, str]:
         """Its version, which is most often what an upgrade of a database changes."""

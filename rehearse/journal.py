@@ -8,9 +8,21 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from rehearse.checks.contract import ContractLearner, contracts_of, samplings_of
 from rehearse.checks.exhibits import check_evidence
+from rehearse.checks.values import differences_of
 from rehearse.errors import Interrupted, StoreError
-from rehearse.load.engine import BlockClosed, LiveCounts, LoadEvent, LoadStarted, Tick, Trouble, WorkerDone
+from rehearse.load.engine import (
+    BlockClosed,
+    LiveCounts,
+    LoadEvent,
+    LoadStarted,
+    Sampled,
+    SamplesCounted,
+    Tick,
+    Trouble,
+    WorkerDone,
+)
 from rehearse.load.ledger import merge_series
 from rehearse.model import (
     Block,
@@ -48,6 +60,7 @@ class Journal:
         self.blocks: list[Block] = []
         self.finals: list[WorkerFinal] = []
         self.exhibits: list[Exhibit] = []
+        self.contract = ContractLearner(clean)
         store.begin_run(record)
 
     def update(self, **changes: Any) -> None:  # noqa: ANN401  # the fields of RunRecord, checked by `replace`
@@ -65,6 +78,10 @@ class Journal:
                 self.add_final(final)
             case Trouble(incident):
                 self.add_incident(incident)
+            case Sampled(sample):
+                self.contract.take(sample)
+            case SamplesCounted(sampling):
+                self.contract.count(sampling)
             case LoadStarted() | LiveCounts() | Tick():
                 pass
 
@@ -83,6 +100,11 @@ class Journal:
         """A check was run, a contract was learnt. Its body has been through `clean` before."""
         self.store.add_exhibit(self.record.run_id, exhibit)
         self.exhibits.append(exhibit)
+
+    def keep_contract(self) -> None:
+        """The rounds are over: what was learnt of the answers is evidence from now on."""
+        for exhibit in self.contract.exhibits():
+            self.add_exhibit(exhibit)
 
     def add_incident(self, incident: Incident) -> None:
         """Something happened that the judge must know."""
@@ -142,6 +164,7 @@ def evidence_of(
     exhibits: Iterable[Exhibit] = (),
 ) -> Evidence:
     """The judge's view of a stored run."""
+    exhibits = tuple(exhibits)
     return Evidence(
         mode=record.mode,
         policy=record.policy,
@@ -159,6 +182,10 @@ def evidence_of(
         probe=tuple(block for block in blocks if block.phase is not Phase.ROUND),
         probe_finals=tuple(final for final in finals if final.round >= record.rounds),
         checks=check_evidence(exhibits) if record.has_checks else None,
+        contracts=contracts_of(exhibits),
+        samplings=samplings_of(exhibits),
+        differences=differences_of(exhibits),
+        started_at=record.started_at,
     )
 
 

@@ -253,6 +253,72 @@ class Exhibit:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One answer seen under load, as much of it as is kept. A contract is learnt from it; it is not stored."""
+
+    side: Side
+    endpoint: str  # the name of its series, "GET /orders/[id]"
+    target: str  # path and query that were asked for
+    status: int
+    headers: Mapping[str, str]  # those that matter, by lower-case name
+    body: bytes
+    is_whole: bool  # False: the body was too long and is cut
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """The account of one side's samples."""
+
+    side: Side
+    taken: int
+    lost: int = 0  # sent by a worker, and never arrived
+    left_out: int = 0  # names beyond the bound, a pipe that was full
+    failed: int = 0  # answers that could not be read
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceFacts:
+    """What stood at one place of the answers. Every number counts answers: the items of a list count once in each."""
+
+    of: int  # answers in which it could have been there
+    present: int
+    always: int  # answers in which it was there wherever it could have been
+    types: Mapping[str, int] = field(default_factory=dict)
+    formats: Mapping[str, int] = field(default_factory=dict)  # of texts and lists
+    values: Mapping[str, int] = field(default_factory=dict)  # short texts, while they are few
+    examples: Mapping[str, str] = field(default_factory=dict)  # by type or format; redacted, and cut
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What the answers of one endpoint with one status had in common on one side."""
+
+    side: Side
+    endpoint: str
+    status: int
+    samples: int
+    documents: int  # of the samples: whole JSON
+    unreadable: int  # said to be JSON, and are not
+    cut: int  # too long to be read
+    places: Mapping[str, PlaceFacts]  # "$.items[*].price", "header etag"
+    varying: tuple[str, ...] = ()  # objects whose keys are data, such as ids
+    is_bounded: bool = False  # there were more places than are kept
+
+
+@dataclass(frozen=True, slots=True)
+class ValueDifference:
+    """A place where two sides answered equal requests with unequal values, and each side agreed with itself."""
+
+    endpoint: str
+    status: int
+    place: str
+    requests: int  # in which it differed
+    of: int  # requests that were compared
+    baseline: str  # one example, redacted and cut
+    candidate: str
+
+
 # --- what the team decided beforehand ---------------------------------------------------------------------------
 
 
@@ -334,6 +400,26 @@ class CapacityProbe:
 
 
 @dataclass(frozen=True, slots=True)
+class ContractRules:
+    """How two response contracts are compared."""
+
+    alpha: float = 0.001  # chance that any place gates without a change, over all places together
+    ignored_endpoints: tuple[str, ...] = ()
+    ignored_places: tuple[str, ...] = ()  # "$.meta" with all below it, "header etag"
+    values: str = "warn"  # what a different value leads to: "warn", "gate" or "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """A named person accepts one finding until a date."""
+
+    finding: str  # its subject, "contract: GET /orders/[id] 200 $.total type"
+    person: str
+    reason: str
+    until: str  # ISO 8601 date, the last day on which it holds
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """All that turns evidence into a verdict; fixed before the run and hashed into the provenance."""
 
@@ -353,6 +439,8 @@ class Policy:
     rig: RigLimits = field(default_factory=RigLimits)
     noise: NoiseAssumptions = field(default_factory=NoiseAssumptions)
     capacity: CapacityProbe | None = None  # None: nobody asked how much it can take
+    contract: ContractRules | None = None  # None: answers are not looked into
+    waivers: tuple[Waiver, ...] = ()
 
     def objectives_for(self, series_name: str) -> tuple[Objective, ...]:
         """The objectives of one series: an override replaces the general one of the same metric."""
@@ -372,6 +460,8 @@ class Reference:
     blocks: tuple[Block, ...]
     probe: tuple[Block, ...] = ()  # of its capacity probe
     checks: tuple[CheckResult, ...] = ()  # on the baseline, as it was recorded
+    contracts: tuple[Contract, ...] = ()  # both sides' when it was an A/A recording
+    differences: tuple[ValueDifference, ...] = ()  # between two sides that were the same: noise
 
     @property
     def is_calibrated(self) -> bool:
@@ -401,6 +491,10 @@ class Evidence:
     ] = ()  # of the capacity probe; its turns are numbered as rounds, after the last one
     probe_finals: tuple[WorkerFinal, ...] = ()
     checks: CheckEvidence | None = None  # None: the project has none
+    contracts: tuple[Contract, ...] = ()
+    samplings: tuple[Sampling, ...] = ()
+    differences: tuple[ValueDifference, ...] = ()
+    started_at: str = ""  # ISO 8601: the day on which waivers are looked at
 
 
 class Role(StrEnum):
@@ -471,6 +565,8 @@ class ReasonCode(StrEnum):
     CHECKS_INCOMPLETE = "checks_incomplete"
     INTERRUPTED = "interrupted"
     TARGET_REFUSED = "target_refused"
+    CONTRACT = "contract"
+    UNSEEN_CONTRACT = "unseen_contract"
     INTERNAL = "internal"
 
 
@@ -484,6 +580,39 @@ class Finding:
     sentence: str
     is_hard: bool = False
     numbers: Mapping[str, float | int | str | None] = field(default_factory=dict)
+
+
+class Weight(StrEnum):
+    """What a change of the response contract leads to."""
+
+    GATE = "gate"
+    WARN = "warn"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class ContractChange:
+    """One change of the response contract, with one example before and one after."""
+
+    endpoint: str
+    status: int
+    place: str  # "$.total", "header content-type", "-" for the answer as a whole
+    what: str  # "type", "null", "key", ...
+    weight: Weight
+    sentence: str
+    before: str = ""
+    after: str = ""
+    baseline_count: int = 0  # answers that had it, on the known-good side
+    baseline_of: int = 0
+    candidate_count: int = 0
+    candidate_of: int = 0
+    p_value: float | None = None
+    waiver: Waiver | None = None
+
+    @property
+    def subject(self) -> str:
+        """The stable id that a waiver names."""
+        return f"contract: {self.endpoint} {self.status} {self.place} {self.what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -535,6 +664,8 @@ class Verdict:
     pairs_used: int = 0
     pairs_discarded: int = 0
     assumptions: tuple[str, ...] = ()
+    contract: tuple[ContractChange, ...] = ()  # all of them, gating ones first
+    contracts_compared: int = 0  # endpoints and statuses that were seen on both sides
 
 
 # --- what is reported -------------------------------------------------------------------------------------------

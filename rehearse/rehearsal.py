@@ -16,6 +16,7 @@ from rehearse import wiring
 from rehearse.checking import run_checks
 from rehearse.checks.exhibits import check_evidence
 from rehearse.checks.runner import CheckRunner, PytestRunner
+from rehearse.checks.values import compare_values, values_exhibit
 from rehearse.config import Settings
 from rehearse.errors import ConfigError, Interrupted, NotReady, RehearseError
 from rehearse.journal import Journal, evidence_of, iso, kept
@@ -24,7 +25,17 @@ from rehearse.judge.sequential import Guard
 from rehearse.judge.verdict import baseline_findings, judge, judge_at_look, should_stop
 from rehearse.load.engine import BlockClosed, LiveCounts, LoadEngine, LoadEvent, Tick, Trouble
 from rehearse.load.schedule import Schedule
-from rehearse.model import CheckReport, Decision, Incident, Reference, Result, RunKind, RunRecord, RunState
+from rehearse.model import (
+    CheckReport,
+    Decision,
+    Incident,
+    Reference,
+    Result,
+    RunKind,
+    RunRecord,
+    RunState,
+    Side,
+)
 from rehearse.probe import run_probe
 from rehearse.progress import Listener
 from rehearse.report.assemble import assemble
@@ -88,6 +99,7 @@ def baseline(settings: Settings, parts: Parts, name: str | None, command: str) -
             _run_round(settings, targets, round_number, journal, parts, watch)
             if watch.is_over:
                 break
+        _keep_contract(settings, targets, journal, watch)
         _ask(settings, targets, journal, parts)
         if not watch.is_over:
             run_probe(settings, journal, parts.engine, parts.listener)
@@ -216,6 +228,7 @@ def _rehearse(
         _run_round(settings, targets, round_number, journal, parts, watch)
         if watch.is_over:
             break
+    _keep_contract(settings, targets, journal, watch)
     _ask(settings, targets, journal, parts)
     if not watch.is_over:
         run_probe(settings, journal, parts.engine, parts.listener)
@@ -226,6 +239,18 @@ def _ask(settings: Settings, targets: list[ManagedTarget], journal: Journal, par
     """The checks: also when the load was stopped, so that one report names everything that broke."""
     today = parts.now().date().isoformat()
     run_checks(settings, journal, targets, parts.checks, parts.listener, today)
+
+
+def _keep_contract(settings: Settings, targets: list[ManagedTarget], journal: Journal, watch: Watch) -> None:
+    """What the answers under load had in common; and, unless the load was cut short, whether equal requests that
+    `rehearse` sends itself have equal answers."""
+    journal.keep_contract()
+    rules = journal.record.policy.contract
+    if rules is None or rules.values == "off" or watch.is_over or len(targets) < len(Side):
+        return
+    asked = journal.contract.targets()
+    ask = wiring.asker(settings, targets)
+    journal.add_exhibit(values_exhibit(compare_values(asked, ask, wiring.cleaner(settings))))
 
 
 # --- one round of load ------------------------------------------------------------------------------------------

@@ -131,6 +131,10 @@ class ManagedTarget:
             found = {**found, **self._facts_from(self._said_by("facts", source), " ".join(source))}
         return TargetFacts(self.spec.side, self.spec.name, self.spec.shown_url, found)
 
+    def answer(self, path: str) -> tuple[int, bytes] | None:
+        """Status and body of one GET with the target's headers; None when there was no answer."""
+        return self._inquiry.answer(path)
+
     def stop(self) -> None:
         """End what `start` began, if anything: the process and its children, also when only they are left."""
         process, self._process = self._process, None

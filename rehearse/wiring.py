@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,7 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rehearse import __version__
+from rehearse.checks.contract import contracts_of
 from rehearse.checks.exhibits import check_evidence
+from rehearse.checks.values import Ask, Reply, differences_of
 from rehearse.config import Settings, effective_toml, policy_hash, policy_of, redact, secrets_of
 from rehearse.config.policy import users_for
 from rehearse.databases import is_database, shown_url
@@ -21,7 +23,7 @@ from rehearse.errors import NotComparable, NotReady
 from rehearse.journal import iso
 from rehearse.judge.sequential import LiveBin, looks
 from rehearse.load.engine import LiveCounts
-from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder
+from rehearse.load.orders import LoadOrder, SamplingOrder, ScenarioOrder, SideOrder
 from rehearse.load.rig import fingerprint
 from rehearse.load.schedule import Schedule
 from rehearse.load.statements import files_of
@@ -42,6 +44,7 @@ from rehearse.model import (
 )
 from rehearse.sides import allowed_targets, headers_of, other_sides, tls_of, work_dir
 from rehearse.store.records import Store
+from rehearse.targets import ManagedTarget
 
 LOADED_PREFIXES = ("scenario.", "rig.", "rehearse")  # of the provenance: what each worker loads by itself
 COMPARABLE_PREFIXES = ("scenario.", "schedule", "load.", "rig.")
@@ -106,7 +109,29 @@ def load_order(settings: Settings, record: RunRecord, round_number: int) -> Load
         expected={
             key: record.provenance[key] for key in record.provenance if key.startswith(LOADED_PREFIXES)
         },
+        sampling=_sampling(settings, record),
     )
+
+
+def _sampling(settings: Settings, record: RunRecord) -> SamplingOrder | None:
+    """A run's samples of one endpoint are those of its workers and rounds together."""
+    if record.policy.contract is None:
+        return None
+    contract = settings.contract
+    parts = record.rounds * record.expected_workers
+    return SamplingOrder(math.ceil(contract.samples / parts), contract.max_body_kb * 1024)
+
+
+def asker(settings: Settings, targets: Iterable[ManagedTarget]) -> Ask:
+    """Who asks a side one more question, with its headers and through the allow-list."""
+    by_side = {target.spec.side: target for target in targets}
+
+    def ask(side: Side, path: str) -> Reply | None:
+        answer = by_side[side].answer(path)
+        is_kept = answer is not None and len(answer[1]) <= settings.contract.max_body_kb * 1024
+        return Reply(*answer) if answer is not None and is_kept else None
+
+    return ask
 
 
 def _users(settings: Settings) -> int:
@@ -126,7 +151,7 @@ def turn_order(
     """What the engine is told for one turn of the capacity probe: one side, with the load for itself."""
     order = load_order(settings, record, number)
     alone = tuple(one for one in order.sides if one.side is side)
-    return replace(order, sides=alone, schedule=schedule, users=plan.users)
+    return replace(order, sides=alone, schedule=schedule, users=plan.users, sampling=None)
 
 
 def describe_turn(order: LoadOrder) -> str:
@@ -373,11 +398,14 @@ def reference_of(store: Store, record: RunRecord) -> Reference | None:
         return None
     store.verify(record.baseline_run_id)
     blocks = store.blocks(record.baseline_run_id)
+    exhibits = store.exhibits(record.baseline_run_id)
     return Reference(
         record.baseline_name or record.baseline_run_id,
         tuple(block for block in blocks if block.phase is Phase.ROUND),
         tuple(block for block in blocks if block.phase is not Phase.ROUND),
         check_evidence(store.exhibits(record.baseline_run_id)).on_baseline,
+        contracts_of(exhibits),
+        differences_of(exhibits),
     )
 
 

@@ -27,6 +27,7 @@ class Site:
     delay_s: float = 0.0
     location: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b'{"version": "1.0"}'
     hang: threading.Event = field(default_factory=threading.Event)  # set: answer nothing until released
     released: threading.Event = field(default_factory=threading.Event)
     connections: int = 0
@@ -62,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
             site.released.wait(30)
         if site.delay_s:
             time.sleep(site.delay_s)
-        body = b'{"version": "1.0"}'
+        body = site.body
         self.send_response(site.status)
         for name, value in site.headers.items():
             self.send_header(name, value)

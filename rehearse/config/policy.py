@@ -8,7 +8,8 @@ import math
 from dataclasses import asdict
 
 from rehearse.config.settings import Settings
-from rehearse.model import CapacityProbe, NoiseAssumptions, Policy, RigLimits
+from rehearse.databases import is_database
+from rehearse.model import CapacityProbe, ContractRules, NoiseAssumptions, Policy, RigLimits, Waiver
 
 MIN_USERS, MAX_USERS = 20, 200
 
@@ -33,6 +34,8 @@ def policy_of(settings: Settings) -> Policy:
         rig=RigLimits(**dict(settings.load.rig)),
         noise=NoiseAssumptions(**dict(judge.noise)),
         capacity=_probe_of(settings),
+        contract=_contract_of(settings),
+        waivers=tuple(Waiver(one.finding, one.person, one.reason, one.until) for one in settings.waivers),
     )
 
 
@@ -53,6 +56,18 @@ def _probe_of(settings: Settings) -> CapacityProbe | None:
         pairs=asked.pairs,
         users=asked.users or users_for(asked.max_rate),
         distress_ratio=asked.distress,
+    )
+
+
+def _contract_of(settings: Settings) -> ContractRules | None:
+    asked = settings.contract
+    if not asked.enabled or any(is_database(target.url) for target in settings.targets):
+        return None
+    headers = tuple(f"header {name.lower()}" for name in asked.ignore_headers)
+    return ContractRules(
+        ignored_endpoints=asked.ignore_endpoints,
+        ignored_places=(*asked.ignore_places, *headers),
+        values=asked.values,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, model_validator
 
 from rehearse.config.checks import Checks
+from rehearse.config.contract import ContractSettings, WaiverSettings
 from rehearse.config.fields import Duration, ModeWord, Name, Place, StoreUrl, Text, Whole, Words, between
 from rehearse.config.judging import JudgeSettings, Objectives
 from rehearse.config.load import Load, Scenario
@@ -89,6 +90,10 @@ class Settings(Section):
     )
     objectives: Objectives = Field(description="What worsening is accepted.")
     judge: JudgeSettings = Field(description="How evidence becomes a verdict.")
+    contract: ContractSettings = Field(description="What the answers have in common.")
+    waivers: tuple[WaiverSettings, ...] = Field(
+        default=(), description="Findings that somebody accepts: `[[waivers]]`."
+    )
     baseline: BaselineSettings = Field(description="How the known-good version is recorded.")
     checks: Checks = Field(description="The codified breaks of the past.")
     exit_plan: ExitPlan = Field(description="How to get back.")

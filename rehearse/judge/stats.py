@@ -265,6 +265,17 @@ def share_p_value(hits: float, of_both: float, share: float) -> float:
     return float(betainc(hits, of_both - hits + 1, share))
 
 
+def fisher_p_value(had: int, of: int, has: int, of_now: int) -> float:
+    """One-sided, exact (Fisher 1934): the chance that at least `has` of all `had + has` fall on the second side.
+
+    Whole numbers throughout, so that 100 of 100 against 0 of 100 is not rounded to nothing.
+    """
+    hits = had + has
+    most = min(hits, of_now)
+    ways = sum(math.comb(of_now, k) * math.comb(of, hits - k) for k in range(has, most + 1))
+    return ways / math.comb(of + of_now, hits)
+
+
 def log_e_value(hits: int, of_both: int, share: float) -> float:
     """Evidence against "the candidate's share of episodes is its share of requests", valid at any moment.
 

@@ -14,6 +14,8 @@ from rehearse.judge.capacity import measure_capacity
 from rehearse.judge.caveats import assumptions_of, caveats
 from rehearse.judge.cells import capacity_cells, cells_of
 from rehearse.judge.checks import check_faults, check_warnings
+from rehearse.judge.contract import contract_changes, contracts_compared, sampling_warnings, unseen_faults
+from rehearse.judge.contract import finding_of as contract_finding_of
 from rehearse.judge.faults import Fault
 from rehearse.judge.health import correlation_faults, own_health_faults
 from rehearse.judge.ledger import block_faults, closing_faults, impossible_numbers, probe_faults
@@ -39,10 +41,12 @@ from rehearse.judge.validity import (
     scenario_faults,
     validity_faults,
 )
+from rehearse.judge.waivers import waived_changes, waived_finding, waiver_warnings
 from rehearse.judge.wording import change, margin
 from rehearse.model import (
     Cell,
     CheckResult,
+    ContractChange,
     Decision,
     Evidence,
     Finding,
@@ -54,6 +58,7 @@ from rehearse.model import (
     Scope,
     Side,
     Verdict,
+    Weight,
 )
 
 _OPEN_ORDER = (ReasonCode.GREY_ZONE, ReasonCode.NOISE)
@@ -124,6 +129,7 @@ class _Case:
     judged: JudgedBlocks
     strictness: Strictness
     is_final: bool
+    changes: tuple[ContractChange, ...] = ()  # of the response contract
 
 
 def _judged(evidence: Evidence, *, is_final: bool) -> Verdict:
@@ -138,13 +144,25 @@ def _judged(evidence: Evidence, *, is_final: bool) -> Verdict:
     table, stored_table = columns(judged), columns(stored)
     strictness = Strictness.of(evidence.policy, evidence.looks, _limits(evidence, table))
     measurements = _measurements(evidence, strictness, (judged, table), (stored, stored_table))
+    rulings = rule_on(measurements, strictness)
     faults = [
         *incidents,
         *validity_faults(evidence, judged, table, stored_table, is_final=is_final),
         *probe_faults(evidence),
         *correlation_faults(measurements),
+        *(unseen_faults(evidence, _certified_endpoints(rulings)) if is_final else ()),
     ]
-    return _weigh(_Case(evidence, faults, rule_on(measurements, strictness), judged, strictness, is_final))
+    changes = _changes(evidence) if is_final else ()  # contracts are stored when the rounds are over
+    return _weigh(_Case(evidence, faults, rulings, judged, strictness, is_final, changes))
+
+
+def _changes(evidence: Evidence) -> tuple[ContractChange, ...]:
+    return waived_changes(contract_changes(evidence), evidence.policy.waivers, evidence.started_at)
+
+
+def _certified_endpoints(rulings: Sequence[Ruling]) -> set[str]:
+    cells = (ruling.measured.cell for ruling in rulings if ruling.role is Role.CERTIFY)
+    return {cell.name for cell in cells if cell.scope is Scope.ENDPOINT}
 
 
 def _recorded_checks(evidence: Evidence) -> tuple[CheckResult, ...]:
@@ -188,7 +206,9 @@ def _measurements(
 
 def _weigh(case: _Case) -> Verdict:
     """Precedence, row by row."""
-    hard = [one.finding for one in case.faults if one.finding.is_hard] + _broken_limits(case.rulings)
+    hard = [one.finding for one in case.faults if one.finding.is_hard]
+    hard += [finding for one in case.changes if (finding := contract_finding_of(one)).is_hard]
+    hard += _broken_limits(case.rulings)
     invalid = [one.finding for one in case.faults if not one.finding.is_hard and not one.allows_abort]
     doubts = [one.finding for one in case.faults if not one.finding.is_hard and one.allows_abort]
     worse = [
@@ -214,6 +234,7 @@ def _verdict(case: _Case, decision: Decision, reasons: list[Finding], warnings: 
         reasons=tuple(reasons),
         warnings=(
             *warnings,
+            *_contract_warnings(case),
             *rig_warnings(case.judged, case.evidence.policy),
             *outside_warnings(case.evidence),
             *check_warnings(case.evidence.checks, _recorded_checks(case.evidence)),
@@ -223,7 +244,23 @@ def _verdict(case: _Case, decision: Decision, reasons: list[Finding], warnings: 
         pairs_used=min(len(case.judged.baseline), len(case.judged.candidate)),
         pairs_discarded=case.judged.discarded,
         assumptions=assumptions,
+        contract=case.changes,
+        contracts_compared=contracts_compared(case.evidence),
     )
+
+
+def _contract_warnings(case: _Case) -> list[Finding]:
+    """What does not gate and must be read: what somebody accepted, and what only warns. Notes are in `contract`."""
+    policy, started_at = case.evidence.policy, case.evidence.started_at
+    waived = [
+        waived_finding(contract_finding_of(one), one.waiver) for one in case.changes if one.waiver is not None
+    ]
+    told = [
+        contract_finding_of(one) for one in case.changes if one.waiver is None and one.weight is Weight.WARN
+    ]
+    subjects = [one.subject for one in case.changes]
+    unread = waiver_warnings(policy.waivers, subjects, started_at) if case.is_final else []
+    return [*waived, *told, *unread, *sampling_warnings(case.evidence)]
 
 
 def _broken_limits(rulings: Sequence[Ruling]) -> list[Finding]:

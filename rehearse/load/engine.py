@@ -6,6 +6,7 @@ rehearsal runs in a unit test.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import queue
@@ -27,7 +28,17 @@ from rehearse.load.ledger import BlockLedger
 from rehearse.load.orders import LoadOrder, worker_file, worker_order
 from rehearse.load.outbox import spooled
 from rehearse.load.recorder import BINS_PER_S
-from rehearse.model import Arrivals, Block, Incident, ReasonCode, Side, WorkerFinal
+from rehearse.load.sampling import sample_of
+from rehearse.model import (
+    Arrivals,
+    Block,
+    Incident,
+    ReasonCode,
+    Sample,
+    Sampling,
+    Side,
+    WorkerFinal,
+)
 
 READY_TIMEOUT_S = 60.0
 FINAL_TIMEOUT_S = 15.0
@@ -37,6 +48,7 @@ TICK_S = 0.25
 # A worker tells something every 0.25 s. One that is silent for longer than this was stopped or is blocked; what it did
 # meanwhile is not known, even if it goes on later.
 SILENT_S = 4.0
+PIPE_BYTES = 1 << 20  # so that a sample never makes a worker wait for `rehearse`
 AWAY_S = 1.0  # `rehearse` itself did not listen for so long: that is no silence of the workers
 
 _MORE_OF_IT = "raise its limit (ulimit -n), keep connections open, or use less load or more machines"
@@ -88,7 +100,21 @@ class Trouble:
     incident: Incident
 
 
-LoadEvent = LoadStarted | BlockClosed | LiveCounts | Tick | WorkerDone | Trouble
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """One answer, for the response contract."""
+
+    sample: Sample
+
+
+@dataclass(frozen=True, slots=True)
+class SamplesCounted:
+    """A worker's account of its samples, at its end."""
+
+    sampling: Sampling
+
+
+LoadEvent = LoadStarted | BlockClosed | LiveCounts | Tick | WorkerDone | Trouble | Sampled | SamplesCounted
 
 
 class LoadSession(AbstractContextManager["LoadSession"], Protocol):
@@ -182,6 +208,7 @@ class WorkerProcess:
     heard_at: float = 0.0
     blocked_in: str = ""
     is_in_doubt: bool = False  # its trouble was told
+    samples: int = 0  # that arrived
     final: WorkerFinal | None = None
     is_gone: bool = False
 
@@ -296,6 +323,7 @@ class LocustSession:
                 cwd=self._order.working_dir,
                 start_new_session=True,  # Ctrl-C in the terminal is ours to handle, in order
             )
+        _widen(process)
         worker = WorkerProcess(side, number, process, log, worker_file(self._order, side, number, "spool"))
         self._workers.append(worker)  # before anything else can fail: what is listed is ended
         target = next(target for target in self._order.sides if target.side is side)
@@ -335,6 +363,11 @@ class LocustSession:
             yield from self._ready(worker, message)
         elif kind == "live":
             yield from _live_counts(worker.side, message)
+        elif kind == "sample":
+            worker.samples += 1
+            yield Sampled(sample_of(worker.side, message))
+        elif kind == "sampled":
+            yield SamplesCounted(_sampling(worker, message))
         elif kind == "blocked":
             worker.blocked_in = str(message["held_by"])
         elif kind == "exhausted":
@@ -468,6 +501,19 @@ def _live_counts(side: Side, message: dict[str, object]) -> Iterator[LiveCounts]
     at_s = float(str(message["at_s"]))
     for bin_ in bins or [[max(0, int(at_s * BINS_PER_S)), 0, 0, 0]]:
         yield LiveCounts(side, *bin_)
+
+
+def _sampling(worker: WorkerProcess, message: Mapping[str, object]) -> Sampling:
+    sent, left_out, failed = (int(str(message[key])) for key in ("sent", "left_out", "failed"))
+    return Sampling(worker.side, worker.samples, max(0, sent - worker.samples), left_out, failed)
+
+
+def _widen(process: subprocess.Popen[bytes]) -> None:
+    """Room for samples in the pipe, where the system lets us have it; without it fewer samples are kept."""
+    widen = getattr(fcntl, "F_SETPIPE_SZ", None)
+    if widen is not None and process.stdout is not None:
+        with suppress(OSError):
+            fcntl.fcntl(process.stdout, widen, PIPE_BYTES)
 
 
 def _clean_environment() -> dict[str, str]:

@@ -23,6 +23,7 @@ from locust.exception import (
 from rehearse.load.failures import KnownFailure
 from rehearse.load.pacer import Journey, Pacer
 from rehearse.load.recorder import Ended, Recorder
+from rehearse.load.sampling import Sampler
 from rehearse.model import RequestOutcome
 
 _CONTROL_FLOW = (InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser)
@@ -129,9 +130,10 @@ class InFlight:
 class RequestListener:
     """Books each `request` event; counts its own failures, because Locust would swallow them."""
 
-    def __init__(self, recorder: Recorder, pacer: Pacer) -> None:
+    def __init__(self, recorder: Recorder, pacer: Pacer, sampler: Sampler | None = None) -> None:
         self._recorder = recorder
         self._pacer = pacer
+        self._sampler = sampler
         self.failures = 0
 
     def __call__(self, request_type: str, name: str, response_time: float, **details: Any) -> None:
@@ -155,6 +157,8 @@ class RequestListener:
         except Exception:
             self.failures += 1
             raise
+        if self._sampler is not None and response is not None:
+            self._sampler.see(name, response)
 
     def cancelled(self, name: str, waited_s: float, error: BaseException) -> None:
         """A request was given up without an event, by gevent.Timeout or because its greenlet was killed."""

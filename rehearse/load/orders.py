@@ -33,6 +33,14 @@ class SideOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class SamplingOrder:
+    """How many answers of each endpoint and status one worker keeps in one round, and how much of each."""
+
+    samples: int
+    max_body_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class LoadOrder:
     """One round of load on one side, or on both at the same moment."""
 
@@ -51,6 +59,7 @@ class LoadOrder:
     expected: Mapping[str, str] = field(
         default_factory=dict
     )  # what the run's record says the workers must load
+    sampling: SamplingOrder | None = None  # None: answers are not looked into
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,7 @@ class WorkerOrder:
     workers: int
     timeout_s: float
     spool: str
+    sampling: SamplingOrder | None = None
 
 
 def worker_file(order: LoadOrder, side: Side, worker: int, kind: str) -> Path:
@@ -92,4 +102,5 @@ def worker_order(order: LoadOrder, target: SideOrder, worker: int) -> WorkerOrde
         workers=order.workers,
         timeout_s=order.timeout_s,
         spool=str(worker_file(order, target.side, worker, "spool")),
+        sampling=order.sampling,
     )

@@ -8,12 +8,15 @@ carries the boot id of the process: a worker that was restarted is another worke
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
+import struct
+import termios
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +27,7 @@ from rehearse.codec import to_jsonable
 from rehearse.model import Block, WorkerFinal
 
 RESEND_AFTER_S = 1.0
+_USUAL_PIPE_BYTES = 65_536  # where the system does not tell the size of a pipe
 
 
 @dataclass(slots=True)
@@ -71,6 +75,25 @@ class Outbox:
     def tell(self, kind: str, **content: object) -> None:
         """News: one line, sent once."""
         self._send(self._line(kind, content))
+
+    def offer(self, kind: str, content: Mapping[str, object]) -> bool:
+        """News that is left out, and False, rather than wait for room in the pipe: nobody's load waits for it."""
+        line = self._line(kind, content)
+        if len(line) > self._room_bytes() // 2:
+            return False
+        self._send(line)
+        return True
+
+    def _room_bytes(self) -> int:
+        """How much can be written before the writer must wait; 0 for what is no pipe."""
+        try:
+            descriptor = self._stream.fileno()
+            (waiting,) = struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)))
+            ask = getattr(fcntl, "F_GETPIPE_SZ", None)
+            size = _USUAL_PIPE_BYTES if ask is None else fcntl.fcntl(descriptor, ask)
+        except OSError:
+            return 0
+        return int(size) - int(waiting)
 
     def send_block(self, block: Block) -> None:
         """One closed block; its bytes enter the checksum."""
@@ -124,7 +147,7 @@ class Outbox:
             self._spool.write(line)
         self._send(line)
 
-    def _line(self, kind: str, content: dict[str, object]) -> bytes:
+    def _line(self, kind: str, content: Mapping[str, object]) -> bytes:
         return json.dumps({"type": kind, "boot": self.boot_id, **content}, allow_nan=False).encode() + b"\n"
 
     def _send(self, line: bytes) -> None:

@@ -14,6 +14,7 @@ import logging
 import os
 import random
 import sys
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import IO, Any
@@ -47,6 +48,7 @@ from rehearse.load.outbox import Outbox
 from rehearse.load.pacer import Lane, Pacer
 from rehearse.load.recorder import Recorder
 from rehearse.load.rig import RigWatch, fingerprint
+from rehearse.load.sampling import Sampler
 from rehearse.load.stalls import StallWatch
 from rehearse.load.statements import REQUEST_TYPE
 from rehearse.model import WorkerFinal
@@ -120,7 +122,14 @@ class Worker:
         slots = schedule.slots(order.target.side, order.round, order.worker, order.workers)
         lanes = [Lane(order.scenarios[member.scenario].name) for member in self._crew]
         self._pacer = Pacer(slots, lanes, Deal(self._crew), self._recorder)
-        self._listener = RequestListener(self._recorder, self._pacer)
+        self._sampler = self._sampler_of(order)
+        self._listener = RequestListener(self._recorder, self._pacer, self._sampler)
+
+    def _sampler_of(self, order: WorkerOrder) -> Sampler | None:
+        if order.sampling is None or is_database(order.target.url):
+            return None
+        offer = partial(self._outbox.offer, "sample")
+        return Sampler(order.sampling, order.target.url, order.schedule.length_s, offer)
 
     def run(self) -> None:
         """Set up users, wait for the common start, hand out the arrivals, close the account."""
@@ -256,6 +265,9 @@ class Worker:
     def _close(self, runner: Any) -> None:
         """The closing account follows the last acknowledgement, so that it can say what arrived."""
         self._outbox.wait(gevent.sleep, ACKNOWLEDGED_WITHIN_S)
+        if self._sampler is not None:
+            sampler = self._sampler
+            self._outbox.tell("sampled", sent=sampler.sent, left_out=sampler.left_out, failed=sampler.failed)
         recorder, order = self._recorder, self._order
         failures = self._listener.failures + bool(locust.log.unhandled_greenlet_exception)
         final = WorkerFinal(

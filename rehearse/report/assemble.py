@@ -37,9 +37,9 @@ MAX_CURVE_POINTS = 60
 _CURVE_SCOPES = (Scope.SCENARIO, Scope.ENDPOINT)
 _TOTAL = "whole scenario"
 _WITHOUT_CHECKS = (
-    "No check, contract or edge case was rehearsed: only latency, errors and throughput under load."
+    "No check and no edge case was rehearsed: only latency, errors, throughput and answers under load."
 )
-_WITHOUT_CONTRACT = "No contract and no edge case was rehearsed: only load, and what broke before."
+_WITHOUT_EDGES = "No edge case was rehearsed: only load, and what broke before."
 _NOT_REHEARSED = (
     "The mix of requests and the amount of data of production were not compared with the ones of this rehearsal.",
     "What needs more time than this load took (leaks, nightly jobs, full disks, date boundaries) was not looked for.",
@@ -278,7 +278,7 @@ def _blind_spots(record: RunRecord, blocks: Sequence[Block], verdict: Verdict) -
         *_of_the_run(record),
         *_of_the_cells(verdict),
         *_of_the_sides(record, blocks),
-        _WITHOUT_CONTRACT if record.has_checks else _WITHOUT_CHECKS,
+        _WITHOUT_EDGES if record.has_checks else _WITHOUT_CHECKS,
         *_NOT_REHEARSED,
         *(f"This was assumed, not measured: {assumption}" for assumption in verdict.assumptions),
     )
@@ -287,6 +287,8 @@ def _blind_spots(record: RunRecord, blocks: Sequence[Block], verdict: Verdict) -
 def _of_the_run(record: RunRecord) -> Iterable[str]:
     if not record.is_complete or record.state is not RunState.FINISHED:
         yield f"The run did not come to its end (it is {record.state}): what would have followed is not known."
+    if record.policy.contract is None:
+        yield "What the answers say was not compared: the response contract is switched off, or this is a database."
     if record.mode is Mode.RECORDED:
         yield (
             "The baseline was recorded at another time: what changed since on hosts, networks and data"

@@ -53,6 +53,8 @@ NEXT_STEPS = {
     ReasonCode.CHECKS_INCOMPLETE: "A check could not be asked. Repair it (`rehearse check run` tells), rehearse again.",
     ReasonCode.INTERRUPTED: "The run was cut off. Rehearse again, and let it end by itself.",
     ReasonCode.TARGET_REFUSED: "A host outside the allow-list was asked for. Check `safety.allow` and the scenario.",
+    ReasonCode.CONTRACT: "Do not promote. Restore what clients rely on, or let someone waive it (docs/contract.md).",
+    ReasonCode.UNSEEN_CONTRACT: "Answers of an endpoint were seen on one side only. Read the errors, rehearse again.",
     ReasonCode.INTERNAL: "`rehearse` itself failed. Keep the run, report a bug, rehearse again.",
 }  # fmt: skip
 _NEXT_AFTER_GO = (
@@ -65,6 +67,7 @@ _NEXT_WITHOUT_REASON = {
 _HEADLINES = {
     ReasonCode.GUARD: "The candidate failed so badly that the guard stopped the load.",
     ReasonCode.LIMIT: "The candidate is beyond a limit that the team called never acceptable.",
+    ReasonCode.CONTRACT: "The candidate's answers are not what clients rely on.",
 }
 
 

@@ -39,6 +39,7 @@ from rehearse.report.charts import (
     percentile_chart,
 )
 from rehearse.report.checked import CheckTable, check_table
+from rehearse.report.contract import ChangedAnswer, changed_answers
 from rehearse.report.headline import (
     CellCounts,
     TopReason,
@@ -147,6 +148,7 @@ class Page:
     capacity: tuple[LineChart, ...]
     percentiles: tuple[Percentiles, ...]
     errors: tuple[ErrorRow, ...]
+    contract: tuple[ChangedAnswer, ...]
     findings: tuple[FindingRow, ...]
     remarks: tuple[FindingRow, ...]
     blind_spots: tuple[str, ...]
@@ -187,6 +189,7 @@ def page_of(result: Result) -> Page:
         capacity=_both(capacity_chart(result.capacity, frame) for frame in (WIDE, NARROW)),
         percentiles=_percentiles(result.curves),
         errors=_errors(result.error_kinds),
+        contract=changed_answers(result.verdict.contract),
         findings=tuple(finding for finding in findings if not finding.is_remark),
         remarks=tuple(finding for finding in findings if finding.is_remark),
         blind_spots=_blind_spots(result),

@@ -9,7 +9,7 @@ import pytest
 
 from rehearse.config import effective_toml, policy_hash, policy_of
 from rehearse.config.keys import TABLE, TABLES, all_keys
-from rehearse.model import Metric, NoiseAssumptions, Objective, Policy, RigLimits
+from rehearse.model import ContractRules, Metric, NoiseAssumptions, Objective, Policy, RigLimits
 from tests.config.conftest import SMALLEST, Project, with_tables
 
 RICH = with_tables(
@@ -58,9 +58,10 @@ def test_what_is_in_force_has_every_key_that_has_a_value(project: Project) -> No
         "users",
         "max_rate",
         "start_rate",
+        "waivers",
     }
     for key in all_keys():
-        if key.kind in (TABLE, TABLES) or "*" in key.path[2:] or key.path[-1] in may_be_missing:
+        if key.kind in (TABLE, TABLES) or "*" in key.path[2:] or may_be_missing & {key.path[0], key.path[-1]}:
             continue
         node: object = document
         for part in key.path:
@@ -77,7 +78,7 @@ def test_overrides_are_in_force(project: Project) -> None:
 
 def test_the_default_policy_is_the_models_own(project: Project) -> None:
     settings = project.load()
-    assert policy_of(settings) == Policy(objectives=settings.objectives.rules)
+    assert policy_of(settings) == Policy(objectives=settings.objectives.rules, contract=ContractRules())
 
 
 def test_the_policy_says_what_the_file_says(project: Project) -> None:

@@ -119,12 +119,13 @@ def test_without_a_known_reason_nothing_is_promoted_either(decision: Decision) -
     [
         (_because(Decision.ABORT, ReasonCode.GUARD), "guard stopped the load"),
         (_because(Decision.ABORT, ReasonCode.LIMIT), "never acceptable"),
-        (_because(Decision.ABORT, "contract"), "failed the rehearsal"),
+        (_because(Decision.ABORT, ReasonCode.CONTRACT), "not what clients rely on"),
+        (_because(Decision.ABORT, "of_a_newer_version"), "failed the rehearsal"),
         (abort(), "proven worse in 9 of 27 cells"),
         (inconclusive(), "neither that the candidate is safe nor that it is worse"),
         (go(), "proven in 18 certified cells"),
     ],
-    ids=["guard", "limit", "something else", "cells", "open", "go"],
+    ids=["guard", "limit", "contract", "something else", "cells", "open", "go"],
 )
 def test_one_sentence_says_why(result: Result, expected: str) -> None:
     assert expected in why(result)

@@ -1,0 +1,57 @@
+"""A result whose candidate answers otherwise: what gates, what warns, what somebody waived, and what is only told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+from rehearse.judge.contract import finding_of
+from rehearse.judge.waivers import waived_finding
+from rehearse.model import ContractChange, Decision, Result, Waiver, Weight
+from tests.report.examples import go
+
+_WAIVER = Waiver(
+    "contract: GET /orders/{id} 200 $.items[*].note null",
+    "Mara Lind",
+    "the app shows an empty note since 3.9",
+    "2026-12-31",
+)
+
+
+def _change(
+    place: str, what: str, weight: Weight, words: str, before: str = "", after: str = "", **more: object
+) -> ContractChange:
+    sentence = f"GET /orders/{{id}} 200 {place}: {words} (in 98 of 98 answers; known-good: 0 of 203)"
+    whole = ContractChange(
+        "GET /orders/{id}", 200, place, what, weight, sentence, before, after, 0, 203, 98, 98, 1.2e-80
+    )
+    return replace(whole, **more)  # type: ignore[arg-type]
+
+
+CHANGES = (
+    _change("$.total", "type", Weight.GATE, "number became string", "100.5", '"100.50"'),
+    _change("$.paid_at", "format", Weight.GATE, "time with offset became time without offset",
+            '"2026-11-21T10:00:00+00:00"', '"2026-11-21T10:00:00"'),
+    _change("$.items[*].note", "null", Weight.GATE, "null appeared", '"gift"', "null", waiver=_WAIVER),
+    _change("header content-type", "header", Weight.GATE, "'text/html' is new, where there were only application/json",
+            "application/json", "text/html", endpoint="GET /search"),
+    _change("$.state", "enum", Weight.WARN, "'settled' is new, where there were only new, paid",
+            "new, paid", "settled"),
+    _change("$.currency", "new key", Weight.NOTE, "it is new", "", '"EUR"', p_value=None),
+)  # fmt: skip
+
+
+@cache
+def changed() -> Result:
+    """Nothing got slower, and clients break all the same."""
+    result = go()
+    gating = [one for one in CHANGES if one.weight is Weight.GATE and one.waiver is None]
+    verdict = replace(
+        result.verdict,
+        decision=Decision.ABORT,
+        reasons=tuple(map(finding_of, gating)),
+        warnings=(waived_finding(finding_of(CHANGES[2]), _WAIVER), finding_of(CHANGES[4])),
+        contract=CHANGES,
+        contracts_compared=9,
+    )
+    return replace(result, verdict=verdict)
