@@ -277,6 +277,17 @@ def test_a_service_that_answers_nothing_passes_no_check(known_good: str) -> None
     assert [name for name, word in words.items() if word == "passed"] == ["leaks-under-load"]
 
 
+def test_a_page_with_a_very_long_address_is_asked_by_all_of_it(known_good: str) -> None:
+    def head_is_known_by_its_end(asked: Asked) -> Reply:
+        cut = asked.method == "HEAD" and not asked.query.endswith("page=2")
+        return page(404, {}) if cut else good(asked)
+
+    long_page = f"/products?note={'a' * 200}&page=2"
+    with serving(head_is_known_by_its_end) as candidate:
+        outcome = outcome_of(CHECKS["head"], known_good, candidate, {"paths": [long_page]})
+    assert outcome == Outcome("passed")
+
+
 @pytest.mark.parametrize(("status", "word"), [(500, "failed"), (404, "failed"), (200, "passed")])
 def test_an_error_under_load_that_shows_a_stack_trace_is_found(status: int, word: str) -> None:
     recorded = [Response("GET /x", 500, "{}"), Response("GET /x", status, TRACE)]
@@ -303,6 +314,8 @@ def test_nothing_is_posted_unless_side_effects_are_allowed(check: str) -> None:
         ("/srv/shop/orders.rb:12:in `place'", "a Ruby stack trace"),
         ("goroutine 1 [running]:\nmain.main()", "a Go stack trace"),
         ("thread 'main' panicked at src/main.rs:2", "a Rust panic"),
+        ("    at node:internal/process/task_queues:95:5", "a JavaScript stack trace"),
+        ("nothing was found at /reports/2026-01-01T10:30:00", None),
         ("meet us at 10:30:00 at the shop (orders.java)", None),
         ('{"error": "no product at line 3", "at": "2026-01-01T10:30:00"}', None),
     ],

@@ -245,6 +245,6 @@ def _handshake(client: httpx.Client, options: Options) -> tuple[Answer, Mapping[
         with client.stream("GET", page, follow_redirects=False) as response:
             tls = response.extensions["network_stream"].get_extra_info("ssl_object")
             certificate = tls.getpeercert() if tls is not None else None
-            return Answer(f"GET {page}", response.status_code, response.headers), certificate or {}
+            return Answer("GET", page, response.status_code, response.headers), certificate or {}
     except httpx.TransportError as error:
-        return Answer(f"GET {page}", None, trouble=str(error)), {}
+        return Answer("GET", page, None, trouble=str(error)), {}

@@ -66,7 +66,9 @@ class Connection:
     ) -> WireAnswer:
         """GET with the client's own headers; never raises for what the server does."""
         request = self._client.build_request("GET", target)
-        dropped = {"connection", "accept-encoding", "cookie"} | (set() if has_host else {"host"})
+        dropped = {"connection", "accept-encoding", *(() if has_host else ("host",))}
+        if "cookie" not in self._client.headers:  # else it is how the client logs in
+            dropped.add("cookie")
         lines = [f"GET {request.url.raw_path.decode('ascii')} {version}"]
         lines += [f"{name}: {value}" for name, value in request.headers.items() if name not in dropped]
         lines += [f"Connection: {connection}", "", ""]
