@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+import rehearse.instants
 from rehearse.checks.clients import client_for, engine_for, is_http
 from rehearse.checks.context import CheckContext, CheckedSide, RecordedResponse
 from rehearse.checks.orders import CheckOrder, OptionValue
 from rehearse.checks.session import REACH, REFUSALS
 from rehearse.errors import RehearseError
+from rehearse.instants import Instant
 from rehearse.model import Side
 
 if TYPE_CHECKING:
@@ -136,6 +138,12 @@ def facts(rehearse_access: Access) -> Mapping[str, Mapping[str, str]]:
     context = rehearse_access.context
     sides = Side if context.baseline is not None else (Side.CANDIDATE,)
     return {side.value: rehearse_access.side(side).facts for side in sides}
+
+
+@pytest.fixture(scope="session")
+def boundary_instants() -> tuple[Instant, ...]:
+    """Moments at which programs that calculate with dates go wrong, each with the reason."""
+    return rehearse.instants.boundary_instants()
 
 
 @pytest.fixture
