@@ -23,7 +23,7 @@ STORY = PARTS | LEAVES | {"journal", "progress", "sides"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
-    "cli": STORY | {"rehearsal", "wiring", "checking", "demo"},  # lazily: see AT_START_OF_CLI
+    "cli": STORY | {"rehearsal", "wiring", "checking", "learning", "demo"},  # lazily: see AT_START_OF_CLI
     "demo": STORY | {"rehearsal"},
     "rehearsal": STORY | {"wiring", "probe", "checking"},
     "probe": STORY | {"wiring"},

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated
 
 from jsonpath import JSONPath, JSONPathEnvironment
 from jsonpath.exceptions import JSONPathError
@@ -77,6 +77,12 @@ def _compilable(pattern: str) -> str:
     return pattern
 
 
+def _read_yes(given: object) -> bool:
+    if given is not True:
+        raise ValueError("says nothing; write true, or take the line out")
+    return True
+
+
 def _as_list(given: object) -> object:
     return (given,) if isinstance(given, str) else given
 
@@ -98,7 +104,7 @@ Texts = Annotated[
     BeforeValidator(_as_list),
     AfterValidator(_not_empty),
 ]
-Yes = Annotated[Literal[True], Kind("true", "true")]
+Yes = Annotated[bool, Kind("`true`", "true"), PlainValidator(_read_yes)]
 
 
 class Expectations(Section):

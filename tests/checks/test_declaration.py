@@ -62,6 +62,7 @@ def test_days_are_texts_or_days_of_toml(tmp_path: Path) -> None:
         (f"{HEAD}[check.command]\nargv = 'ls -l'\nexpect.exit_code = 0", "there is no shell"),
         (f"{HEAD}[check.file]\npath = 'x'\nexpect.mode = '999'", "a mode of three octal digits"),
         (f"{HEAD}[check.file]\npath = 'x'\nexpect.absent = true\nexpect.regex = 'x'", "write one of the two"),
+        (HTTP + "expect.json.'$.x'.absent = false", "absent: false says nothing; write true, or take the line out"),
         ("[[check]\n", "is not valid TOML"),
     ],
 )  # fmt: skip

@@ -12,7 +12,9 @@ from rehearse.checks.probes.sql import SqlProbe
 from tests.checks.breaks import Checks
 
 PACK = pack_file("sqlserver")
-CHANGES = re.compile(r"(?i)\b(insert|update|delete|merge|into|exec|alter|create|drop|truncate|dbcc|set|kill)\b|;")
+CHANGES = re.compile(
+    r"(?i)\b(insert|update|delete|merge|into|exec|alter|create|drop|truncate|dbcc|set|kill)\b|;"
+)
 
 
 def test_every_check_selects_and_says_where_it_is_from() -> None:
