@@ -112,7 +112,8 @@ class Expectations(Section):
 
     @model_validator(mode="after")
     def _expects_something(self) -> Expectations:
-        if not self.model_fields_set:
+        given = [getattr(self, name) for name in self.model_fields_set]
+        if not given or any(value == () or value == {} for value in given):
             known = ", ".join(str(field.alias) for field in type(self).model_fields.values())
             raise ValueError(f"has no expectation, so nothing could ever fail; write one of: {known}")
         return self
@@ -333,6 +334,10 @@ JsonPath = Annotated[str, Kind("JSON path", "'$.total'"), AfterValidator(_readab
 def document_complaints(expected: Mapping[str, Tolerance], document: object) -> Iterator[str]:
     """What is wrong with a document, path by path. A path that leads to several values is about each of them."""
     for path, tolerance in expected.items():
-        values = [plain(match.obj) for match in _compiled(path).finditer(document)]  # type: ignore[arg-type]
+        try:
+            values = [plain(match.obj) for match in _compiled(path).finditer(document)]  # type: ignore[arg-type]
+        except JSONPathError as error:  # it is nested too deeply
+            yield f"{cut(path)}: cannot be looked up: {type(error).__name__}"
+            continue
         for complaint in tolerance.complaints(values, is_secret_name(path)):
             yield f"{cut(path)}: {complaint}"
