@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import sleep
+from urllib.parse import urlsplit
 
 from rehearse.allowlist import AllowList, host_and_port
 from rehearse.checking import order_of
 from rehearse.checks.clients import client_for, engine_for
 from rehearse.checks.context import CheckContext, CheckedSide
 from rehearse.checks.declaration import read_declaration
-from rehearse.checks.learn import Learnt, learn_file, learn_http, learn_sql, learn_tls, written
+from rehearse.checks.learn import IsPrivate, Learnt, learn_file, learn_http, learn_sql, learn_tls, written
 from rehearse.checks.probes.reach import place_of
 from rehearse.config import Settings, redact, secrets_of
 from rehearse.databases import is_database
@@ -77,23 +78,25 @@ def save(lesson: Lesson, out: Path | None) -> Path:
 
 
 def _learnt(settings: Settings, subject: Subject, pause: Callable[[], object]) -> Iterator[Learnt]:
-    secrets = secrets_of(settings)
-
-    def is_secret(value: str) -> bool:
-        return redact(value, secrets) != value
-
     if subject.file is not None:
         yield learn_file(subject.file, settings.root)
         return
     side, context = _baseline(settings)
+    is_private = _private_to(settings, side)
     if subject.sql is not None:
         if not is_database(side.url):
             raise ConfigError(f"the baseline target {side.name!r} is no database: --sql cannot ask it")
-        yield learn_sql(subject.sql, engine_for(context, side), is_secret, pause)
+        yield learn_sql(subject.sql, engine_for(context, side), is_private, pause)
     elif is_database(side.url):
         raise ConfigError(f"the baseline target {side.name!r} is a database: learn from it with --sql QUERY")
     else:
-        yield from _learnt_over_http(side, context, path_on(side, str(subject.url)), is_secret, pause)
+        yield from _learnt_over_http(side, context, path_on(side, str(subject.url)), is_private, pause)
+
+
+def _private_to(settings: Settings, side: CheckedSide) -> IsPrivate:
+    """Whether a value holds a secret of the configuration, or the address of the baseline itself."""
+    secrets, place = secrets_of(settings), urlsplit(side.url).netloc.rpartition("@")[2]
+    return lambda value: redact(value, secrets) != value or bool(place and place in value)
 
 
 def _baseline(settings: Settings) -> tuple[CheckedSide, CheckContext]:
@@ -108,11 +111,11 @@ def _learnt_over_http(
     side: CheckedSide,
     context: CheckContext,
     path: str,
-    is_secret: Callable[[str], bool],
+    is_private: IsPrivate,
     pause: Callable[[], object],
 ) -> Iterator[Learnt]:
     with client_for(context, side) as client:
-        yield learn_http(path, client, is_secret, pause)
+        yield learn_http(path, client, is_private, pause)
     if side.url.startswith("https://") and side.tls.verify:
         allow_list = AllowList(context.allow, context.production, side.other_sides)
         yield learn_tls(place_of(side, None, None, allow_list), datetime.now(UTC))

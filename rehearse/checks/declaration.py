@@ -110,15 +110,13 @@ def read_declaration(path: Path, root: Path, env: Mapping[str, str]) -> tuple[De
         written_values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:  # it names the line
         raise ConfigError(f"{label}: is not valid TOML: {error}") from None
+    _refuse_secrets(text, label)
     filling = Filling(env)
     values = filling.table(written_values)
     checks, found = _checks_in(values, root)
-    mistakes = [*filling.mistakes, *_secrets_in(text), *(each for each in found if not filling.mistakes)]
+    mistakes = filling.mistakes or found
     if mistakes:
-        lines = (
-            f"{label}: {written(each.where)}: {each.sentence}".replace(": : ", ": ") for each in mistakes
-        )
-        raise ConfigError("\n".join(lines))
+        raise ConfigError("\n".join(f"{label}: {written(each.where)}: {each.sentence}" for each in mistakes))
     return checks
 
 
@@ -151,11 +149,11 @@ def _inconsistencies(checks: tuple[DeclaredCheck, ...]) -> Iterator[Mistake]:
             )
 
 
-def _secrets_in(text: str) -> Iterator[Mistake]:
-    """What a check says ends up in reports, so it must not know secrets."""
-    for name in sorted({name for name in _VARIABLE.findall(text) if is_secret_name(name)}):
-        yield Mistake(
-            (),
-            f"names the variable {name}, a secret by its name; checks take none:"
-            " credentials of a side stand in its table of rehearse.toml",
-        )
+def _refuse_secrets(text: str, label: str) -> None:
+    """What a check says ends up in messages and reports, so it must not know secrets."""
+    for name in _VARIABLE.findall(text):
+        if is_secret_name(name):
+            raise ConfigError(
+                f"{label}: names the variable {name}, a secret by its name; checks take none:"
+                " credentials of a side stand in its table of rehearse.toml"
+            )

@@ -42,7 +42,7 @@ HEADERS = (
 )
 _ENOUGH_DAYS = (30, 14, 7)
 
-IsSecret = Callable[[str], bool]
+IsPrivate = Callable[[str], bool]  # whether a value is a secret, or of this very side: its own host in a link
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def _id(*words: str) -> str:
 
 
 def learn_http(
-    path: str, client: httpx.Client, is_secret: IsSecret, pause: Callable[[], object], times: int = TIMES
+    path: str, client: httpx.Client, is_private: IsPrivate, pause: Callable[[], object], times: int = TIMES
 ) -> Learnt:
     """What GET of `path` answers, asked several times. Raises NotReady when it does not, or answers with an error."""
     answers = []
@@ -107,10 +107,10 @@ def learn_http(
     if len(statuses) > 1:
         raise NotReady(f"{path} answers with different statuses: {', '.join(map(str, sorted(statuses)))}.")
     expect: dict[str, object] = {"status": answers[0].status_code}
-    expect |= _steady_headers(answers, is_secret)
+    expect |= _steady_headers(answers, is_private)
     documents, notes = _documents(answers), []
     if documents:
-        learnt = list(_paths(documents, is_secret))
+        learnt = list(_paths(documents, is_private))
         expect |= dict(learnt[:MOST_PATHS])
         notes = (
             [f"{len(learnt)} paths were found; these are the first {MOST_PATHS}."]
@@ -135,7 +135,7 @@ def _answer(path: str, client: httpx.Client) -> httpx.Response:
     return answer
 
 
-def _steady_headers(answers: Sequence[httpx.Response], is_secret: IsSecret) -> Iterator[tuple[str, object]]:
+def _steady_headers(answers: Sequence[httpx.Response], is_private: IsPrivate) -> Iterator[tuple[str, object]]:
     """Those that matter: as they are when they are steady, present when they are not."""
     types = {answer.headers.get("content-type", "").partition(";")[0].strip() for answer in answers}
     if len(types) == 1 and "" not in types:
@@ -146,7 +146,7 @@ def _steady_headers(answers: Sequence[httpx.Response], is_secret: IsSecret) -> I
             continue
         value = str(values.pop())
         is_learnt = (
-            not values and not is_secret(value) and len(value) <= LONGEST_VALUE and value.isprintable()
+            not values and not is_private(value) and len(value) <= LONGEST_VALUE and value.isprintable()
         )
         yield f"headers.{name}", value if is_learnt else {"present": True}
 
@@ -159,13 +159,13 @@ def _documents(answers: Sequence[httpx.Response]) -> list[object]:
         return []
 
 
-def _paths(documents: Sequence[object], is_secret: IsSecret) -> Iterator[tuple[str, object]]:
+def _paths(documents: Sequence[object], is_private: IsPrivate) -> Iterator[tuple[str, object]]:
     """Every path that all of the documents have: its value if that is steady, else the types that were seen."""
     seen = [_values_by_path(document) for document in documents]
     for path in seen[0]:
         if all(path in other for other in seen):
             found = [value for other in seen for value in other[path]]
-            yield f"json.{json.dumps(path, ensure_ascii=False)}", _expected(path, found, is_secret)
+            yield f"json.{json.dumps(path, ensure_ascii=False)}", _expected(path, found, is_private)
 
 
 def _values_by_path(document: object) -> dict[str, list[object]]:
@@ -186,12 +186,12 @@ def _step(name: str) -> str:
     return f".{name}" if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) else f"[{json.dumps(name)}]"
 
 
-def _expected(path: str, found: Sequence[object], is_secret: IsSecret) -> object:
+def _expected(path: str, found: Sequence[object], is_private: IsPrivate) -> object:
     """A value that is one of many, that changes, that is long, or that could be a secret, is learnt by its type."""
     first = found[0]
     is_plain = isinstance(first, bool | int | str) and (not isinstance(first, str) or first.isprintable())
     is_steady = "[*]" not in path and all(type(value) is type(first) and value == first for value in found)
-    is_safe = not is_secret_name(path) and not is_secret(str(first)) and len(str(first)) <= LONGEST_VALUE
+    is_safe = not is_secret_name(path) and not is_private(str(first)) and len(str(first)) <= LONGEST_VALUE
     if is_plain and is_steady and is_safe:
         return first
     types = sorted({type_of(value) for value in found})
@@ -227,7 +227,7 @@ def learn_tls(place: Place, now: datetime, timeout_s: float = 5.0) -> Learnt:
 
 
 def learn_sql(
-    query: str, engine: Engine, is_secret: IsSecret, pause: Callable[[], object], times: int = TIMES
+    query: str, engine: Engine, is_private: IsPrivate, pause: Callable[[], object], times: int = TIMES
 ) -> Learnt:
     """What a query answers, asked several times. Raises NotReady when it does not answer rows."""
     answers = []
@@ -241,7 +241,7 @@ def learn_sql(
     if len(columns) == 1 and set(counts) == {1}:
         found = [rows[0][0] for _, rows in answers]
         name = columns[0] if len(columns[0]) < LONGEST_VALUE else ""
-        expect["scalar"] = _expected(f"$.{name}", found, is_secret)
+        expect["scalar"] = _expected(f"$.{name}", found, is_private)
     elif len(set(counts)) == 1:
         expect["rows"] = counts[0]
     else:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated
 
 from jsonpath import JSONPath, JSONPathEnvironment
 from jsonpath.exceptions import JSONPathError
@@ -77,6 +77,12 @@ def _compilable(pattern: str) -> str:
     return pattern
 
 
+def _read_yes(given: object) -> bool:
+    if given is not True:
+        raise ValueError("says nothing; write true, or take the line out")
+    return True
+
+
 def _as_list(given: object) -> object:
     return (given,) if isinstance(given, str) else given
 
@@ -98,7 +104,7 @@ Texts = Annotated[
     BeforeValidator(_as_list),
     AfterValidator(_not_empty),
 ]
-Yes = Annotated[Literal[True], Kind("true", "true")]
+Yes = Annotated[bool, Kind("`true`", "true"), PlainValidator(_read_yes)]
 
 
 class Expectations(Section):
@@ -106,7 +112,8 @@ class Expectations(Section):
 
     @model_validator(mode="after")
     def _expects_something(self) -> Expectations:
-        if not self.model_fields_set:
+        given = [getattr(self, name) for name in self.model_fields_set]
+        if not given or any(value == () or value == {} for value in given):
             known = ", ".join(str(field.alias) for field in type(self).model_fields.values())
             raise ValueError(f"has no expectation, so nothing could ever fail; write one of: {known}")
         return self
@@ -327,6 +334,10 @@ JsonPath = Annotated[str, Kind("JSON path", "'$.total'"), AfterValidator(_readab
 def document_complaints(expected: Mapping[str, Tolerance], document: object) -> Iterator[str]:
     """What is wrong with a document, path by path. A path that leads to several values is about each of them."""
     for path, tolerance in expected.items():
-        values = [plain(match.obj) for match in _compiled(path).finditer(document)]  # type: ignore[arg-type]
+        try:
+            values = [plain(match.obj) for match in _compiled(path).finditer(document)]  # type: ignore[arg-type]
+        except JSONPathError as error:  # it is nested too deeply
+            yield f"{cut(path)}: cannot be looked up: {type(error).__name__}"
+            continue
         for complaint in tolerance.complaints(values, is_secret_name(path)):
             yield f"{cut(path)}: {complaint}"

@@ -36,6 +36,9 @@ def test_days_are_texts_or_days_of_toml(tmp_path: Path) -> None:
         (HTTP + "[check.http.expect]", "check[0].http.expect: the value has no expectation"),
         (HTTP + "expect.body = {}", "check[0].http.expect.body: the value has no expectation"),
         (HTTP + "expect.json.'$.x' = {}", "has no expectation"),
+        (HTTP + "expect.json = {}", "check[0].http.expect: the value has no expectation"),
+        (HTTP + "expect.body.contains = []", "check[0].http.expect.body: the value has no expectation"),
+        (f"{HEAD}[check.sql]\nquery = 'x'\nexpect.columns = []", "has no expectation"),
         (HTTP + "method = 'GIT'\n" + STATUS, "check[0].http.method: 'GIT' is not allowed. Did you mean 'GET'?"),
         (HTTP + "expect.status = 2000", "check[0].http.expect.status: 2000 is not a status"),
         (HTTP + "expect.status = '200'", "'200' is not a status; write a number from 100 to 599"),
@@ -62,6 +65,7 @@ def test_days_are_texts_or_days_of_toml(tmp_path: Path) -> None:
         (f"{HEAD}[check.command]\nargv = 'ls -l'\nexpect.exit_code = 0", "there is no shell"),
         (f"{HEAD}[check.file]\npath = 'x'\nexpect.mode = '999'", "a mode of three octal digits"),
         (f"{HEAD}[check.file]\npath = 'x'\nexpect.absent = true\nexpect.regex = 'x'", "write one of the two"),
+        (HTTP + "expect.json.'$.x'.absent = false", "absent: false says nothing; write true, or take the line out"),
         ("[[check]\n", "is not valid TOML"),
     ],
 )  # fmt: skip
@@ -89,3 +93,5 @@ def test_a_secret_variable_is_refused_and_its_value_not_said(tmp_path: Path) -> 
     said = mistakes(tmp_path, text, SHOP_TOKEN="canary-4711")
     assert "names the variable SHOP_TOKEN, a secret by its name" in said
     assert "canary-4711" not in said
+    misplaced = HTTP + "expect.status = '${SHOP_TOKEN}'"
+    assert "canary-4711" not in mistakes(tmp_path, misplaced, SHOP_TOKEN="canary-4711")

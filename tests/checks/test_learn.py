@@ -249,6 +249,7 @@ def test_the_command_writes_a_new_file_and_never_over_another(
     monkeypatch.setattr("rehearse.learning.PAUSE_S", 0.0)
     (tmp_path / "shop.py").touch()
     with serving(headers={"x-frame-options": "DENY", "content-type": "application/json"}) as site:
+        site.headers["content-security-policy"] = f"default-src {site.url}"  # of this side alone
         (tmp_path / "rehearse.toml").write_text(PROJECT.format(url=site.url, canary=CANARY))
         first = CliRunner().invoke(app, ["check", "learn", "/version"])
         again = CliRunner().invoke(app, ["check", "learn", "/version"])
@@ -257,6 +258,7 @@ def test_the_command_writes_a_new_file_and_never_over_another(
     assert first.output.strip() == str(file.relative_to(tmp_path)) or first.output.strip() == str(file)
     assert file.name == "learnt-get-version.toml"
     assert 'expect.headers.x-frame-options = "DENY"' in file.read_text()
+    assert "expect.headers.content-security-policy = { present = true }" in file.read_text()
     assert CANARY not in file.read_text()
     assert again.exit_code == 2
     assert site.requests.count("GET /version") == 6

@@ -53,6 +53,12 @@ def test_a_command_runs_in_the_projects_folder_and_knows_the_side(tmp_path: Path
     )
 
 
+def test_a_command_ends_before_its_check_is_ended_from_outside(tmp_path: Path) -> None:
+    """Then nobody would be left to end its children."""
+    asked = probe(tmp_path, CommandProbe, "argv = ['sleep', '60']\ntimeout = '60s'\nexpect.exit_code = 0")
+    assert list(asked.complaints(CANDIDATE, tmp_path, longest_s=0.2)) == ["did not end within 0.2 s"]
+
+
 def test_what_is_not_there_cannot_be_started(tmp_path: Path) -> None:
     asked = probe(tmp_path, CommandProbe, "argv = ['./no-such-thing']\nexpect.exit_code = 0")
     (said,) = list(asked.complaints(CANDIDATE, tmp_path))

@@ -100,6 +100,13 @@ def test_silence_is_neither_a_connection_nor_a_refusal(tmp_path: Path, expectati
     assert said.endswith("within 0.5 s, found silence")
 
 
+def test_refused_means_at_every_address(tmp_path: Path) -> None:
+    asked = probe(tmp_path, TcpProbe, 'timeout = "300ms"\nexpect.refused = true')
+    with full() as port:
+        place = Place("two", port, AllowList(("two",)), resolve=lambda _: ("127.0.0.2", "127.0.0.1"))
+        assert list(asked.complaints(place)) == ["expected a refused connection within 0.3 s, found silence"]
+
+
 def test_a_banner_may_come_in_pieces(tmp_path: Path) -> None:
     with greeting(b"220 mail", b" ready\r\n") as port:
         assert tcp(tmp_path, port, "banner = '^220 .* ready'") == []

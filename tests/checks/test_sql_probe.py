@@ -69,6 +69,11 @@ def test_rows_are_compared_with_what_is_expected(
     assert "; ".join(said) == expected
 
 
+def test_a_value_with_the_name_of_a_secret_is_not_shown(sqlite: Engine, ask: Ask) -> None:
+    (said,) = ask(sqlite, "query = \"select 'canary-4711' as api_token\"\nexpect.scalar = 1")
+    assert said == "expected 1, found a string that is not shown"
+
+
 def test_a_statement_without_rows_proves_nothing(sqlite: Engine, ask: Ask) -> None:
     (said,) = ask(sqlite, 'query = "begin"\nexpect.rows = 0')
     assert said.startswith("answers no rows at all")

@@ -39,11 +39,8 @@ class CommandExpectations(Expectations):
 
 
 class CommandProbe(Section):
-    """One command in the project's folder, without a shell.
-
-    The variables REHEARSE_SIDE (`baseline` or `candidate`) and REHEARSE_URL (without any password) say which side is
-    under test.
-    """
+    """One command in the project's folder, without a shell. The variables `REHEARSE_SIDE` and `REHEARSE_URL` say which
+    side is under test."""
 
     argv: Argv = Field(description="The command and its arguments.")
     timeout_s: Annotated[Duration, between(0.1, 3600, "a check must end", write_duration)] = Field(

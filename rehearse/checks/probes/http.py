@@ -25,6 +25,7 @@ from rehearse.config.quantities import write_duration
 from rehearse.config.section import Section
 
 MAX_BODY_BYTES = 10_000_000
+LIMIT_S = 10.0
 _OF_A_HEADER = {"equals", "regex", "present", "absent"}
 
 
@@ -98,8 +99,8 @@ class HttpProbe(Section):
     follow_redirects: Switch = Field(
         default=False, description="Ask where a redirect leads; each step must be on the allow-list."
     )
-    timeout_s: Annotated[Duration, between(0.1, 600, "a check must end", write_duration)] = Field(
-        default=10.0, description="When to give up."
+    timeout_s: Annotated[Duration, between(0.1, 600, "a check must end", write_duration)] | None = Field(
+        default=None, description="When to give up. Left out: as for every check, before its own end."
     )
     expect: HttpExpectations = Field(description="What the answer must be.")
 
@@ -124,7 +125,7 @@ class HttpProbe(Section):
             yield from _answer_complaints(self.expect, *answer)
 
     def _ask(self, client: httpx.Client) -> tuple[httpx.Response, bytes, float]:
-        began = monotonic()
+        began, limit_s = monotonic(), self.timeout_s or client.timeout.read or LIMIT_S
         with client.stream(
             self.method,
             self.path,
@@ -133,15 +134,15 @@ class HttpProbe(Section):
             content=self.body,
             json=self.json_,
             follow_redirects=self.follow_redirects,
-            timeout=self.timeout_s,
+            timeout=limit_s,
         ) as response:
             body = b""
             for chunk in response.iter_bytes():
                 body += chunk
                 if len(body) > MAX_BODY_BYTES:
                     raise _NoAnswer(f"its body is larger than {MAX_BODY_BYTES:,} bytes")
-                if monotonic() - began > self.timeout_s:  # the client's own limit is about each part alone
-                    raise _NoAnswer(f"it was not complete after {self.timeout_s:g} s")
+                if monotonic() - began > limit_s:  # the client's own limit is about each part alone
+                    raise _NoAnswer(f"it was not complete after {limit_s:g} s")
         return response, body, monotonic() - began
 
 

@@ -28,13 +28,18 @@ class Place:
         addresses = tuple(dict.fromkeys(self.resolve(self.host)))
         for address in addresses:  # all of them before any: which one answers is left to chance
             self.allow_list.check_address(address, self.port, self.resolve)
-        failure = OSError(f"the host {self.host!r} has no address")
+        failures: list[OSError] = []
         for address in addresses:
             try:
                 return socket.create_connection((address, self.port), timeout_s)
             except OSError as error:
-                failure = error
-        raise failure
+                failures.append(error)
+        if not failures:
+            raise OSError(f"the host {self.host!r} has no address")
+        # Refused means refused at each of them: silence at one proves nothing.
+        raise next(
+            (error for error in failures if not isinstance(error, ConnectionRefusedError)), failures[0]
+        )
 
 
 def place_of(side: CheckedSide, host: str | None, port: int | None, allow_list: AllowList) -> Place:

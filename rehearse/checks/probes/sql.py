@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from rehearse.checks.tolerance import Count, Expectations, Expected, Texts, Yes, counted, cut, plain
+from rehearse.checks.tolerance import (
+    Count,
+    Expectations,
+    Expected,
+    Texts,
+    Yes,
+    counted,
+    cut,
+    is_secret_name,
+    plain,
+)
 from rehearse.config.fields import Name
 from rehearse.config.section import Section
 
@@ -70,4 +80,4 @@ class SqlProbe(Section):
         if expect.scalar is not None and (len(rows), len(columns)) != (1, 1):
             yield f"expected a single value, found {found} rows of {len(columns)} columns"
         elif expect.scalar is not None:
-            yield from expect.scalar.complaints(rows[0])
+            yield from expect.scalar.complaints(rows[0], is_secret_name(columns[0]))
