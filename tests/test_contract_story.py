@@ -86,12 +86,14 @@ def test_values_that_are_switched_off_send_nothing(stage: Stage) -> None:
 
 def test_a_secret_in_answers_is_in_no_artefact(stage: Stage) -> None:
     secret: dict[str, object] = {"targets.baseline.headers": {"Authorization": f"Bearer {CANARY}"}}
-    stage.left.body = b'{"echo": "' + CANARY.encode() + b'", "tax": 1}'
-    stage.right.body = b'{"echo": "other", "tax": 1}'
+    stage.left.body = b'{"said": "' + CANARY.encode() + b'", "tax": 1}'
+    stage.right.body = b'{"said": "other", "tax": 1}'
     told = {"echo": f"Bearer {CANARY}", CANARY: 1}
     done = rehearsal.compare(
         stage.settings(**secret),
-        stage.parts(events(answers(1.5, Side.BASELINE, **told), answers("1.5", Side.CANDIDATE))),
+        stage.parts(
+            events(answers(1.5, Side.BASELINE, **told), answers("1.5", Side.CANDIDATE, echo="other"))
+        ),
         rehearsal.CompareOptions(without_baseline=True),
     )
     assert any(one.what == "value" for one in done.result.verdict.contract)

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from rehearse.judge.contract_rules import Suspect, place_suspects
 from rehearse.judge.faults import Fault, fault
-from rehearse.judge.known_good import Known, known_good, tests_of
+from rehearse.judge.known_good import Known, known_good, parent_of, tests_of
+from rehearse.judge.siblings import folded
 from rehearse.judge.stats import holm, tidy
 from rehearse.model import (
     Contract,
@@ -28,6 +29,7 @@ from rehearse.model import (
     Weight,
 )
 
+NOTHING = "nothing"  # the example of a value that is not there
 WHOLE = "-"  # the place of what is said of an answer as a whole
 _ORDER = tuple(Weight)
 _CUT_RATIO = 0.5
@@ -62,11 +64,18 @@ def _changes(evidence: Evidence, rules: ContractRules) -> tuple[ContractChange, 
         if not _is_ignored(suspect.change.place, rules)
     ]
     tests = sum(tests_of(known[answer], candidate[answer]) for answer in known.keys() & candidate.keys())
+    proven = _weighed(suspects, tests, rules.alpha)
+    told = {(one.endpoint, one.place) for one in proven if one.weight is not Weight.NOTE}
+
+    def keys_of(endpoint: str, status: int, parent: str) -> list[str]:
+        places = known[endpoint, status].places if (endpoint, status) in known else ()
+        return [place for place in places if parent_of(place) == parent]
+
+    values = [one for one in _values(evidence, rules) if (one.endpoint, one.place) not in told]
     changes = [
-        *_weighed(suspects, tests, rules.alpha),
+        *folded([*proven, *values], keys_of),
         *_statuses(known, candidate),
         *_not_read(known, candidate),
-        *_values(evidence, rules),
     ]
     return tuple(
         sorted(changes, key=lambda one: (_ORDER.index(one.weight), one.endpoint, one.status, one.place))
@@ -267,6 +276,7 @@ def _values(evidence: Evidence, rules: ContractRules) -> list[ContractChange]:
         _value(one, weight, is_calibrated)
         for one in evidence.differences
         if (one.endpoint, one.place) not in known
+        and one.baseline != NOTHING  # an addition: a note of the contract
         and one.endpoint not in rules.ignored_endpoints
         and not _is_ignored(one.place, rules)
     ]

@@ -93,6 +93,18 @@ def test_a_key_that_only_some_items_of_a_list_lack_became_optional() -> None:
     assert gating(changes(many(full), many(half))) == ["contract: GET /orders/[id] 200 $.items[*].a key"]
 
 
+def test_what_all_keys_of_an_object_share_is_told_once() -> None:
+    """Three of three: one change. Two of three: two, because the third is as it was."""
+    names = ("bakery", "cheese", "tea")
+    before = many({"spent": dict.fromkeys(names, 1.5)})
+    (change,) = changes(before, many({"spent": dict.fromkeys(names, "1.50")}))
+    assert change.subject == "contract: GET /orders/[id] 200 $.spent.* type"
+    assert "$.spent.*: number became string" in change.sentence
+    assert change.sentence.endswith("the same in all 3 keys: bakery, cheese, ...")
+    two = changes(before, many({"spent": {**dict.fromkeys(names, "1.50"), "tea": 1.5}}))
+    assert [one.place for one in two] == ["$.spent.bakery", "$.spent.cheese"]
+
+
 # --- what does not gate -------------------------------------------------------------------------------------------
 
 HARMLESS: dict[str, tuple[object, object, dict[str, Weight]]] = {

@@ -171,6 +171,13 @@ def test_another_value_in_the_answer_to_an_equal_request(
     assert verdict.decision is decision
 
 
+def test_equal_requests_do_not_tell_again_what_the_contract_tells() -> None:
+    added = replace(DIFFERENCE, place="$.currency", baseline="nothing")
+    changed = replace(DIFFERENCE, place="$.total")
+    found = judge(evidence(BROKEN, differences=(added, changed))).contract
+    assert [one.subject for one in found] == [TYPE]
+
+
 def test_without_an_a_a_baseline_another_value_is_only_a_note() -> None:
     reference = Reference("main", tuple(one for one in GO.blocks if one.side is Side.BASELINE))
     case = evidence(SAME, rules=ContractRules(values="gate"), differences=(DIFFERENCE,), reference=reference)
