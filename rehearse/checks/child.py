@@ -122,7 +122,7 @@ def _said(report: pytest.TestReport, call: pytest.CallInfo[None], reason: str | 
     if report.skipped and isinstance(report.longrepr, tuple):
         return str(report.longrepr[2]).removeprefix("Skipped: ").removeprefix("Skipped")
     if report.failed and call.excinfo is not None:
-        return call.excinfo.exconly(tryshort=True)
+        return call.excinfo.exconly(tryshort=True).removeprefix("AssertionError: ")
     return report.longreprtext if report.failed else ""
 
 
