@@ -10,14 +10,16 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rehearse.checks.breakage import read_breakage
 from rehearse.checks.context import CheckContext, CheckedSide, RecordedResponse
 from rehearse.checks.exhibits import end_exhibit, exhibit_of
 from rehearse.checks.orders import PACKS_DIR, CheckOrder, Collected, Finished, Trouble
 from rehearse.checks.runner import CheckRunner
+from rehearse.checks.scaffold import Answers, source_of
 from rehearse.config import Settings, load_settings
 from rehearse.errors import ConfigError, nearest
 from rehearse.model import CheckOutcome, CheckResult, ChecksEnd, Mode, RunKind, Side
@@ -192,3 +194,47 @@ def _told(result: CheckResult, clean: Callable[[str], str]) -> CheckResult:
 def _short(text: str, most: int) -> str:
     line = " ".join(text.split())
     return line if len(line) <= most else f"{line[: most - 3]}..."
+
+
+# --- the registry, and new ones -----------------------------------------------------------------------------------
+
+
+def listing(
+    settings: Settings, runner: CheckRunner, clean: Callable[[str], str], today: str
+) -> tuple[tuple[CheckResult, ...], tuple[str, ...]]:
+    """Every check that can be collected, without running any, and what could not be."""
+    checks: tuple[CheckResult, ...] = ()
+    troubles: list[str] = []
+    order = replace(order_of(settings, Side.CANDIDATE, {}, today), is_listing=True)
+    with closing(runner.run(order, clean)) as messages:
+        for message in messages:
+            match message:
+                case Collected(found):
+                    checks = tuple(_told(check, clean) for check in found)
+                case Trouble(sentence):
+                    troubles.append(_short(clean(sentence), LONGEST_SENTENCE))
+                case _:
+                    pass
+    return checks, tuple(troubles)
+
+
+def write_check(settings: Settings, answers: Answers, today: str) -> Path:
+    """Ask the baseline, and write what it answers as a check. Raises ConfigError, NotReady or TargetRefused."""
+    file = settings.checks.dir / f"{answers.name}.py"
+    if file.exists():
+        raise ConfigError(f"{file} is there already: change that one, or say otherwise what broke.")
+    try:
+        read_breakage((), {"id": answers.id, "broke_on": answers.broke_on}, date.fromisoformat(today))
+    except ValueError as error:
+        raise ConfigError(f"the new check {error}.") from None
+    (target,) = allowed_targets(settings, (Side.BASELINE,))
+    with target:
+        if target.answers():
+            target.prove()
+        else:
+            target.bring_up()
+        context = order_of(settings, Side.BASELINE, {Side.BASELINE: {}}, today).context
+        source = source_of(answers, context, context.asked)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(source, encoding="utf-8")
+    return file

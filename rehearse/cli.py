@@ -36,7 +36,9 @@ app = typer.Typer(
 )
 runs_app = typer.Typer(help="Look at what is stored.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(runs_app, name="runs")
-check_app = typer.Typer(help="Codified breaks.", no_args_is_help=True, rich_markup_mode=None)
+check_app = typer.Typer(
+    help="The codified breaks: ask them, list them, write one.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(check_app, name="check")
 
 ConfigOption = Annotated[
@@ -186,6 +188,111 @@ def runs_list(
     return ExitCode.GO
 
 
+@check_app.command("run")
+@_command
+def check_run(
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Ask both sides what broke before, without load.
+
+    Exit code 0: every check passed. 10: one failed that the baseline passes. 11: one could not be asked.
+    """
+    from rehearse import rehearsal
+    from rehearse.codec import to_bytes
+    from rehearse.report.terminal import check_lines
+
+    settings = _settings(config, set_)
+    with _progress(quiet) as progress:
+        report = rehearsal.check(settings, _parts(progress), _command_line())
+    for line in [to_bytes(report).decode()] if as_json else check_lines(report):
+        _out(line)
+    return ExitCode[report.verdict.decision]
+
+
+@check_app.command("list")
+@_command
+def check_list(config: ConfigOption = None, set_: SetOption = None, as_json: JsonOption = False) -> ExitCode:
+    """Every check: what broke, how it came out lately, and whether it ever failed.
+
+    Exit code 11 when one cannot be collected.
+    """
+    from rehearse import rehearsal
+    from rehearse.checks.registry import lines_of
+    from rehearse.codec import to_bytes
+
+    settings = _settings(config, set_)
+    with _progress(quiet=True) as progress:
+        found, troubles = rehearsal.registry(settings, _parts(progress))
+    for line in [to_bytes(found).decode()] if as_json else lines_of(found):
+        _out(_printable(line))
+    for trouble in troubles:
+        _say(f"rehearse: {trouble}")
+    return ExitCode.INCONCLUSIVE if troubles else ExitCode.GO
+
+
+@check_app.command("new")
+@_command
+def check_new(
+    broke: Annotated[str, typer.Option("--broke", help="What broke?")] = "",
+    seen: Annotated[str, typer.Option("--seen", help="How was it seen?")] = "",
+    shows: Annotated[
+        str, typer.Option("--shows", help="Which request or query shows it? 'GET /orders/1', 'select ...'")
+    ] = "",
+    severity: Annotated[str, typer.Option("--severity", help="abort or warn?")] = "",
+    check_id: Annotated[str, typer.Option("--id", help="Its id, such as INC-231.")] = "",
+    component: Annotated[str, typer.Option("--component", help="What it is a part of.")] = "",
+    broke_on: Annotated[str, typer.Option("--broke-on", help="When, as 2026-03-02; default: today.")] = "",
+    field: Annotated[
+        list[str] | None, typer.Option("--field", help="A value of the JSON answer: items[0].price")
+    ] = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+) -> ExitCode:
+    """Write down what broke as a check that runs.
+
+    Asks four questions; what the baseline answers now becomes the expectation.
+    """
+    from datetime import UTC, datetime
+
+    from rehearse.checking import write_check
+    from rehearse.checks.scaffold import Answers
+    from rehearse.errors import nearest
+    from rehearse.model import Severity
+
+    settings = _settings(config, set_)
+    today = datetime.now(UTC).date().isoformat()
+    broke, seen = _answer("--broke", "What broke?", broke), _answer("--seen", "How was it seen?", seen)
+    shows = _answer("--shows", "Which request or query shows it?", shows)
+    severity = _answer("--severity", "abort or warn?", severity)
+    if severity not in (words := [word.value for word in Severity]):
+        raise ConfigError(f"--severity {severity!r}: {nearest(severity, words)}")
+    answers = Answers(
+        broke,
+        seen,
+        shows,
+        Severity(severity),
+        broke_on or today,
+        today,
+        check_id,
+        component,
+        tuple(field or ()),
+    )
+    _out(f"wrote {write_check(settings, answers, today)}; `rehearse check run` asks it")
+    return ExitCode.GO
+
+
+def _answer(option: str, question: str, given: str) -> str:
+    """What was given, or what whoever sits at the terminal says."""
+    if given.strip():
+        return given.strip()
+    if not sys.stdin.isatty():
+        raise ConfigError(f"{option} is missing, and nobody is there to ask: {question}")
+    return str(typer.prompt(question, err=True)).strip()
+
+
 @check_app.command("learn")
 @_command
 def check_learn(
@@ -297,8 +404,11 @@ def _out(line: str) -> None:
 
 
 def _say(message: str) -> None:
-    text = "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in message)
-    print(text, file=sys.stderr, flush=True)
+    print(_printable(message), file=sys.stderr, flush=True)
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
 
 
 def _raise_on_signals() -> None:

@@ -13,8 +13,9 @@ from datetime import datetime
 from pathlib import Path
 
 from rehearse import wiring
-from rehearse.checking import run_checks
+from rehearse.checking import listing, run_checks
 from rehearse.checks.exhibits import check_evidence
+from rehearse.checks.registry import Entry, PastRun, entries
 from rehearse.checks.runner import CheckRunner, PytestRunner
 from rehearse.checks.values import compare_values, values_exhibit
 from rehearse.config import Settings
@@ -44,6 +45,7 @@ from rehearse.sides import allowed_targets
 from rehearse.store.records import Store
 from rehearse.targets import ManagedTarget
 
+PAST_RUNS = 50  # that the registry of checks looks at
 DRAIN_S = 1.0  # what is in flight when load is stopped early has this long to be answered
 
 
@@ -175,6 +177,21 @@ def check(settings: Settings, parts: Parts, command: str) -> CheckReport:
         return CheckReport(
             record.run_id, record.title, judge_checks(found, recorded), settled(found, recorded)
         )
+
+
+def registry(settings: Settings, parts: Parts) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
+    """Every check with its last results in the store, and what could not be collected."""
+    today = parts.now().date()
+    clean = wiring.cleaner(settings)
+    planned, troubles = listing(settings, parts.checks, clean, today.isoformat())
+    with Store.open(wiring.store_url(settings)) as store:
+        past = [
+            PastRun(record.started_at, (*found.on_candidate, *found.on_baseline))
+            for record in store.runs(PAST_RUNS)
+            if record.has_checks
+            for found in [check_evidence(store.exhibits(record.run_id))]
+        ]
+    return entries(planned, past, today), troubles
 
 
 # --- judging again ----------------------------------------------------------------------------------------------

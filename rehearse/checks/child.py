@@ -124,7 +124,8 @@ def _said(report: pytest.TestReport, call: pytest.CallInfo[None], reason: str | 
         return str(report.longrepr[2]).removeprefix("Skipped: ").removeprefix("Skipped")
     if report.failed and call.excinfo is not None:
         is_told = isinstance(call.excinfo.value, pytest.fail.Exception)  # by pytest.fail: a whole sentence
-        return str(call.excinfo.value) if is_told else call.excinfo.exconly(tryshort=True)
+        said = str(call.excinfo.value) if is_told else call.excinfo.exconly(tryshort=True)
+        return said.removeprefix("AssertionError: ")
     return report.longreprtext if report.failed else ""
 
 

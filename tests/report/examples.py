@@ -18,6 +18,10 @@ from rehearse.model import (
     Block,
     CapacityStep,
     Cell,
+    CheckEvidence,
+    CheckOutcome,
+    CheckResult,
+    ChecksEnd,
     Decision,
     ErrorBin,
     Finding,
@@ -38,6 +42,7 @@ from rehearse.model import (
     RunState,
     Scope,
     Series,
+    Severity,
     Side,
     TargetFacts,
     Verdict,
@@ -338,7 +343,32 @@ def abort() -> Result:
     judgements = judgements_of(blocks)
     failed = sorted((j for j in judgements if j.outcome is Outcome.FAIL), key=lambda j: -(j.change or 0))
     verdict = Verdict(Decision.ABORT, tuple(map(finding_of, failed)), (), judgements, 23, 1, _ASSUMED)
-    return replace(assemble(record(), blocks, verdict), capacity=_probed())
+    whole = assemble(record(has_checks=True), blocks, verdict, checks=_asked())
+    return replace(whole, capacity=_probed())
+
+
+def _asked() -> CheckEvidence:
+    """Every outcome of a check once."""
+    results = tuple(
+        CheckResult(
+            check_id=f"INC-{number}",
+            source=f"checks/test_orders.py::test_{number}",
+            story="Totals came as texts, and the front-end joined them.",
+            outcome=CheckOutcome.FAILED if outcome is CheckOutcome.ALREADY_BROKEN else outcome,
+            severity=Severity.WARN if outcome is CheckOutcome.FAILED else Severity.ABORT,
+            sentence="" if outcome is CheckOutcome.PASSED else "assert <class 'str'> is int",
+            component="orders",
+            broke_on="2026-03-02",
+            ref="https://tracker.example.internal/INC-231",
+            expires="2027-01-01" if outcome is CheckOutcome.ACCEPTED else "",
+            duration_s=0.25,
+        )
+        for number, outcome in enumerate(CheckOutcome)
+    )
+    broken = tuple(
+        one for one in results if one.outcome is CheckOutcome.FAILED and one.severity is Severity.ABORT
+    )
+    return CheckEvidence(results, broken, ChecksEnd(len(results)))
 
 
 def _probed() -> tuple[CapacityStep, ...]:

@@ -1,0 +1,126 @@
+"""`pytest checks/` and the `rehearse check` commands on a real project, with real servers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from rehearse.cli import app
+from rehearse.model import CheckOutcome
+from tests.project import Project, make_project
+from tests.servers import Site, serving
+
+CHECK = '''
+import pytest
+
+
+@pytest.mark.breakage(id="INC-1", broke_on="2026-03-02")
+def test_version(candidate, baseline):
+    """The version was lost."""
+    assert candidate.get("/version").json() == baseline.get("/version").json()
+    assert candidate.get("/x").status_code == 200
+'''
+
+
+@pytest.fixture
+def sites() -> Iterator[tuple[Site, Site]]:
+    with serving() as left, serving() as right:
+        yield left, right
+
+
+@pytest.fixture
+def project(tmp_path: Path, sites: tuple[Site, Site]) -> Project:
+    made = make_project(tmp_path, sites[0].url, sites[1].url)
+    (tmp_path / "checks").mkdir()
+    return made
+
+
+def plain_pytest(project: Project, *arguments: str) -> tuple[int, str]:
+    """As people call it, but for the plugin, which need not be installed here."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:locust", "-p", "rehearse.pytest_plugin", *arguments]
+    done = subprocess.run(
+        command, cwd=project.root, env={**os.environ}, capture_output=True, text=True, timeout=60
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_plain_pytest_reads_rehearse_toml_and_asks_the_candidate(
+    project: Project, sites: tuple[Site, Site]
+) -> None:
+    (project.root / "checks" / "test_a.py").write_text(CHECK)
+    code, said = plain_pytest(project, "checks")
+    assert code == 0, said
+    assert "GET /x" in sites[1].requests
+    sites[1].status = 500
+    code, said = plain_pytest(project, "checks")
+    assert code == 1, said
+    assert plain_pytest(project, "checks", "--under-test", "baseline")[0] == 0
+
+
+def test_plain_pytest_refuses_checks_without_a_name_and_leaves_other_tests_alone(project: Project) -> None:
+    (project.root / "checks" / "test_a.py").write_text("def test_a(): pass\n")
+    (project.root / "test_own.py").write_text("def test_own(): pass\n")
+    code, said = plain_pytest(project, "checks")
+    assert code == 4
+    assert "checks/test_a.py::test_a: it says not which break it is about" in said
+    assert plain_pytest(project, "test_own.py")[0] == 0
+
+
+def test_a_target_off_the_allow_list_is_not_asked_by_plain_pytest_either(
+    project: Project, sites: tuple[Site, Site]
+) -> None:
+    project.edit('allow = ["127.0.0.1"]', 'allow = ["127.0.0.2"]')
+    (project.root / "checks" / "test_a.py").write_text(CHECK)
+    code, said = plain_pytest(project, "checks")
+    assert code == 1
+    assert "not on the allow-list" in said
+    assert sites[1].requests == []
+
+
+def test_a_break_is_written_down_in_one_command_and_asked_in_the_next(
+    project: Project, sites: tuple[Site, Site]
+) -> None:
+    (project.root / "checks").rmdir()
+    answers = ("--broke", 'It said "version" \\ nothing', "--seen", "by hand", "--severity", "abort")
+    done = project.run("check", "new", *answers, "--shows", "GET /version", "--id", "INC-7")
+    assert done.code == 0, done
+    assert "test_it_said_version_nothing.py" in done.out
+    again = project.run("check", "new", *answers, "--shows", "GET /version")
+    assert again.code == 2
+    assert "there already" in again.err
+    assert project.run("check", "run").code == 0
+    sites[1].status = 503
+    done = project.run("check", "run")
+    assert done.code == 10, done
+    assert "INC-7" in done.out
+    assert "503" in done.out
+    listed = project.run("check", "list")
+    assert listed.code == 0
+    assert f"last: {CheckOutcome.FAILED}, {CheckOutcome.PASSED}" in listed.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--broke", "x"], "--seen is missing"),
+        (["--broke", "x", "--seen", "y", "--shows", "GET /", "--severity", "abrot"], "Did you mean 'abort'"),
+        (["--broke", "x", "--seen", "y", "--shows", "select 1", "--severity", "warn"], "is no request"),
+        (
+            ["--broke", "x", "--seen", "y", "--shows", "GET /", "--severity", "warn", "--broke-on", "then"],
+            "no date",
+        ),
+    ],
+)
+def test_an_answer_that_is_missing_or_wrong_is_said(project: Project, arguments: list[str], why: str) -> None:
+    done = CliRunner().invoke(
+        app, ["check", "new", "--config", str(project.root / "rehearse.toml"), *arguments]
+    )
+    assert done.exit_code == 2
+    assert why in done.stderr
+    assert list((project.root / "checks").iterdir()) == []
