@@ -103,23 +103,22 @@ def finding_of(change: ContractChange) -> Finding:
 
 
 def unseen_faults(evidence: Evidence, certified: Iterable[str]) -> list[Fault]:
-    """Certified endpoints that answered well with JSON on one side, and of which the other side has no good answer."""
+    """Certified endpoints whose good answers were read as JSON on one side, and not once on the other."""
     if evidence.policy.contract is None:
         return []
     rules = evidence.policy.contract
     sides = {"known-good side": _known_contracts(evidence), "candidate": _candidates(evidence)}
-    good = {side: {one.endpoint for one in contracts if _is_good(one)} for side, contracts in sides.items()}
-    json = {
-        side: {
-            one.endpoint for one in contracts if _is_good(one) and one.documents + one.cut + one.unreadable
-        }
-        for side, contracts in sides.items()
+    good = {side: [one for one in contracts if 200 <= one.status < 300] for side, contracts in sides.items()}
+    json = {side: {one.endpoint for one in contracts if one.documents} for side, contracts in good.items()}
+    read = {
+        side: {one.endpoint for one in contracts if one.documents + one.unreadable}
+        for side, contracts in good.items()
     }
     wanted = set(certified) - set(rules.ignored_endpoints)
     return [
         _unseen(endpoint, here, there)
         for here, there in (("known-good side", "candidate"), ("candidate", "known-good side"))
-        for endpoint in sorted((json[here] - good[there]) & wanted)
+        for endpoint in sorted((json[here] - read[there]) & wanted)
     ]
 
 
@@ -169,10 +168,6 @@ def _grouped(contracts: Iterable[Contract], rules: ContractRules) -> dict[Answer
 def _by_answer(contracts: Iterable[Contract], side: Side, rules: ContractRules) -> dict[Answer, Contract]:
     own = (one for one in contracts if one.side is side)
     return {answer: found[0] for answer, found in _grouped(own, rules).items()}
-
-
-def _is_good(contract: Contract) -> bool:
-    return 200 <= contract.status < 300 and contract.samples > 0
 
 
 def _is_ignored(place: str, rules: ContractRules) -> bool:
@@ -240,7 +235,7 @@ def _not_read(known: dict[Answer, Known], candidate: dict[Answer, Contract]) -> 
             if cut > _CUT_RATIO * (cut + read):
                 sentence = (
                     f"{endpoint} {status}: {cut} of {cut + read} answers of the {side} were too long to be read; "
-                    "raise contract.max_body"
+                    "raise contract.max_body_kb"
                 )
                 found.append(_whole(endpoint, status, "too long", Weight.WARN, sentence))
                 break
@@ -255,8 +250,8 @@ def _whole(
 
 def _unseen(endpoint: str, here: str, there: str) -> Fault:
     sentence = (
-        f"{endpoint}: the {here} answered it well with JSON, and no such answer of the {there} was seen; "
-        "its contract was not compared"
+        f"{endpoint}: the {here} answered it well with JSON, and no such answer of the {there} was read; "
+        "its contract was not compared (a longer body than contract.max_body_kb is not read)"
     )
     return fault(ReasonCode.UNSEEN_CONTRACT, endpoint, sentence, allows_abort=True)
 

@@ -129,6 +129,14 @@ def test_a_certified_endpoint_without_a_good_answer_on_one_side_is_never_go() ->
         assert GET in verdict.reasons[0].sentence
 
 
+def test_a_certified_endpoint_whose_answers_were_all_cut_is_never_go() -> None:
+    cut = [replace(one, is_whole=one.endpoint != GET) for one in SAME]
+    verdict = judge(evidence(cut))
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert [reason.code for reason in verdict.reasons] == ["unseen_contract"]
+    assert "contract.max_body_kb" in verdict.reasons[0].sentence
+
+
 def test_an_endpoint_that_is_only_watched_is_told_and_decides_nothing() -> None:
     rare = answers(1, Side.BASELINE, "GET /rare")
     verdict = judge(evidence(SAME, baseline=[*BASELINE, *rare]))
