@@ -146,7 +146,8 @@ def run_checks(
         return
     under_test = Side.BASELINE if journal.record.kind is RunKind.BASELINE else Side.CANDIDATE
     facts = {facts.side: facts.facts for facts in journal.record.targets}
-    order = order_of(settings, under_test, facts, today)
+    log = work_dir(settings) / "logs" / journal.record.run_id / "checks.log"
+    order = replace(order_of(settings, under_test, facts, today), log=str(log))
     found = _run_pass(order, journal, runner, listener)
     if found.failed and under_test is Side.CANDIDATE and order.context.baseline is not None:
         context = replace(order.context, under_test=Side.BASELINE)
@@ -156,6 +157,8 @@ def run_checks(
         found.troubles.append("no check was collected; write one with `rehearse check new`")
     troubles = tuple(dict.fromkeys(found.troubles))
     journal.add_exhibit(end_exhibit(ChecksEnd(found.planned, troubles)))
+    if found.failed or troubles:
+        listener.phase(f"of {found.planned} checks {len(found.failed)} failed, with {len(troubles)} troubles")
 
 
 def _run_pass(order: CheckOrder, journal: Journal, runner: CheckRunner, listener: Listener) -> _Pass:

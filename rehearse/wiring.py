@@ -188,6 +188,7 @@ def dry_run_lines(settings: Settings) -> list[str]:
         f"arrivals: {arrivals} a side at {schedule.rate_per_s:g}/s ({', '.join(s.name for s in settings.scenarios)})",
         f"load: up to {minutes:.1f} minutes, warm-up included; the judge looks at {looks_at} of measured load",
         *_probe_lines(settings),
+        *_check_lines(settings),
         "nothing was sent",
     ]
 
@@ -205,6 +206,13 @@ def _probe_lines(settings: Settings) -> list[str]:
     return [
         f"capacity: up to {arrivals} more arrivals a side and {minutes:.1f} more minutes, in turn; {bounds}"
     ]
+
+
+def _check_lines(settings: Settings) -> list[str]:
+    checks = settings.checks
+    own = [f"folder {checks.dir.name}"] if checks.dir.is_dir() else []
+    packs = [f"packs {', '.join(checks.packs)}"] if checks.packs else []
+    return [f"checks: {'; '.join([*own, *packs])}; up to {checks.budget_s:g} s"] if own or packs else []
 
 
 def live_bin(event: LiveCounts) -> LiveBin:

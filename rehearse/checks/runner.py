@@ -7,6 +7,7 @@ here, the check is named, and the remaining ones run in a new child.
 from __future__ import annotations
 
 import json
+import math
 import os
 import queue
 import signal
@@ -85,7 +86,7 @@ class _Run:
         self._waiting: dict[str, CheckResult] | None = None  # by source; None until it is known what there is
         self._running: str | None = None
         self._told: set[str] = set()
-        self._ends_at = monotonic() + order.budget_s
+        self._ends_at = math.inf  # the budget is of the checks: it begins when they are known
         self._must_move_by = 0.0
 
     def messages(self) -> Messages:
@@ -121,6 +122,7 @@ class _Run:
         match message:
             case Collected(checks):
                 if self._waiting is None:
+                    self._ends_at = monotonic() + self._order.budget_s
                     self._waiting = {check.source: check for check in checks}
                     yield message
             case Began(source):
@@ -141,7 +143,7 @@ class _Run:
         """What a child that is gone leaves unsaid."""
         how = "it ended the whole session" if end is not None else child.how_it_ended()
         if self._running is not None:
-            yield self._failed(f"{how} while it ran")
+            yield from self._failed(f"{how} while it ran")
         elif end is None:
             yield Trouble(f"the process of the checks is gone: {how} between two checks or before the first")
 
@@ -150,7 +152,7 @@ class _Run:
         limit_s = self._order.budget_s if is_over else self._order.context.timeout_s
         name = "all checks together (checks.budget)" if is_over else "one check (checks.timeout)"
         if self._running is not None:
-            yield self._failed(f"it was ended: {name} may take {limit_s:g} s")
+            yield from self._failed(f"it was ended: {name} may take {limit_s:g} s")
         elif self._waiting is None:
             yield Trouble(
                 f"collecting the checks took over {min(COLLECT_TIMEOUT_S, self._order.budget_s):g} s"
@@ -158,11 +160,14 @@ class _Run:
         else:
             yield Trouble(f"the process of the checks hung between two checks: {name} may take {limit_s:g} s")
 
-    def _failed(self, sentence: str) -> Finished:
+    def _failed(self, sentence: str) -> Iterator[CheckMessage]:
         """The check that ran when its child came to an end."""
-        source, self._running = str(self._running), None
-        planned = (self._waiting or {}).pop(source)
-        return Finished(replace(planned, outcome=CheckOutcome.ERROR, sentence=sentence))
+        planned = (self._waiting or {}).pop(str(self._running), None)
+        if planned is None:  # a plugin runs it again, and it has a result already
+            yield Trouble(f"{self._running}: {sentence}, for a second time")
+        else:
+            yield Finished(replace(planned, outcome=CheckOutcome.ERROR, sentence=sentence))
+        self._running = None
 
 
 class _Child:

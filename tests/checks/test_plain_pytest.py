@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -124,3 +125,20 @@ def test_an_answer_that_is_missing_or_wrong_is_said(project: Project, arguments:
     assert done.exit_code == 2
     assert why in done.stderr
     assert list((project.root / "checks").iterdir()) == []
+
+
+def test_control_c_ends_the_checks_and_keeps_what_is_known(project: Project) -> None:
+    (project.root / "checks" / "test_a.py").write_text(
+        "import pathlib, time, pytest\n\n"
+        "@pytest.mark.breakage(id='first')\ndef test_first(): pass\n\n"
+        "@pytest.mark.breakage(id='endless')\ndef test_endless():\n"
+        "    pathlib.Path('running').touch()\n    time.sleep(324)\n"
+    )
+    running = (project.root / "running").exists
+    done, ended_s = project.interrupt("check", "run", when=running, with_signal=signal.SIGINT)
+    assert done.code == 130
+    assert ended_s < 20
+    listed = project.run("check", "list")
+    assert "first  abort" in listed.out
+    assert "last: passed" in listed.out
+    assert "last: error" not in listed.out

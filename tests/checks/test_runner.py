@@ -261,7 +261,7 @@ def input_is_empty():
 def murder(tmp_path_factory: pytest.TempPathFactory) -> Found:
     checks = Checks(tmp_path_factory.mktemp("murder"))
     checks.write("test_murder.py", MURDER)
-    return checks.run(timeout_s=3.0)
+    return checks.run(timeout_s=6.0)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def murder(tmp_path_factory: pytest.TempPathFactory) -> Found:
         ("segfault", ERROR, "SIGSEGV"),
         ("killed", ERROR, "SIGKILL"),
         ("session", ERROR, "it ended the whole session"),
-        ("loop", ERROR, "may take 3 s"),
+        ("loop", ERROR, "may take 6 s"),
         ("forks", PASSED, ""),
         ("loud", FAILED, "zzz"),
         ("closes", ERROR, "while it ran"),
@@ -367,6 +367,13 @@ def test_the_budget_of_all_ends_the_rest_and_says_so(tmp_path: Path) -> None:
     assert "checks.budget" in found.sentence("a")
     assert list(found.results) == ["a"]
     assert "2 checks were never run" in found.troubles[0]
+
+
+def test_a_collection_that_never_ends_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rehearse.checks.runner.COLLECT_TIMEOUT_S", 1.0)
+    checks = Checks(tmp_path)
+    checks.write("test_a.py", "time.sleep(60)\n")
+    assert checks.run().troubles == ["collecting the checks took over 1 s"]
 
 
 def test_closing_the_messages_ends_the_process_at_once(tmp_path: Path) -> None:
@@ -470,6 +477,13 @@ def test_database(database):
     pass
 
 
+@pytest.mark.breakage(id="hidden")
+def test_hidden(candidate):
+    for place in ("cmdline", "environ"):
+        with open(f"/proc/self/{place}", "rb") as file:
+            assert b"canary-4711" not in file.read()
+
+
 @pytest.mark.breakage(id="headers")
 def test_headers(candidate):
     assert candidate.headers["authorization"] == "Bearer canary-4711"
@@ -538,6 +552,12 @@ def test_a_redirect_to_the_other_side_is_refused(reached: tuple[Found, Site, Sit
     assert found.outcome("redirect") is ERROR
     assert "the other side's target" in found.sentence("redirect")
     assert "GET /stolen" not in left.requests
+
+
+def test_secrets_are_neither_on_the_command_line_nor_in_the_environment(
+    reached: tuple[Found, Site, Site],
+) -> None:
+    assert reached[0].outcome("hidden") is PASSED
 
 
 def test_sql_is_not_asked_of_a_service(reached: tuple[Found, Site, Site]) -> None:
