@@ -22,7 +22,7 @@ from rehearse.checks.runner import CheckRunner
 from rehearse.checks.scaffold import Answers, source_of
 from rehearse.config import Settings, load_settings
 from rehearse.errors import ConfigError, nearest
-from rehearse.model import CheckOutcome, CheckResult, ChecksEnd, Mode, RunKind, Side
+from rehearse.model import CheckOutcome, CheckResult, ChecksEnd, Mode, RunKind, Sample, Side
 from rehearse.sides import allowed_targets, headers_of, other_sides, tls_of, work_dir
 
 if TYPE_CHECKING:
@@ -147,7 +147,8 @@ def run_checks(
     under_test = Side.BASELINE if journal.record.kind is RunKind.BASELINE else Side.CANDIDATE
     facts = {facts.side: facts.facts for facts in journal.record.targets}
     log = work_dir(settings) / "logs" / journal.record.run_id / "checks.log"
-    order = replace(order_of(settings, under_test, facts, today), log=str(log))
+    recorded = tuple(_recorded(sample) for sample in journal.contract.recorded())
+    order = replace(order_of(settings, under_test, facts, today, recorded), log=str(log))
     found = _run_pass(order, journal, runner, listener)
     if found.failed and under_test is Side.CANDIDATE and order.context.baseline is not None:
         context = replace(order.context, under_test=Side.BASELINE)
@@ -159,6 +160,13 @@ def run_checks(
     journal.add_exhibit(end_exhibit(ChecksEnd(found.planned, troubles)))
     if found.failed or troubles:
         listener.phase(f"of {found.planned} checks {len(found.failed)} failed, with {len(troubles)} troubles")
+
+
+def _recorded(sample: Sample) -> RecordedResponse:
+    """An answer seen under load, as checks get it."""
+    method, _, _ = sample.endpoint.partition(" ")
+    text = sample.body.decode(errors="replace")
+    return RecordedResponse(sample.side, sample.endpoint, method, sample.status, sample.headers, text)
 
 
 def _run_pass(order: CheckOrder, journal: Journal, runner: CheckRunner, listener: Listener) -> _Pass:

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from rehearse import rehearsal
+from rehearse.checks.context import RecordedResponse
 from rehearse.checks.exhibits import check_evidence
 from rehearse.checks.orders import Began, CheckMessage, CheckOrder, Collected, Finished, Trouble
 from rehearse.checks.runner import Clean, Messages, ScriptedRunner
 from rehearse.errors import ConfigError, Interrupted
-from rehearse.load.engine import LiveCounts, LoadEvent, ScriptedEngine, Tick
+from rehearse.load.engine import LiveCounts, LoadEvent, Sampled, ScriptedEngine, Tick
 from rehearse.model import (
     CheckEvidence,
     CheckOutcome,
@@ -25,6 +26,7 @@ from rehearse.model import (
     ReasonCode,
     RunKind,
     RunState,
+    Sample,
     Severity,
     Side,
 )
@@ -120,6 +122,25 @@ def test_what_fails_is_asked_of_the_baseline_too_and_then_blames_the_upgrade(sta
     with stage.store() as store:
         rejudged = rehearsal.rejudge(store, comparison.result.run_id, stage.root / "again").result
     assert rejudged == comparison.result
+
+
+def test_checks_see_what_was_answered_under_load(stage: Stage) -> None:
+    record_baseline(stage, result("one"))
+    seen = Sample(
+        Side.CANDIDATE,
+        "GET /orders/[id]",
+        "/orders/7",
+        200,
+        {"content-type": "application/json"},
+        b"{}",
+        True,
+    )
+    runner = ScriptedRunner([played(result("one"))])
+    compare(stage, runner, [*GOOD, Sampled(seen)])
+    (order,) = runner.orders
+    assert order.recorded == (
+        RecordedResponse(Side.CANDIDATE, "GET /orders/[id]", "GET", 200, seen.headers, "{}"),
+    )
 
 
 def test_what_the_baseline_fails_too_is_already_broken(stage: Stage) -> None:

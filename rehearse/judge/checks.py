@@ -18,6 +18,7 @@ from rehearse.model import (
     Verdict,
 )
 
+SUBJECT = "check: "  # before the id: a waiver names a finding that way
 WARNED, ALREADY_BROKEN, NOT_ASKED = "check_warned", "already_broken", "check_not_asked"
 _ORDER = (
     CheckOutcome.FAILED,
@@ -58,7 +59,7 @@ def check_faults(found: CheckEvidence | None, recorded: Sequence[CheckResult] = 
     results = settled(found or CheckEvidence(), recorded)
     return [
         *(Fault(_failed(one)) for one in results if _is_failed(one, Severity.ABORT)),
-        *(_gap(one.check_id, f"{_name(one)}: {one.sentence}") for one in results if _is_error(one)),
+        *(_gap(subject_of(one), f"{_name(one)}: {one.sentence}") for one in results if _is_error(one)),
         *(_account_faults(found) if found is not None else ()),
         *_missing(recorded, frozenset(one.check_id for one in results)),
     ]
@@ -72,7 +73,7 @@ def check_warnings(found: CheckEvidence | None, recorded: Sequence[CheckResult] 
         *warned,
         *(_already_broken(one) for one in results if one.outcome is CheckOutcome.ALREADY_BROKEN),
         *(
-            Finding(Outcome.INCONCLUSIVE, NOT_ASKED, one.check_id, f"{_name(one)}: {one.sentence}")
+            Finding(Outcome.INCONCLUSIVE, NOT_ASKED, subject_of(one), f"{_name(one)}: {one.sentence}")
             for one in results
             if one.outcome in (CheckOutcome.NOT_RUN, CheckOutcome.ACCEPTED)
         ),
@@ -104,14 +105,19 @@ def _is_error(result: CheckResult) -> bool:
 
 def _failed(result: CheckResult) -> Finding:
     sentence = f"{_name(result)}, and it is back: {result.sentence}"
-    return Finding(Outcome.FAIL, ReasonCode.CHECK_FAILED, result.check_id, sentence, is_hard=True)
+    return Finding(Outcome.FAIL, ReasonCode.CHECK_FAILED, subject_of(result), sentence, is_hard=True)
 
 
 def _already_broken(result: CheckResult) -> Finding:
     sentence = (
         f"{_name(result)}: it fails on the baseline too, so the upgrade is not to blame: {result.sentence}"
     )
-    return Finding(Outcome.FAIL, ALREADY_BROKEN, result.check_id, sentence)
+    return Finding(Outcome.FAIL, ALREADY_BROKEN, subject_of(result), sentence)
+
+
+def subject_of(result: CheckResult) -> str:
+    """How findings and waivers name a check: "check: INC-231"."""
+    return f"{SUBJECT}{result.check_id}"
 
 
 def _name(result: CheckResult) -> str:

@@ -41,7 +41,7 @@ from rehearse.judge.validity import (
     scenario_faults,
     validity_faults,
 )
-from rehearse.judge.waivers import waived_changes, waived_finding, waiver_warnings
+from rehearse.judge.waivers import waive, waived_changes, waived_finding, waiver_warnings
 from rehearse.judge.wording import change, margin
 from rehearse.model import (
     Cell,
@@ -130,11 +130,14 @@ class _Case:
     strictness: Strictness
     is_final: bool
     changes: tuple[ContractChange, ...] = ()  # of the response contract
+    waived_checks: tuple[Finding, ...] = ()
 
 
 def _judged(evidence: Evidence, *, is_final: bool) -> Verdict:
     incidents, impossible = incident_faults(evidence), impossible_numbers(evidence)
-    incidents += check_faults(evidence.checks, _recorded_checks(evidence)) if is_final else []
+    checks = check_faults(evidence.checks, _recorded_checks(evidence)) if is_final else []
+    failed, waived = _waived_checks(evidence, checks)
+    incidents += failed
     if impossible:
         nothing = Strictness.of(evidence.policy, 1, 1)
         return _weigh(_Case(evidence, [*incidents, *impossible], (), JudgedBlocks((), ()), nothing, is_final))
@@ -153,7 +156,16 @@ def _judged(evidence: Evidence, *, is_final: bool) -> Verdict:
         *(unseen_faults(evidence, _certified_endpoints(rulings)) if is_final else ()),
     ]
     changes = _changes(evidence) if is_final else ()  # contracts are stored when the rounds are over
-    return _weigh(_Case(evidence, faults, rulings, judged, strictness, is_final, changes))
+    return _weigh(_Case(evidence, faults, rulings, judged, strictness, is_final, changes, waived))
+
+
+def _waived_checks(evidence: Evidence, faults: Sequence[Fault]) -> tuple[list[Fault], tuple[Finding, ...]]:
+    """(the faults that still count, the failed checks that somebody accepts). A check that could not be asked is no
+    finding that anybody could accept."""
+    failed = [one.finding for one in faults if one.finding.code == ReasonCode.CHECK_FAILED]
+    kept, waived = waive(failed, evidence.policy.waivers, evidence.started_at)
+    rest = [one for one in faults if one.finding.code != ReasonCode.CHECK_FAILED]
+    return [*map(Fault, kept), *rest], tuple(waived)
 
 
 def _changes(evidence: Evidence) -> tuple[ContractChange, ...]:
@@ -258,9 +270,9 @@ def _contract_warnings(case: _Case) -> list[Finding]:
     told = [
         contract_finding_of(one) for one in case.changes if one.waiver is None and one.weight is Weight.WARN
     ]
-    subjects = [one.subject for one in case.changes]
+    subjects = [*(one.subject for one in case.changes), *(one.subject for one in case.waived_checks)]
     unread = waiver_warnings(policy.waivers, subjects, started_at) if case.is_final else []
-    return [*waived, *told, *unread, *sampling_warnings(case.evidence)]
+    return [*case.waived_checks, *waived, *told, *unread, *sampling_warnings(case.evidence)]
 
 
 def _broken_limits(rulings: Sequence[Ruling]) -> list[Finding]:

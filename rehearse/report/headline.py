@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rehearse.judge.checks import subject_of
 from rehearse.model import (
     CheckOutcome,
     CheckResult,
@@ -175,7 +176,7 @@ def top_reasons(result: Result, rows: Sequence[Row]) -> tuple[TopReason, ...]:
 
 def check_anchors(result: Result) -> dict[str, str]:
     """The place of each check on the page."""
-    return {check.check_id: anchor_of(number) for number, check in enumerate(result.checks, start=1)}
+    return {subject_of(check): anchor_of(number) for number, check in enumerate(result.checks, start=1)}
 
 
 def anchor_of(number: int) -> str:

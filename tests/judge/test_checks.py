@@ -20,6 +20,7 @@ from rehearse.model import (
     Reference,
     Severity,
     Verdict,
+    Waiver,
 )
 from tests.judge.evidence import QUIET, good, paired
 
@@ -72,7 +73,9 @@ def test_what_one_check_does_to_a_run_that_is_go_otherwise(
     verdict = judge(with_checks(found(result("good"), result("one", outcome, severity))))
     assert verdict.decision is decision
     told = [*verdict.reasons, *verdict.warnings]
-    assert any(finding.subject == "one" and "Totals were texts" in finding.sentence for finding in told)
+    assert any(
+        finding.subject == "check: one" and "Totals were texts" in finding.sentence for finding in told
+    )
 
 
 def test_a_failed_check_is_the_first_reason_and_beyond_doubt() -> None:
@@ -132,7 +135,27 @@ def test_what_fails_on_the_baseline_too_does_not_blame_the_upgrade() -> None:
 def test_the_baseline_of_now_is_believed_before_the_recorded_one() -> None:
     failed, passed = result("one", FAILED), result("one")
     assert judge(with_checks(found(failed, baseline=(passed,)), failed)).decision is ABORT
-    assert judge(with_checks(found(failed, baseline=(failed,)), passed)).reasons[0].subject != "one"
+    assert judge(with_checks(found(failed, baseline=(failed,)), passed)).reasons[0].subject != "check: one"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "until", "decision"),
+    [
+        (FAILED, "2026-11-02", GO),
+        (FAILED, "2026-10-31", ABORT),
+        (ERROR, "2026-11-02", INCONCLUSIVE),
+    ],
+    ids=["accepted", "no longer", "it could not be asked"],
+)
+def test_a_named_person_can_accept_a_failed_check_until_a_date_and_nothing_else(
+    outcome: CheckOutcome, until: str, decision: Decision
+) -> None:
+    evidence = with_checks(found(result("good"), result("one", outcome)))
+    waiver = Waiver("check: one", "the orders team", "clients are patched", until)
+    policy = replace(evidence.policy, waivers=(waiver,))
+    verdict = judge(replace(evidence, policy=policy, started_at="2026-11-01T10:00:00+00:00"))
+    assert verdict.decision is decision
+    assert any("the orders team" in finding.sentence for finding in verdict.warnings)
 
 
 @pytest.mark.parametrize("there", [ERROR, CheckOutcome.NOT_RUN, PASSED])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from rehearse.judge.checks import subject_of
 from rehearse.model import CheckOutcome, Finding, Outcome, ReasonCode
 from rehearse.report.checked import check_table
 from rehearse.report.headline import check_counts, top_reasons
@@ -36,7 +37,7 @@ def test_failed_ones_come_first_and_what_was_broken_before_is_apart() -> None:
 
 def test_a_failed_check_among_the_reasons_leads_down_to_its_row() -> None:
     check = abort().checks[0]
-    finding = Finding(Outcome.FAIL, ReasonCode.CHECK_FAILED, check.check_id, "It is back.", is_hard=True)
+    finding = Finding(Outcome.FAIL, ReasonCode.CHECK_FAILED, subject_of(check), "It is back.", is_hard=True)
     verdict = replace(abort().verdict, reasons=(finding, *abort().verdict.reasons))
     result = replace(abort(), verdict=verdict)
     (first, *_) = top_reasons(result, ())
