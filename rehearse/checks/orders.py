@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rehearse.checks.context import CheckContext, RecordedResponse
+from rehearse.errors import ConfigError, nearest
 from rehearse.model import CheckResult
 
 OptionValue = bool | int | float | str | tuple[bool | int | float | str, ...]
 PACKS_DIR = Path(__file__).parent / "packs"
+
+
+def known_packs() -> list[str]:
+    """The packs that come with this version."""
+    return sorted(path.stem for path in PACKS_DIR.glob("*.py") if not path.stem.startswith("_"))
+
+
+def refuse_unknown_packs(names: Iterable[str], file: str) -> None:
+    """Raise ConfigError for a name that no pack has."""
+    known = known_packs()
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"{file}: checks.packs: there is no pack {name!r}. {nearest(name, known)}")
 
 
 @dataclass(frozen=True, slots=True)
