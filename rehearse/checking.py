@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from rehearse.checks.breakage import read_breakage
 from rehearse.checks.context import CheckContext, CheckedSide, RecordedResponse
 from rehearse.checks.exhibits import end_exhibit, exhibit_of
-from rehearse.checks.orders import PACKS_DIR, CheckOrder, Collected, Finished, Trouble
+from rehearse.checks.orders import CheckOrder, Collected, Finished, Trouble, refuse_unknown_packs
 from rehearse.checks.runner import CheckRunner
 from rehearse.checks.scaffold import Answers, source_of
 from rehearse.config import Settings, load_settings
-from rehearse.errors import ConfigError, nearest
+from rehearse.errors import ConfigError
 from rehearse.model import CheckOutcome, CheckResult, ChecksEnd, Mode, RunKind, Sample, Side
 from rehearse.sides import allowed_targets, headers_of, other_sides, tls_of, work_dir
 
@@ -46,7 +46,7 @@ def order_of(
 ) -> CheckOrder:
     """What a run of checks is told. `facts` has the sides that run now. Raises ConfigError for an unknown pack."""
     checks = settings.checks
-    _refuse_unknown_packs(settings)
+    refuse_unknown_packs(checks.packs, settings.source.name)
     sides = {side: _checked_side(settings, side, facts[side]) for side in facts}
     context = CheckContext(
         baseline=sides.get(Side.BASELINE),
@@ -82,21 +82,6 @@ def _checked_side(settings: Settings, side: Side, facts: Mapping[str, str]) -> C
         tls=tls_of(settings, target),
         other_sides=other_sides(settings, target),
     )
-
-
-def known_packs() -> list[str]:
-    """The packs that come with this version."""
-    files = (*PACKS_DIR.glob("*.py"), *PACKS_DIR.glob("*.toml"))
-    return sorted(path.stem for path in files if not path.stem.startswith("_"))
-
-
-def _refuse_unknown_packs(settings: Settings) -> None:
-    known = known_packs()
-    for name in settings.checks.packs:
-        if name not in known:
-            raise ConfigError(
-                f"{settings.source.name}: checks.packs: there is no pack {name!r}. {nearest(name, known)}"
-            )
 
 
 def of_plain_pytest(file: Path | None, side: str) -> tuple[CheckOrder, Callable[[CheckedSide], CheckedSide]]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from rehearse import __version__
 from rehearse.checks.contract import contracts_of
 from rehearse.checks.exhibits import check_evidence
+from rehearse.checks.orders import refuse_unknown_packs
 from rehearse.checks.values import Ask, Reply, differences_of
 from rehearse.config import Settings, effective_toml, policy_hash, policy_of, redact, secrets_of
 from rehearse.config.policy import users_for
@@ -355,6 +356,7 @@ def _checks(settings: Settings) -> Mapping[str, str]:
     """What was asked: another file of checks asks something else."""
     if not settings.checks.are_due:
         return {}
+    refuse_unknown_packs(settings.checks.packs, settings.source.name)  # now, and not after the load
     folder = settings.checks.dir
     files = sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".toml"))
     content = "".join(f"{path.relative_to(folder)} {_digest(path)}\n" for path in files if path.is_file())

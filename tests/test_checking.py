@@ -322,8 +322,11 @@ def test_without_anything_to_ask_the_way_to_the_first_check_is_told(stage: Stage
         check_alone(stage)
 
 
-def test_an_unknown_pack_is_named_with_the_nearest_one(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rehearse.checking.known_packs", lambda: ["http"])
-    parts = rehearsal.Parts(ScriptedEngine([]), Silence(), lambda: stage.now, ScriptedRunner([]))
-    with pytest.raises(ConfigError, match="no pack 'htpp'"):
-        rehearsal.check(stage.settings(**{"checks.packs": ["htpp"]}), parts, "test")
+def test_an_unknown_pack_is_refused_before_any_load(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rehearse.checks.orders.known_packs", lambda: ["http"])
+    record_baseline(stage)
+    with pytest.raises(ConfigError, match="no pack 'htpp'. Did you mean 'http'") as raised:  # noqa: RUF043
+        compare(stage, ScriptedRunner([]), changes={"checks.packs": ["htpp"]})
+    assert str(raised.value).startswith("rehearse.toml: checks.packs")
+    with stage.store() as store:
+        assert store.latest_run(RunKind.COMPARISON) is None

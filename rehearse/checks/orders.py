@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rehearse.checks.context import CheckContext, RecordedResponse
+from rehearse.errors import ConfigError, nearest
 from rehearse.model import CheckResult
 
 OptionValue = bool | int | float | str | tuple[bool | int | float | str, ...]
@@ -17,6 +18,20 @@ def pack_file(name: str) -> Path:
     """Where a pack stands: functions in Python, or declared checks in TOML."""
     declared = PACKS_DIR / f"{name}.toml"
     return declared if declared.is_file() else PACKS_DIR / f"{name}.py"
+
+
+def known_packs() -> list[str]:
+    """The packs that come with this version."""
+    files = (*PACKS_DIR.glob("*.py"), *PACKS_DIR.glob("*.toml"))
+    return sorted(path.stem for path in files if not path.stem.startswith("_"))
+
+
+def refuse_unknown_packs(names: Iterable[str], file: str) -> None:
+    """Raise ConfigError for a name that no pack has."""
+    known = known_packs()
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"{file}: checks.packs: there is no pack {name!r}. {nearest(name, known)}")
 
 
 @dataclass(frozen=True, slots=True)
