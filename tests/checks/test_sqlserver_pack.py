@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from rehearse.checking import known_packs
 from rehearse.checks.declaration import read_declaration
-from rehearse.checks.orders import pack_file
+from rehearse.checks.orders import known_packs, pack_file
 from rehearse.checks.probes.sql import SqlProbe
 from tests.checks.breaks import Checks
 
