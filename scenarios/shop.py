@@ -23,6 +23,7 @@ PAGES_PER_CATEGORY = 8
 FIRST_DAY_WITH_A_YEAR_BEFORE = date(2024, 1, 1)
 LAST_DAY = date(2025, 12, 24)
 LEAP_DAYS = ("2024-02-29", "2028-02-29")
+DAYS_WITHOUT_SALES = ("2026-01-11", "2026-02-08")  # the shop's data end before
 
 
 class Shopper(FastHttpUser):
@@ -64,6 +65,8 @@ class Shopper(FastHttpUser):
         day = str(FIRST_DAY_WITH_A_YEAR_BEFORE + timedelta(days=random.randint(0, days)))
         if random.random() < 0.12:
             day = random.choice(LEAP_DAYS)
+        elif random.random() < 0.12:
+            day = random.choice(DAYS_WITHOUT_SALES)
         self.client.get(f"/reports/sales?day={day}", name="/reports/sales")
 
     @task(8)
