@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
 
 from rehearse import rehearsal
 from rehearse.config import Settings, load_settings
@@ -56,7 +57,12 @@ def compare_with(
     return rehearsal.compare(settings, parts, rehearsal.CompareOptions(command="rehearse demo"))
 
 
-def shop_settings(root: Path, candidate: str, ports: tuple[int, ...]) -> Settings:
+def shop_settings(
+    root: Path,
+    candidate: str,
+    ports: tuple[int, ...],
+    overrides: Mapping[str, object] = MappingProxyType({}),
+) -> Settings:
     """The repository's own rehearse.toml, with the candidate's version and free ports filled in."""
     environment: Mapping[str, str] = {
         **os.environ,
@@ -67,7 +73,7 @@ def shop_settings(root: Path, candidate: str, ports: tuple[int, ...]) -> Setting
         "SHOP_BASELINE_URL": f"http://127.0.0.1:{ports[0]}",
         "SHOP_CANDIDATE_URL": f"http://127.0.0.1:{ports[1]}",
     }
-    return load_settings(root / "rehearse.toml", environment, {})
+    return load_settings(root / "rehearse.toml", environment, overrides)
 
 
 def _own_python(root: Path) -> str:

@@ -65,7 +65,7 @@ class Shopper(FastHttpUser):
         day = str(FIRST_DAY_WITH_A_YEAR_BEFORE + timedelta(days=random.randint(0, days)))
         if random.random() < 0.12:
             day = random.choice(LEAP_DAYS)
-        elif random.random() < 0.12:
+        elif random.random() < 0.25:
             day = random.choice(DAYS_WITHOUT_SALES)
         self.client.get(f"/reports/sales?day={day}", name="/reports/sales")
 

@@ -125,7 +125,10 @@ def _said(report: pytest.TestReport, call: pytest.CallInfo[None], reason: str | 
     if report.failed and call.excinfo is not None:
         is_told = isinstance(call.excinfo.value, pytest.fail.Exception)  # by pytest.fail: a whole sentence
         said = str(call.excinfo.value) if is_told else call.excinfo.exconly(tryshort=True)
-        return said.removeprefix("AssertionError: ")
+        told, _, _ = said.removeprefix("AssertionError: ").partition(
+            "\nassert "
+        )  # pytest adds the expression
+        return told
     return report.longreprtext if report.failed else ""
 
 

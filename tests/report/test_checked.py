@@ -52,3 +52,16 @@ def test_the_terminal_counts_them_and_a_project_without_checks_hears_nothing_of_
     sections = [section.get("id") for section in find_all(tree(go), "section")]
     assert "cells" in sections
     assert "checks" not in sections
+
+
+def test_the_top_reasons_have_one_of_each_kind_before_a_second_of_any() -> None:
+    checks = [
+        Finding(
+            Outcome.FAIL, ReasonCode.CHECK_FAILED, f"check: {number}", f"check {number} is back", is_hard=True
+        )
+        for number in range(9)
+    ]
+    worse = [one for one in abort().verdict.reasons if one.code == ReasonCode.WORSE]
+    verdict = replace(abort().verdict, reasons=(*checks, *worse))
+    told = [reason.sentence for reason in top_reasons(replace(abort(), verdict=verdict), ())]
+    assert told == ["check 0 is back", worse[0].sentence, "check 1 is back"]
