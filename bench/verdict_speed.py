@@ -167,19 +167,39 @@ if __name__ == "__main__":
         store_run(f"sqlite:///{path}", n, blocks)
     else:
         import rehearse.rehearsal
+
         base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        t0 = time.perf_counter(); c0 = time.process_time()
+        t0 = time.perf_counter()
+        c0 = time.process_time()
         with Store.open(f"sqlite:///{path}") as store:
             record = store.run("speed")
             store.verify("speed")
             t1 = time.perf_counter()
-            bl = store.blocks("speed"); fin = store.finals("speed")
+            bl = store.blocks("speed")
+            fin = store.finals("speed")
             t2 = time.perf_counter()
             if sys.argv[4] == "profile":
                 import cProfile, pstats
-                pr = cProfile.Profile(); pr.enable()
+
+                pr = cProfile.Profile()
+                pr.enable()
             v = judge(evidence_of(record, bl, fin, reference_of(store, record)))
             t3 = time.perf_counter()
             if sys.argv[4] == "profile":
-                pr.disable(); pstats.Stats(pr).sort_stats("tottime").print_stats(25)
-        print(v.decision, v.reasons[0].sentence, "open+verify", t1-t0, "blocks", t2-t1, "judge", t3-t2, "cpu", time.process_time()-c0, "MB", base, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024)
+                pr.disable()
+                pstats.Stats(pr).sort_stats("tottime").print_stats(25)
+        print(
+            v.decision,
+            v.reasons[0].sentence,
+            "open+verify",
+            t1 - t0,
+            "blocks",
+            t2 - t1,
+            "judge",
+            t3 - t2,
+            "cpu",
+            time.process_time() - c0,
+            "MB",
+            base,
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        )

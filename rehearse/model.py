@@ -615,6 +615,10 @@ class Result:
     command: str  # reproduces the comparison
     blind_spots: tuple[str, ...]  # what this report cannot tell
     capacity: tuple[CapacityStep, ...] = ()  # empty when the capacity was not probed
+    is_advisory: bool = False  # asked for without consequence: never good enough for a gate
+    other_policy: tuple[
+        str, ...
+    ] = ()  # how its policy differs from the one fixed before the run; empty: that one
     schema_version: int = 1
 
 
@@ -665,3 +669,4 @@ class RunRecord:
     verdict: Verdict | None = None
     baseline_run_id: str | None = None  # exactly which recording it was compared with
     scenarios: tuple[str, ...] = ()  # as configured
+    is_advisory: bool = False  # the verdict was asked for without consequence

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,11 +17,12 @@ from urllib.parse import urlsplit
 
 from rehearse import __version__
 from rehearse.allowlist import AllowList, host_and_port, system_resolve
+from rehearse.codec import to_bytes
 from rehearse.config import Settings, effective_toml, policy_hash, policy_of, redact, secrets_of
 from rehearse.config import Target as TargetSettings
 from rehearse.config.policy import users_for
 from rehearse.databases import is_database, read_database_url, shown_url
-from rehearse.errors import NotComparable
+from rehearse.errors import ConfigError, NotComparable, nearest
 from rehearse.journal import iso
 from rehearse.judge.sequential import LiveBin, looks
 from rehearse.load.engine import LiveCounts
@@ -34,6 +36,7 @@ from rehearse.model import (
     Incident,
     Mode,
     Phase,
+    Policy,
     ReasonCode,
     Reference,
     RunKind,
@@ -46,6 +49,14 @@ from rehearse.targets import ManagedTarget, TargetSpec
 
 LOADED_PREFIXES = ("scenario.", "rig.", "rehearse")  # of the provenance: what each worker loads by itself
 COMPARABLE_PREFIXES = ("scenario.", "schedule", "load.", "rig.")
+_JUDGING = ("objectives.", "judge.", "load.rig.")
+
+
+class PolicyChoice(StrEnum):
+    """By which policy a stored run is judged."""
+
+    AS_RECORDED = "as-recorded"
+    NOW = "now"
 
 
 # --- which sides, which targets ---------------------------------------------------------------------------------
@@ -68,6 +79,14 @@ def allowed_targets(settings: Settings, sides: tuple[Side, ...]) -> list[Managed
     for target in targets:
         target.check_allowed()
     return targets
+
+
+def restarted_sides(settings: Settings) -> frozenset[Side]:
+    """The loaded sides of which `rehearse` itself can start a fresh process."""
+    targets = {side: settings.target(side) for side in sides_of_comparison(settings)}
+    return frozenset(
+        side for side, target in targets.items() if target.start is not None or target.restart is not None
+    )
 
 
 def _target_spec(settings: Settings, side: Side) -> TargetSpec:
@@ -242,7 +261,6 @@ def dry_run_lines(settings: Settings) -> list[str]:
         f"arrivals: {arrivals} a side at {schedule.rate_per_s:g}/s ({', '.join(s.name for s in settings.scenarios)})",
         f"load: up to {minutes:.1f} minutes, warm-up included; the judge looks at {looks_at} of measured load",
         *_probe_lines(settings),
-        "nothing was sent",
     ]
 
 
@@ -504,6 +522,24 @@ def _staleness(settings: Settings, stored: RunRecord, record: RunRecord) -> tupl
     return (Incident(ReasonCode.BASELINE_STALE, sentence),)
 
 
+def policy_to_judge_by(settings: Settings, choice: str, changed: Iterable[str]) -> Policy | None:
+    """The settings' own policy when it is asked for; None for the one that was fixed before the run.
+
+    Raises ConfigError for another word, and when `changed` names settings that would have no effect.
+    """
+    if choice not in tuple(PolicyChoice):
+        raise ConfigError(f"--policy {choice!r}: {nearest(choice, PolicyChoice)}")
+    if choice == PolicyChoice.NOW:
+        return policy_of(settings)
+    idle = sorted(key for key in changed if key.startswith(_JUDGING))
+    if idle:
+        raise ConfigError(
+            f"--set {idle[0]} changes nothing here: a run is judged by the policy that was fixed before it. "
+            "Add --policy now to see what other objectives would say; the run keeps its own verdict."
+        )
+    return None
+
+
 # --- places -----------------------------------------------------------------------------------------------------
 
 
@@ -518,6 +554,11 @@ def store_url(settings: Settings) -> str:
     if url.startswith(prefix) and not url.startswith(prefix + "/") and url != prefix + ":memory:":
         return f"{prefix}{settings.root / url.removeprefix(prefix)}"
     return url
+
+
+def folder_of_other_policy(folder: Path, policy: Policy) -> Path:
+    """Beside the run's own reports: what another policy says of it never takes their place."""
+    return folder.with_name(f"{folder.name}-other-policy-{hashlib.sha256(to_bytes(policy)).hexdigest()[:8]}")
 
 
 def report_dir(settings: Settings, run_id: str) -> Path:

@@ -23,9 +23,11 @@ STORY = PARTS | LEAVES | {"journal", "progress"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
-    "cli": STORY | {"rehearsal", "wiring", "demo"},  # lazily: see AT_START_OF_CLI
+    "cli": STORY | {"rehearsal", "wiring", "foresight", "demo"},  # lazily: see AT_START_OF_CLI
     "demo": STORY | {"rehearsal"},
-    "rehearsal": STORY | {"wiring", "probe"},
+    "rehearsal": STORY | {"wiring", "probe", "watch", "foresight"},
+    "foresight": STORY | {"wiring", "watch"},
+    "watch": STORY | {"wiring"},
     "probe": STORY | {"wiring"},
     "wiring": STORY,
     "journal": LEAVES | {"store", "load"},

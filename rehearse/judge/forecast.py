@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rehearse.histogram import Histogram
-from rehearse.judge.horizon import times_the_load
+from rehearse.judge.horizon import distance, first_times
 from rehearse.judge.latency import quantile_noise
 from rehearse.judge.measurement import (
     CountOutlook,
@@ -302,13 +302,13 @@ def _prospect(measured: Measurement, plan: Plan, abort_alpha: float) -> Prospect
         return _too_little(measured, plan, margin)
     outlook, alphas = measured.outlook, (plan.policy.go_alpha, MISSED_SHARE)
     expected, luck = (t_quantile(alpha, outlook.degrees_of_freedom) for alpha in alphas)
-    distance = math.sqrt(outlook.shrinking + outlook.fixed)
-    times = times_the_load(outlook, measured.pairs - plan.rounds, margin, alphas)
+    spread, freedom = math.sqrt(outlook.shrinking + outlook.fixed), measured.pairs - plan.rounds
+    times = first_times(lambda times: distance(outlook, freedom, times, alphas) <= margin)
     return Prospect(
         cell=measured.cell,
         margin=margin,
-        expected=expected * distance,
-        reach=(expected + luck) * distance,
+        expected=expected * spread,
+        reach=(expected + luck) * spread,
         needed_s=None if times is None else plan.measured_s * times,
         visible=max(margin, outlook.smallest(abort_alpha)),
     )

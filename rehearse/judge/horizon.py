@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rehearse.judge.measurement import NoiseOutlook
 from rehearse.judge.stats import t_quantile
 
 MOST_TIMES = 64.0  # as much load as there is: beyond that nothing is foretold
-_STEPS = 40
+_STEPS = 30
 
 
-def times_the_load(
-    outlook: NoiseOutlook, freedom: float, room: float, alphas: Sequence[float]
-) -> float | None:
-    """How many times the load until the distances at `alphas` come to no more than `room`; None when no load does.
+def first_times(holds: Callable[[float], bool], least: float = 1 / MOST_TIMES) -> float | None:
+    """How many times the load until `holds`; None when even the most does not bring it about."""
+    if not holds(MOST_TIMES):
+        return None
+    low, high = least, MOST_TIMES
+    for _ in range(_STEPS):
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
+
+
+def distance(outlook: NoiseOutlook, freedom: float, times: float, alphas: Sequence[float]) -> float:
+    """Bound less estimate after `times` the load, for each of `alphas`, added up.
 
     `freedom` is what the noise between pairs rests on (pairs less rounds). It grows with the load, and with it
     Student's t comes down: twice the load is worth more than twice the load where there is little of it.
     """
-    if _distance(outlook, freedom, MOST_TIMES, alphas) > room:
-        return None
-    low, high = 1 / MOST_TIMES, MOST_TIMES
-    for _ in range(_STEPS):
-        middle = math.sqrt(low * high)
-        is_enough = _distance(outlook, freedom, middle, alphas) <= room
-        low, high = (low, middle) if is_enough else (middle, high)
-    return high
-
-
-def _distance(outlook: NoiseOutlook, freedom: float, times: float, alphas: Sequence[float]) -> float:
-    """Bound less estimate after `times` the load, for each of `alphas`, added up."""
     shrinking = outlook.shrinking / times
     variance = shrinking + outlook.fixed
     if variance <= 0:

@@ -98,24 +98,6 @@ def _unit_of_count(metric: Metric) -> str:
     return "requests" if metric is Metric.ERROR_RATIO else "samples"
 
 
-def outlook(measured: Measurement, room: float, alpha: float, go_alpha: float) -> str:
-    """What would decide an open cell at `alpha`: time, or something that time does not bring."""
-    if measured.outlook is None or measured.margin is None:
-        return "not decided"
-    metric, reach = measured.cell.metric, measured.outlook.reach(go_alpha)
-    if reach and reach >= measured.margin:
-        wanted, possible = (margin(metric, size, digits=2).lstrip("+-") for size in (measured.margin, reach))
-        return f"this rig cannot decide a {wanted} margin; it can decide {possible}"
-    more_s = measured.outlook.more_s(room, alpha)
-    if more_s is not None:
-        return f"{minutes(more_s)} would decide"
-    return (
-        "more rounds would decide, more minutes of the same rounds would not"
-        if reach
-        else "no load would decide"
-    )
-
-
 def against_limit(measured: Measurement, found: Level) -> str:
     """What is known of the candidate's own level."""
     metric = measured.cell.metric

@@ -66,6 +66,7 @@ def assemble(
         command=record.command,
         blind_spots=_blind_spots(record, compared, verdict),
         capacity=_capacity(record, blocks, reference),
+        is_advisory=record.is_advisory,
     )
 
 

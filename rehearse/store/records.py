@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from rehearse.errors import ConfigError, NotReady, StoreError, nearest
 from rehearse.model import RunKind, RunRecord, RunState
-from rehearse.store.database import Database
+from rehearse.store.database import Database, file_is_there
 from rehearse.store.rows import (
     block_name,
     block_of,
@@ -49,6 +49,11 @@ class Store:
     def open(cls, url: str) -> Store:
         """Open the store at `url`, created and migrated if need be. Raises ConfigError or StoreError."""
         return cls(Database.open(url))
+
+    @staticmethod
+    def is_there(url: str) -> bool:
+        """Whether a store can be opened at `url` without making a new file. Raises ConfigError for the url."""
+        return file_is_there(url)
 
     def close(self) -> None:
         """Close every connection."""
