@@ -39,8 +39,10 @@ from rehearse.report.charts import (
     percentile_chart,
 )
 from rehearse.report.headline import (
+    Caution,
     CellCounts,
     TopReason,
+    cautions,
     cell_counts,
     next_step,
     partial_note,
@@ -130,6 +132,7 @@ class Page:
     more_reasons: int
     next_step: str
     partial_note: str | None
+    cautions: tuple[Caution, ...]
     compared: tuple[Labelled, ...]
     versions: tuple[Version, ...]
     counts: CellCounts
@@ -169,6 +172,7 @@ def page_of(result: Result) -> Page:
         more_reasons=max(0, len(result.verdict.reasons) - len(reasons)),
         next_step=next_step(result),
         partial_note=partial_note(result),
+        cautions=cautions(result),
         compared=compared(result),
         versions=versions(result.sides),
         counts=cell_counts(result),
