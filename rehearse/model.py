@@ -75,8 +75,9 @@ class Series:
 
     def count(self, *outcomes: RequestOutcome) -> int:
         """How many ended in one of `outcomes`; all of them when none is named."""
-        chosen = outcomes or tuple(RequestOutcome)
-        return sum(self.durations[outcome].count for outcome in chosen if outcome in self.durations)
+        if not outcomes:
+            return sum(histogram.count for histogram in self.durations.values())
+        return sum(self.durations[outcome].count for outcome in outcomes if outcome in self.durations)
 
     @property
     def failed(self) -> int:
@@ -87,7 +88,8 @@ class Series:
     def judged(self) -> Histogram:
         """The durations that latency is judged on: successes, and timeouts and cut-offs as lower bounds."""
         kept = (RequestOutcome.OK, RequestOutcome.TIMEOUT, RequestOutcome.CENSORED)
-        return Histogram.merged(self.durations[outcome] for outcome in kept if outcome in self.durations)
+        parts = [self.durations[outcome] for outcome in kept if outcome in self.durations]
+        return parts[0] if len(parts) == 1 else Histogram.merged(parts)  # no copy of what nobody changes
 
 
 @dataclass(frozen=True, slots=True)

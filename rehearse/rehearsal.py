@@ -25,6 +25,7 @@ from rehearse.probe import run_probe
 from rehearse.progress import Listener
 from rehearse.report.assemble import assemble
 from rehearse.report.files import write_reports
+from rehearse.store.blocks import many_objects
 from rehearse.store.records import Store
 from rehearse.targets import ManagedTarget
 from rehearse.watch import Watch
@@ -151,14 +152,19 @@ def rejudge(store: Store, run_id: str, folder: Path, policy: Policy | None = Non
         raise ConfigError(f"run {run_id!r} is a {record.kind}: only comparisons are judged.")
     if record.state is RunState.FINISHED:
         store.verify(run_id)
-    blocks = store.blocks(run_id)
+    with many_objects():
+        return _judged_again(store, record, folder, policy)
+
+
+def _judged_again(store: Store, record: RunRecord, folder: Path, policy: Policy | None) -> Comparison:
+    blocks = store.blocks(record.run_id)
     reference = wiring.reference_of(store, record)
     other = () if policy is None else policy_differences(record.policy, policy)
     if policy is not None and other:
         # How the capacity was probed is a fact of the run, and no wish.
         record = replace(record, policy=replace(policy, capacity=record.policy.capacity))
         folder = wiring.folder_of_other_policy(folder, record.policy)
-    verdict = judge(evidence_of(record, blocks, store.finals(run_id), reference))
+    verdict = judge(evidence_of(record, blocks, store.finals(record.run_id), reference))
     record = replace(record, verdict=verdict)
     if not other:
         store.update_run(record)

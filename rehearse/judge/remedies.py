@@ -33,7 +33,7 @@ def remedy(measured: Measurement, alpha: float, go_alpha: float) -> Remedy:
     if more_s is not None:
         return Remedy(f"{minutes(more_s)} would decide", more_s)
     if reach:
-        return Remedy("more rounds would decide, more minutes of the same rounds would not")
+        return Remedy("too near to the margin to say how much load would decide; more rounds would help most")
     return Remedy("no load would decide")
 
 
@@ -44,7 +44,7 @@ def _more_s(measured: Measurement, alpha: float, go_alpha: float) -> float | Non
         return None if outlook is None else outlook.more_s(room, at)
 
     def is_settled(times: float) -> bool:
-        then = seen * _lasting_part(outlook, allowed, times)
+        then = seen * _lasting_part(outlook, allowed, seen, times)
         proof, safety = (distance(outlook, measured.pairs - 1, times, [one]) for one in (alpha, go_alpha))
         return (then >= allowed and then > proof) or then + safety < allowed
 
@@ -52,13 +52,14 @@ def _more_s(measured: Measurement, alpha: float, go_alpha: float) -> float | Non
     return None if times is None else outlook.measured_s * (times - 1)
 
 
-def _lasting_part(outlook: NoiseOutlook, allowed: float, times: float) -> float:
-    """How much of today's estimate is expected to be left after `times` the load.
+def _lasting_part(outlook: NoiseOutlook, allowed: float, seen: float, times: float) -> float:
+    """How much of today's estimate is expected to be left after `times` the load: the part of chance averages out.
 
-    The part that chance had in it averages out. How large that part is depends on how large changes are: most are
-    taken to be within half a margin.
+    How large that part is depends on how large true changes are: small, where the estimate is inside the margin, and
+    about the margin where it is beyond.
     """
-    lasting = outlook.fixed + (allowed / 2) ** 2
+    change = allowed if seen >= allowed else allowed / 3
+    lasting = outlook.fixed + change**2
     total = lasting + outlook.shrinking
     return (lasting + outlook.shrinking / times) / total if total > 0 else 1.0
 

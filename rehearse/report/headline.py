@@ -55,7 +55,9 @@ NEXT_STEPS = {
 _NEXT_AFTER_GO = (
     "Whoever decides can sign off. Promote only what was rehearsed here, into the environment it stands for."
 )
-_NEXT_WITHOUT_CONSEQUENCE = "Nothing rests on this result. For a decision rehearse without --advisory, by objectives that are fixed before."
+_NEXT_WITHOUT_CONSEQUENCE = (
+    "Nothing rests on this. To decide, rehearse without --advisory, by objectives fixed before."
+)
 _NEXT_WITHOUT_REASON = {
     Decision.ABORT: _FIX,
     Decision.INCONCLUSIVE: "Do not promote on this run. Rehearse again; only complete evidence can be GO.",

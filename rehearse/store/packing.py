@@ -78,9 +78,14 @@ def unreadable(where: str, error: CodecError) -> StoreError:
 def _inflate(body: bytes) -> bytes:
     if body[:1] != bytes([VERSION]):
         raise CodecError(f"starts with {body[:1].hex() or 'nothing'}; this rehearse knows format {VERSION}")
+    return inflated(body[1:])
+
+
+def inflated(packed: bytes) -> bytes:
+    """What was compressed, within bounds. Raises CodecError."""
     inflater = zlib.decompressobj()
     try:
-        text = inflater.decompress(body[1:], MOST_BYTES + 1)
+        text = inflater.decompress(packed, MOST_BYTES + 1)
     except zlib.error as error:
         raise CodecError(str(error)) from error
     if len(text) > MOST_BYTES:
