@@ -2,7 +2,7 @@
 
     python -m bench.verdict_speed
 
-Each size runs in a child of its own: stored, then read, verified and judged after the imports, as `rehearse judge` does.
+Each size runs in a child of its own: read, verified and judged after the imports, as `rehearse judge` does it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from rehearse.judge.verdict import judge
 from rehearse.model import (
     Arrivals,
     Block,
-    ErrorBin,
     Metric,
     Mode,
     Objective,
@@ -42,8 +41,8 @@ from rehearse.model import (
     Side,
     WorkerFinal,
 )
+from rehearse.store.blocks import many_objects
 from rehearse.store.records import Store
-from rehearse.wiring import reference_of
 
 ENDPOINTS = 50
 BLOCK_S = 4.0
@@ -72,7 +71,7 @@ def blocks_of(requests: int, blocks: int, rng: np.random.Generator) -> Iterator[
         level = rng.normal(0, 0.1)
         for side in Side:
             counts = rng.multinomial(requests // (2 * blocks), shares)
-            yield _block(side, index, counts, medians * np.exp(level), rng)
+            yield _block(side, index, counts.tolist(), (medians * np.exp(level)).tolist(), rng)
 
 
 def _block(
@@ -88,7 +87,7 @@ def _block(
         series.append(Series(Scope.ENDPOINT, name, {RequestOutcome.OK: ok}))
         series.append(Series(Scope.TASK, f"Visitor.{number}", {RequestOutcome.OK: ok}))
     planned = int(sum(counts))
-    whole = Series(Scope.SCENARIO, "shop", {RequestOutcome.OK: total}, ())
+    whole = Series(Scope.SCENARIO, "shop", {RequestOutcome.OK: total})
     return Block(
         side=side,
         round=0,
@@ -98,7 +97,7 @@ def _block(
         length_s=BLOCK_S,
         arrivals=Arrivals(planned, planned, 0, planned),
         series=(whole, *series),
-        rig=RigHealth(Histogram(), Histogram(), 0.01, 0.3, 0.0),
+        rig=RigHealth(_durations(min(planned, 400), 0.0004, rng), Histogram(), 0.01, 0.3, 0.0),
         completed=planned,
     )
 
@@ -161,45 +160,56 @@ def store_run(url: str, requests: int, blocks: int) -> None:
         store.update_run(replace(record, state=RunState.FINISHED, ended_at=record.started_at))
 
 
+# --- measuring --------------------------------------------------------------------------------------------------
+
+
+def judge_run(url: str) -> dict[str, float]:
+    """Read, verify and judge, after the imports; seconds of wall and CPU, and the most memory in MB."""
+    started, cpu = time.perf_counter(), time.process_time()
+    with many_objects(), Store.open(url) as store:
+        record = store.run("speed")
+        store.verify("speed")
+        evidence = evidence_of(record, store.blocks("speed"), store.finals("speed"), None)
+        read = time.process_time()
+        verdict = judge(evidence)
+    return {
+        "cells": len(verdict.judgements),
+        "wall_s": time.perf_counter() - started,
+        "read_cpu_s": read - cpu,
+        "judge_cpu_s": time.process_time() - read,
+        "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def measured(requests: int, blocks: int, folder: Path) -> dict[str, float]:
+    """One size: stored by a child, and judged by another one."""
+    url = f"sqlite:///{folder}/{requests}-{blocks}.db"
+    this = [sys.executable, "-m", "bench.verdict_speed"]
+    subprocess.run([*this, "store", url, str(requests), str(blocks)], check=True)
+    told = subprocess.run([*this, "judge", url], check=True, capture_output=True, text=True).stdout
+    found: dict[str, float] = json.loads(told)
+    size_mb = Path(url.removeprefix("sqlite:///")).stat().st_size / 1e6
+    return {"requests": requests, "blocks": blocks, "stored_mb": size_mb, **found}
+
+
+def main() -> None:
+    """The hour, and then the same blocks and cells with more and more requests in them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="write the rows here too")
+    chosen = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for requests, blocks in ((720_000, 900), *((10**power, 50) for power in range(5, 9))):
+            rows.append(measured(requests, blocks, Path(folder)))
+            print("  ".join(f"{name} {value:,.5g}" for name, value in rows[-1].items()), flush=True)
+    if chosen.json is not None:
+        chosen.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
 if __name__ == "__main__":
-    n, blocks, path = int(float(sys.argv[1])), int(sys.argv[2]), sys.argv[3]
-    if sys.argv[4] == "store":
-        store_run(f"sqlite:///{path}", n, blocks)
+    if sys.argv[1:2] == ["store"]:
+        store_run(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    elif sys.argv[1:2] == ["judge"]:
+        print(json.dumps(judge_run(sys.argv[2])))
     else:
-        import rehearse.rehearsal
-
-        base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        t0 = time.perf_counter()
-        c0 = time.process_time()
-        with Store.open(f"sqlite:///{path}") as store:
-            record = store.run("speed")
-            store.verify("speed")
-            t1 = time.perf_counter()
-            bl = store.blocks("speed")
-            fin = store.finals("speed")
-            t2 = time.perf_counter()
-            if sys.argv[4] == "profile":
-                import cProfile, pstats
-
-                pr = cProfile.Profile()
-                pr.enable()
-            v = judge(evidence_of(record, bl, fin, reference_of(store, record)))
-            t3 = time.perf_counter()
-            if sys.argv[4] == "profile":
-                pr.disable()
-                pstats.Stats(pr).sort_stats("tottime").print_stats(25)
-        print(
-            v.decision,
-            v.reasons[0].sentence,
-            "open+verify",
-            t1 - t0,
-            "blocks",
-            t2 - t1,
-            "judge",
-            t3 - t2,
-            "cpu",
-            time.process_time() - c0,
-            "MB",
-            base,
-            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        )
+        main()

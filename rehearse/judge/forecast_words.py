@@ -52,7 +52,7 @@ def _by_metric(prospects: Sequence[Prospect], name: str) -> list[str]:
 
 
 def _size(metric: Metric, size: float) -> str:
-    return "nothing" if math.isinf(size) else margin(metric, size, digits=2)
+    return "nothing" if math.isinf(size) else margin(metric, size)
 
 
 def _out_of_reach(one: Prospect, told: Forecast) -> str:

@@ -169,7 +169,11 @@ def _slices(
 def _slice(block: Block, series: Series | None) -> Slice:
     if series is None:
         return Slice(block.round, block.length_s, 0, 0, 0, (), Histogram())
+    ok = series.durations.get(RequestOutcome.OK)
+    if ok is not None and len(series.durations) == 1:  # as nearly all are: nothing failed
+        count = ok.count
+        return Slice(block.round, block.length_s, count, count, 0, series.errors, ok)
     counts = {outcome: histogram.count for outcome, histogram in series.durations.items()}
-    requests, ok = sum(counts.values()), counts.get(RequestOutcome.OK, 0)
-    answered = ok + counts.get(RequestOutcome.ERROR, 0)
-    return Slice(block.round, block.length_s, requests, answered, requests - ok, series.errors, series.judged)
+    requests = sum(counts.values())
+    answered = counts.get(RequestOutcome.OK, 0) + counts.get(RequestOutcome.ERROR, 0)
+    return Slice(block.round, block.length_s, requests, answered, series.failed, series.errors, series.judged)

@@ -51,7 +51,7 @@ def change(metric: Metric, worsening: float) -> str:
 def margin(metric: Metric, size: float, digits: int = 3) -> str:
     """A margin, without digits that nobody asked for: "+10 %", "+0.1 pp"."""
     more = size if metric.lower_is_better else -size
-    signed = math.expm1(more) if metric.is_relative else more
+    signed = (math.expm1(more) if metric.is_relative else more) + 0.0  # no negative zero
     return f"{float(f'{signed * 100:.{digits}g}'):+g} {'%' if metric.is_relative else 'pp'}"
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import sys
-import zlib
 from array import array
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,12 +21,12 @@ from rehearse.codec import CodecError, JsonData, canonical_json, from_jsonable, 
 from rehearse.errors import StoreError
 from rehearse.histogram import HIGHEST_BUCKET, PACKED, Histogram
 from rehearse.model import Block, ErrorBin, RequestOutcome, Scope, Series
-from rehearse.store.packing import MOST_BYTES, inflated, unpack, unreadable
+from rehearse.store.packing import deflate, inflated, unpack, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-VERSION = 2  # 1 was all JSON, and is still read
+ALL_JSON, VERSION = 1, 2  # the first is read, and not written any more
 _LENGTH_BYTES = 4
 _SCOPES: Mapping[object, Scope] = {scope.value: scope for scope in Scope}
 _OUTCOMES: Mapping[object, RequestOutcome] = {outcome.value: outcome for outcome in RequestOutcome}
@@ -36,24 +35,25 @@ _OUTCOMES: Mapping[object, RequestOutcome] = {outcome.value: outcome for outcome
 def pack_block(block: Block, where: str) -> bytes:
     """`block` as bytes. Raises StoreError naming `where` on what could not be read back."""
     try:
-        head = [to_jsonable(replace(block, series=())), [_row(series) for series in block.series]]
+        rig = replace(block.rig, rig_lag=Histogram(), backlog_lag=Histogram())
+        lags: list[JsonData] = [len(one.packed) // 2 for one in _lags(block)]
+        rows: list[JsonData] = [_row(series) for series in block.series]
+        head: JsonData = [to_jsonable(replace(block, series=(), rig=rig)), lags, rows]
         text = canonical_json(head)
         numbers = _numbers(block)
     except (CodecError, OverflowError) as error:
         raise StoreError(f"{where} cannot be stored: {error}") from error
-    body = len(text).to_bytes(_LENGTH_BYTES, "big") + text + numbers
-    if len(body) > MOST_BYTES:
-        raise StoreError(
-            f"{where} cannot be stored: {len(body)} bytes are more than the {MOST_BYTES} allowed"
-        )
-    return bytes([VERSION]) + zlib.compress(body)
+    return deflate(len(text).to_bytes(_LENGTH_BYTES, "big") + text + numbers, where, VERSION)
 
 
 def unpack_block(body: bytes, where: str) -> Block:
     """The inverse of `pack_block`. Raises StoreError naming `where` on anything that it cannot have made."""
-    if body[:1] != bytes([VERSION]):
+    if body[:1] == bytes([ALL_JSON]):
         return unpack(Block, body, where)
     try:
+        if body[:1] != bytes([VERSION]):
+            found = body[:1].hex() or "nothing"
+            raise CodecError(f"starts with {found}; this rehearse knows the formats {ALL_JSON} and {VERSION}")
         return _block(inflated(body[1:]))
     except CodecError as error:
         raise unreadable(where, error) from error
@@ -81,9 +81,13 @@ def _row(series: Series) -> JsonData:
     return [series.scope.value, series.name, sizes, to_jsonable(series.errors)]
 
 
+def _lags(block: Block) -> tuple[Histogram, Histogram]:
+    return block.rig.rig_lag, block.rig.backlog_lag
+
+
 def _numbers(block: Block) -> bytes:
-    parts = [one.packed for series in block.series for _, one in sorted(series.durations.items())]
-    return b"".join(_little_endian(part).tobytes() for part in parts)
+    durations = (one for series in block.series for _, one in sorted(series.durations.items()))
+    return b"".join(_little_endian(one.packed).tobytes() for one in (*_lags(block), *durations))
 
 
 def _little_endian(numbers: array[int]) -> array[int]:
@@ -100,22 +104,21 @@ def _little_endian(numbers: array[int]) -> array[int]:
 def _block(text: bytes) -> Block:
     end = _LENGTH_BYTES + int.from_bytes(text[:_LENGTH_BYTES], "big")
     match parse_json(text[_LENGTH_BYTES:end]):
-        case [block, list(rows)]:
-            series = _all_series(rows, _Numbers(text[end:], _sizes(rows)))
-            return replace(from_jsonable(Block, block), series=series)
+        case [block, [lag, backlog], list(rows)]:
+            numbers = _Numbers(text[end:], _sizes([lag, backlog], rows))
+            bare = from_jsonable(Block, block)
+            rig = replace(bare.rig, rig_lag=numbers.take(), backlog_lag=numbers.take())
+            return replace(bare, rig=rig, series=_all_series(rows, numbers))
         case _:
-            raise CodecError("is not a block and its series")
+            raise CodecError("is not a block, its lags and its series")
 
 
-def _sizes(rows: Sequence[object]) -> list[int]:
-    """How many pairs of numbers each histogram has; the shape of every row is checked here."""
-    sizes: list[int] = []
-    for row in rows:
-        match row:
-            case [str(), str(), list(named), list()] if len(named) % 2 == 0:
-                sizes += named[1::2]
-            case _:
-                raise CodecError(f"expected a series, found {str(row)[:60]}")
+def _sizes(lags: list[Any], rows: Sequence[Any]) -> list[int]:
+    """How many pairs of numbers each histogram has."""
+    try:
+        sizes = lags + [size for row in rows for size in row[2][1::2]]
+    except (TypeError, IndexError, KeyError) as error:
+        raise CodecError(f"expected series, found {str(rows)[:60]}") from error
     if not all(type(size) is int and size >= 0 for size in sizes):
         raise CodecError("expected a whole number of durations")
     return sizes
@@ -160,14 +163,15 @@ def checked_totals(numbers: array[int], ends: Sequence[int]) -> list[int]:
 
 def _all_series(rows: Sequence[Any], numbers: _Numbers) -> tuple[Series, ...]:
     try:
-        return tuple(
-            Series(
-                _SCOPES[scope],
-                sys.intern(name),
-                {_OUTCOMES[outcome]: numbers.take() for outcome in named[::2]},
-                from_jsonable(tuple[ErrorBin, ...], errors) if errors else (),
-            )
-            for scope, name, named, errors in rows
-        )
-    except (KeyError, TypeError) as error:
-        raise CodecError(f"expected a scope and outcomes, found {error}") from error
+        return tuple(_series(row, numbers) for row in rows)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise CodecError(f"expected a scope, a name, outcomes with sizes, and errors: {error!r}") from error
+
+
+def _series(row: Any, numbers: _Numbers) -> Series:  # noqa: ANN401  # as it was read
+    scope, name, sizes, errors = row
+    durations = {_OUTCOMES[outcome]: numbers.take() for outcome in sizes[::2]}
+    if 2 * len(durations) != len(sizes):
+        raise CodecError(f"{name!r} names an outcome twice")
+    kinds = () if errors == [] else from_jsonable(tuple[ErrorBin, ...], errors)
+    return Series(_SCOPES[scope], sys.intern(name), durations, kinds)

@@ -26,13 +26,13 @@ def pack(value: object, where: str) -> bytes:
     return deflate(text, where)
 
 
-def deflate(text: bytes, where: str) -> bytes:
+def deflate(text: bytes, where: str, version: int = VERSION) -> bytes:
     """`text` as a version byte and compressed. Raises StoreError naming `where` when it is too large."""
     if len(text) > MOST_BYTES:
         raise StoreError(
             f"{where} cannot be stored: {len(text)} bytes are more than the {MOST_BYTES} allowed"
         )
-    return bytes([VERSION]) + zlib.compress(text)
+    return bytes([version]) + zlib.compress(text)
 
 
 def inflate(body: bytes, where: str) -> bytes:
