@@ -528,7 +528,7 @@ def policy_to_judge_by(settings: Settings, choice: str, changed: Iterable[str]) 
     Raises ConfigError for another word, and when `changed` names settings that would have no effect.
     """
     if choice not in tuple(PolicyChoice):
-        raise ConfigError(f"--policy {choice!r}: {nearest(choice, PolicyChoice)}")
+        raise ConfigError(f"--policy {choice!r}: {nearest(choice, [one.value for one in PolicyChoice])}")
     if choice == PolicyChoice.NOW:
         return policy_of(settings)
     idle = sorted(key for key in changed if key.startswith(_JUDGING))

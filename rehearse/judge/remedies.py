@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rehearse.judge.horizon import distance, first_times
-from rehearse.judge.measurement import Measurement, NoiseOutlook
+from rehearse.judge.measurement import CountOutlook, Measurement, NoiseOutlook
+from rehearse.judge.stats import requests_to_certify
 from rehearse.judge.wording import margin, minutes
 
 
@@ -40,8 +41,7 @@ def remedy(measured: Measurement, alpha: float, go_alpha: float) -> Remedy:
 def _more_s(measured: Measurement, alpha: float, go_alpha: float) -> float | None:
     outlook, allowed, seen = measured.outlook, measured.margin or 0.0, measured.worsening or 0.0
     if not isinstance(outlook, NoiseOutlook):
-        room, at = (seen, alpha) if seen >= allowed else (allowed - seen, go_alpha)
-        return None if outlook is None else outlook.more_s(room, at)
+        return None if outlook is None else _more_requests_s(measured, outlook, alpha, go_alpha)
 
     def is_settled(times: float) -> bool:
         then = seen * _lasting_part(outlook, allowed, seen, times)
@@ -50,6 +50,18 @@ def _more_s(measured: Measurement, alpha: float, go_alpha: float) -> float | Non
 
     times = first_times(is_settled, least=1.0)
     return None if times is None else outlook.measured_s * (times - 1)
+
+
+def _more_requests_s(
+    measured: Measurement, outlook: CountOutlook, alpha: float, go_alpha: float
+) -> float | None:
+    """Without any failure the number of requests is known; with some, bounds shrink with the root of the time."""
+    allowed, seen = measured.margin or 0.0, measured.worsening or 0.0
+    needed = requests_to_certify(allowed, go_alpha)
+    if needed is not None and measured.candidate_count and not (measured.baseline or measured.candidate):
+        return outlook.measured_s * max(0.0, needed / measured.candidate_count - 1)
+    room, at = (seen, alpha) if seen >= allowed else (allowed - seen, go_alpha)
+    return outlook.more_s(room, at)
 
 
 def _lasting_part(outlook: NoiseOutlook, allowed: float, seen: float, times: float) -> float:
