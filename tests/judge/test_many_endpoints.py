@@ -11,7 +11,7 @@ from rehearse.model import Decision, Evidence, Outcome, Role, Scope
 from tests.judge.evidence import QUIET, World, paired
 
 ENDPOINTS = {f"GET /resource/{number}": (1 / number, 0.004 + 0.0005 * number) for number in range(1, 51)}
-ZIPF = replace(QUIET, endpoints=ENDPOINTS, rate_per_s=200.0, blocks=16, has_tasks=False)
+ZIPF = replace(QUIET, endpoints=ENDPOINTS, rate_per_s=200.0, rounds=4, blocks=12, has_tasks=False)
 RARE = "GET /resource/37"
 
 
