@@ -167,10 +167,8 @@ def _closest(row: Row) -> str:
 
 def next_step(result: Result) -> str:
     """What to do now, in one or two sentences."""
-    if result.is_advisory or result.other_policy:
-        return _NEXT_WITHOUT_CONSEQUENCE
     if result.verdict.decision is Decision.GO:
-        return _NEXT_AFTER_GO
+        return _NEXT_WITHOUT_CONSEQUENCE if cautions(result) else _NEXT_AFTER_GO
     if result.verdict.decision is Decision.INCONCLUSIVE and (longer := _longer(result)) is not None:
         return longer
     for finding in result.verdict.reasons:

@@ -53,6 +53,7 @@ from rehearse.report.headline import (
 from rehearse.report.ranking import Row, Split, ranked, split
 from rehearse.report.units import duration, percentile
 
+_CURVES_SHOWN = 13  # the whole scenario, and a dozen endpoints
 _KINDS_OF_CHANGE = (
     ("Latency", {Metric.P50, Metric.P95, Metric.P99}, "faster than the baseline ← 0 → slower, worse"),
     ("Error ratio", {Metric.ERROR_RATIO}, "fewer errors than the baseline ← 0 → more, worse"),
@@ -146,6 +147,7 @@ class Page:
     is_thinned: bool
     capacity: tuple[LineChart, ...]
     percentiles: tuple[Percentiles, ...]
+    curves_shown: int  # of these; the rest is folded away
     errors: tuple[ErrorRow, ...]
     findings: tuple[FindingRow, ...]
     remarks: tuple[FindingRow, ...]
@@ -186,6 +188,7 @@ def page_of(result: Result) -> Page:
         is_thinned=len(points) < len(result.timeline),
         capacity=_both(capacity_chart(result.capacity, frame) for frame in (WIDE, NARROW)),
         percentiles=_percentiles(result.curves),
+        curves_shown=_CURVES_SHOWN,
         errors=_errors(result.error_kinds),
         findings=tuple(finding for finding in findings if not finding.is_remark),
         remarks=tuple(finding for finding in findings if finding.is_remark),
