@@ -108,7 +108,13 @@ def compare(
         bool, typer.Option("--without-baseline", help="Paired mode only: assume the environment term.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print hosts, requests and minutes; send nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Print hosts, requests, minutes and what can be certified; send nothing."
+        ),
+    ] = False,
+    advisory: Annotated[
+        bool, typer.Option("--advisory", help="Measure and report, and exit with 0 whatever the verdict.")
     ] = False,
     config: ConfigOption = None,
     set_: SetOption = None,
@@ -123,33 +129,45 @@ def compare(
 
     settings = _settings(config, set_)
     if dry_run:
-        from rehearse.wiring import dry_run_lines
-
-        print("\n".join(dry_run_lines(settings)))
-        return ExitCode.GO
-    options = rehearsal.CompareOptions(baseline_name, without_baseline, _command_line())
+        return _dry_run(settings, baseline_name, without_baseline, advisory)
+    options = rehearsal.CompareOptions(baseline_name, without_baseline, advisory, _command_line())
     with _progress(quiet) as progress:
         comparison = rehearsal.compare(settings, _parts(progress), options)
-    return _show(comparison, as_json)
+    code = _show(comparison, as_json)
+    if not advisory or comparison.interrupted is not None:
+        return code
+    _say(f"rehearse: ADVISORY: the verdict is {comparison.result.verdict.decision}, and nothing rests on it:"
+         " the exit code is 0 because of --advisory")  # fmt: skip
+    return ExitCode.GO
 
 
 @app.command()
 @_command
 def judge(
     run_id: Annotated[str, typer.Argument(help="A run; see `rehearse runs list`.")],
+    policy: Annotated[
+        str,
+        typer.Option(
+            "--policy",
+            help="as-recorded: the one fixed before the run; now: that of the settings.",
+            metavar="WHICH",
+        ),
+    ] = "as-recorded",
     config: ConfigOption = None,
     set_: SetOption = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
     """Judge a stored comparison again.
 
-    From its evidence alone; the same evidence gives the same verdict.
+    From its evidence alone; the same evidence gives the same verdict. With `--policy now` under other objectives: the
+    report says so, lies in a folder of its own, and the run keeps its verdict.
     """
     from rehearse import rehearsal, wiring
 
     settings = _settings(config, set_)
+    chosen = wiring.policy_to_judge_by(settings, policy, [one.partition("=")[0] for one in set_ or []])
     with _store(settings) as store:
-        return _show(rehearsal.rejudge(store, run_id, wiring.report_dir(settings, run_id)), as_json)
+        return _show(rehearsal.rejudge(store, run_id, wiring.report_dir(settings, run_id), chosen), as_json)
 
 
 @app.command()
@@ -366,6 +384,20 @@ def _progress(quiet: bool) -> TerminalProgress:
     from rehearse.progress import TerminalProgress
 
     return TerminalProgress(Console(stderr=True), quiet)
+
+
+def _dry_run(
+    settings: Settings, baseline_name: str | None, without_baseline: bool, advisory: bool
+) -> ExitCode:
+    from datetime import UTC, datetime
+
+    from rehearse import foresight
+
+    told = foresight.dry_run(settings, datetime.now(UTC), baseline_name, without_baseline=without_baseline)
+    print("\n".join(told.lines))
+    if told.refusal is not None and not advisory:
+        raise ConfigError(told.refusal)
+    return ExitCode.GO
 
 
 def _store(settings: Settings) -> Store:

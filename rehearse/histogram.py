@@ -8,7 +8,9 @@ is promised). hdrhistogram's `record_value` returns False out of range; here ove
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from rehearse.errors import RehearseError
 
@@ -17,6 +19,7 @@ _LINEAR = 2048
 _PER_OCTAVE = 1024
 _LINEAR_BITS = 11
 _OVERFLOW = -1
+PACKED = "q"  # the type of numbers in a packed histogram: 64 bits with a sign
 
 
 class HistogramError(RehearseError):
@@ -40,13 +43,34 @@ def middle_of(bucket: int) -> float:
     return float((offset + _PER_OCTAVE) * width) + width / 2
 
 
-class Histogram:
-    """Counts of durations; `merge` is exact, quantiles are within 0.1 % or 0.5 us."""
+HIGHEST_BUCKET = bucket_of(HIGHEST_US)
 
-    __slots__ = ("_counts",)
+
+class Histogram:
+    """Counts of durations; `merge` is exact, quantiles are within 0.1 % or 0.5 us.
+
+    One that was read stays packed, which is a tenth of a table's size, until something is added to it.
+    """
+
+    __slots__ = ("_packed", "_table", "_total")
 
     def __init__(self) -> None:
-        self._counts: dict[int, int] = {}
+        self._table: dict[int, int] | None = {}
+        self._packed: array[int] | None = None
+        self._total = 0  # of what is packed
+
+    @property
+    def _counts(self) -> dict[int, int]:
+        """The table, made of what is packed when it is asked for the first time."""
+        if self._table is None:
+            packed, self._packed = self.packed, None
+            self._table = dict(zip(packed[::2], packed[1::2], strict=True))
+        return self._table
+
+    @property
+    def packed(self) -> array[int]:
+        """Flat bucket, count, bucket, count, ..., ascending. Not to be changed."""
+        return array(PACKED, self.to_pairs()) if self._packed is None else self._packed
 
     def record(self, value_s: float) -> None:
         """Count one duration in seconds; below zero counts as zero, above one hour as overflow."""
@@ -56,13 +80,24 @@ class Histogram:
         elif bucket >= _LINEAR:  # as in bucket_of: a call would cost as much as all of this
             shift = bucket.bit_length() - _LINEAR_BITS
             bucket = _LINEAR + (shift - 1) * _PER_OCTAVE + (bucket >> shift) - _PER_OCTAVE
-        counts = self._counts
+        counts = self._table
+        if counts is None:
+            counts = self._counts
         counts[bucket] = counts.get(bucket, 0) + 1
 
     def merge(self, other: Histogram) -> None:
         """Add the counts of `other`."""
-        for bucket, count in other._counts.items():
-            self._counts[bucket] = self._counts.get(bucket, 0) + count
+        counts = self._counts
+        if not counts:
+            counts.update(other._items())
+            return
+        for bucket, count in other._items():
+            counts[bucket] = counts.get(bucket, 0) + count
+
+    def _items(self) -> Iterable[tuple[int, int]]:
+        if self._packed is not None:
+            return zip(self._packed[::2], self._packed[1::2], strict=True)
+        return self._counts.items()
 
     @classmethod
     def merged(cls, parts: Iterable[Histogram]) -> Histogram:
@@ -75,12 +110,12 @@ class Histogram:
     @property
     def count(self) -> int:
         """How many durations were recorded, overflow included."""
-        return sum(self._counts.values())
+        return self._total if self._packed is not None else sum(self._counts.values())
 
     @property
     def overflow(self) -> int:
         """How many were above one hour."""
-        return self._counts.get(_OVERFLOW, 0)
+        return dict(islice(self._ascending(), 1)).get(_OVERFLOW, 0)
 
     def quantile_s(self, q: float) -> float | None:
         """The duration in seconds that a share `q` (0..1) stays at or below; None when nothing was recorded.
@@ -92,42 +127,57 @@ class Histogram:
             return None
         rank = max(1, math.ceil(q * total - 1e-9))
         seen = 0
-        for value_s, count in self.buckets():
-            seen += count
+        for bucket, count in self._ascending():
+            seen += count if bucket != _OVERFLOW else 0
             if seen >= rank:
-                return value_s
+                return middle_of(bucket) / 1e6
         return HIGHEST_US / 1e6
 
     def buckets(self) -> Iterator[tuple[float, int]]:
         """(seconds, count) in ascending order, overflow left out."""
-        for bucket in sorted(self._counts):
+        for bucket, count in self._ascending():
             if bucket != _OVERFLOW:
-                yield middle_of(bucket) / 1e6, self._counts[bucket]
+                yield middle_of(bucket) / 1e6, count
+
+    def _ascending(self) -> Iterable[tuple[int, int]]:
+        return self._items() if self._packed is not None else sorted(self._counts.items())
 
     def to_pairs(self) -> list[int]:
         """Flat [bucket, count, bucket, count, ...], ascending: the stored form."""
-        return [number for bucket in sorted(self._counts) for number in (bucket, self._counts[bucket])]
+        if self._packed is not None:
+            return self._packed.tolist()
+        return [number for pair in self._ascending() for number in pair]
 
     @classmethod
     def from_pairs(cls, pairs: Sequence[int]) -> Histogram:
         """The inverse of `to_pairs`. Raises HistogramError on anything that is not one."""
-        top = bucket_of(HIGHEST_US)
-        histogram = cls()
         if len(pairs) % 2:
             raise HistogramError("a stored histogram has an odd length")
+        counts: dict[int, int] = {}
         for bucket, count in zip(pairs[::2], pairs[1::2], strict=True):
             if (
                 type(bucket) is not int
                 or type(count) is not int
-                or not (_OVERFLOW <= bucket <= top)
+                or not (_OVERFLOW <= bucket <= HIGHEST_BUCKET)
                 or count < 1
             ):
                 raise HistogramError(f"a stored histogram has the pair {bucket!r}: {count!r}")
-            histogram._counts[bucket] = histogram._counts.get(bucket, 0) + count
+            counts[bucket] = counts.get(bucket, 0) + count
+        flat = [number for pair in sorted(counts.items()) for number in pair]
+        try:
+            return cls.of_checked(array(PACKED, flat), sum(counts.values()))
+        except OverflowError:
+            raise HistogramError("a stored histogram counts more than there can be") from None
+
+    @classmethod
+    def of_checked(cls, packed: array[int], total: int) -> Histogram:
+        """The inverse of `packed`, which it keeps, and of `count`: whoever calls has made sure of both."""
+        histogram = cls.__new__(cls)
+        histogram._table, histogram._packed, histogram._total = None, packed, total
         return histogram
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Histogram) and self._counts == other._counts
+        return isinstance(other, Histogram) and self.packed == other.packed
 
     __hash__ = None  # type: ignore[assignment]  # mutable
 

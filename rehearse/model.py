@@ -75,8 +75,9 @@ class Series:
 
     def count(self, *outcomes: RequestOutcome) -> int:
         """How many ended in one of `outcomes`; all of them when none is named."""
-        chosen = outcomes or tuple(RequestOutcome)
-        return sum(self.durations[outcome].count for outcome in chosen if outcome in self.durations)
+        if not outcomes:
+            return sum(histogram.count for histogram in self.durations.values())
+        return sum(self.durations[outcome].count for outcome in outcomes if outcome in self.durations)
 
     @property
     def failed(self) -> int:
@@ -87,7 +88,8 @@ class Series:
     def judged(self) -> Histogram:
         """The durations that latency is judged on: successes, and timeouts and cut-offs as lower bounds."""
         kept = (RequestOutcome.OK, RequestOutcome.TIMEOUT, RequestOutcome.CENSORED)
-        return Histogram.merged(self.durations[outcome] for outcome in kept if outcome in self.durations)
+        parts = [self.durations[outcome] for outcome in kept if outcome in self.durations]
+        return parts[0] if len(parts) == 1 else Histogram.merged(parts)  # no copy of what nobody changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -760,6 +762,10 @@ class Result:
     command: str  # reproduces the comparison
     blind_spots: tuple[str, ...]  # what this report cannot tell
     capacity: tuple[CapacityStep, ...] = ()  # empty when the capacity was not probed
+    is_advisory: bool = False  # asked for without consequence: never good enough for a gate
+    other_policy: tuple[
+        str, ...
+    ] = ()  # how its policy differs from the one fixed before the run; empty: that one
     checks: tuple[CheckResult, ...] = ()  # failed ones first
     schema_version: int = 1
 
@@ -824,3 +830,4 @@ class RunRecord:
     baseline_run_id: str | None = None  # exactly which recording it was compared with
     scenarios: tuple[str, ...] = ()  # as configured
     has_checks: bool = False  # checks were due: without their closing account it is never GO
+    is_advisory: bool = False  # the verdict was asked for without consequence

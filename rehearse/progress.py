@@ -17,6 +17,10 @@ class Listener(Protocol):
         """A phase begins: one line."""
         ...
 
+    def look(self, text: str) -> None:
+        """How it stands, told while the phase goes on: one line."""
+        ...
+
     def load(self, done_s: float, total_s: float, note: str) -> None:
         """Load is under way: `done_s` of `total_s` seconds."""
         ...
@@ -26,6 +30,9 @@ class Silence:
     """Tells nobody."""
 
     def phase(self, text: str) -> None:
+        """Nothing."""
+
+    def look(self, text: str) -> None:
         """Nothing."""
 
     def load(self, done_s: float, total_s: float, note: str) -> None:
@@ -51,8 +58,11 @@ class TerminalProgress:
     def phase(self, text: str) -> None:
         """One line, which also ends the bar of the phase before."""
         self._drop_bar()
-        if not self._quiet:
-            self._console.print(f"· {escape(_printable(text))}", highlight=False, soft_wrap=True)
+        self._say("·", text)
+
+    def look(self, text: str) -> None:
+        """One line above the bar, which goes on."""
+        self._say(" ", text)
 
     def load(self, done_s: float, total_s: float, note: str) -> None:
         """Move the bar; nothing when stderr is not a terminal."""
@@ -69,6 +79,10 @@ class TerminalProgress:
             self._bar.start()
         task = self._bar.task_ids[0]
         self._bar.update(task, completed=min(max(done_s, 0.0), total_s), description=escape(_printable(note)))
+
+    def _say(self, mark: str, text: str) -> None:
+        if not self._quiet:
+            self._console.print(f"{mark} {escape(_printable(text))}", highlight=False, soft_wrap=True)
 
     def _drop_bar(self) -> None:
         if self._bar is not None:

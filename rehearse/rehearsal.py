@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from rehearse import wiring
+from rehearse import foresight, wiring
 from rehearse.checking import listing, run_checks
 from rehearse.checks.exhibits import check_evidence
 from rehearse.checks.registry import Entry, PastRun, entries
@@ -22,28 +22,20 @@ from rehearse.config import Settings
 from rehearse.errors import ConfigError, Interrupted, NotReady, RehearseError
 from rehearse.journal import Journal, evidence_of, iso, kept
 from rehearse.judge.checks import judge_checks, settled
-from rehearse.judge.sequential import Guard
-from rehearse.judge.verdict import baseline_findings, judge, judge_at_look, should_stop
-from rehearse.load.engine import BlockClosed, LiveCounts, LoadEngine, LoadEvent, Tick, Trouble
-from rehearse.load.schedule import Schedule
-from rehearse.model import (
-    CheckReport,
-    Decision,
-    Incident,
-    Reference,
-    Result,
-    RunKind,
-    RunRecord,
-    RunState,
-    Side,
-)
+from rehearse.judge.forecast_words import forecast_lines
+from rehearse.judge.policies import policy_differences
+from rehearse.judge.verdict import baseline_findings, judge
+from rehearse.load.engine import LoadEngine, Tick
+from rehearse.model import CheckReport, Policy, Reference, Result, RunKind, RunRecord, RunState, Side
 from rehearse.probe import run_probe
 from rehearse.progress import Listener
 from rehearse.report.assemble import assemble
 from rehearse.report.files import write_reports
 from rehearse.sides import allowed_targets
+from rehearse.store.blocks import many_objects
 from rehearse.store.records import Store
 from rehearse.targets import ManagedTarget
+from rehearse.watch import Watch
 
 PAST_RUNS = 50  # that the registry of checks looks at
 DRAIN_S = 1.0  # what is in flight when load is stopped early has this long to be answered
@@ -65,6 +57,7 @@ class CompareOptions:
 
     baseline_name: str | None = None
     without_baseline: bool = False
+    is_advisory: bool = False  # measured and reported; nobody may promote on it
     command: str = "rehearse compare"
 
 
@@ -119,7 +112,8 @@ def baseline(settings: Settings, parts: Parts, name: str | None, command: str) -
 def compare(settings: Settings, parts: Parts, options: CompareOptions) -> Comparison:
     """Rehearse the upgrade: load on both sides (or the candidate alone), judge, report.
 
-    Raises NotReady, NotComparable or TargetRefused before load. An interruption is not raised: the evidence so far
+    Raises NotReady, NotComparable or TargetRefused before load, and ConfigError when a certified cell is out of reach
+    of the planned load. An interruption is not raised: the evidence so far
     is judged (never GO) and reported, and `Comparison.interrupted` says what happened.
     """
     targets = allowed_targets(settings, wiring.sides_of_comparison(settings))
@@ -131,7 +125,9 @@ def compare(settings: Settings, parts: Parts, options: CompareOptions) -> Compar
             if options.without_baseline
             else store.baseline(options.baseline_name or settings.baseline.name)
         )
+        record = replace(record, is_advisory=options.is_advisory)
         record, reference = wiring.refer_to(stored, record, store, settings)
+        _foretell(settings, reference, parts, options)
         interrupted = None
         try:
             with ExitStack() as stack:
@@ -146,6 +142,14 @@ def compare(settings: Settings, parts: Parts, options: CompareOptions) -> Compar
         parts.listener.phase("judging what is stored")
         comparison = rejudge(store, record.run_id, wiring.report_dir(settings, record.run_id))
         return replace(comparison, interrupted=interrupted)
+
+
+def _foretell(settings: Settings, reference: Reference | None, parts: Parts, options: CompareOptions) -> None:
+    told = foresight.foretold(settings, reference)
+    for line in forecast_lines(told):
+        parts.listener.phase(line)
+    if not options.is_advisory:
+        foresight.refuse(told)
 
 
 # --- checks alone -----------------------------------------------------------------------------------------------
@@ -197,20 +201,37 @@ def registry(settings: Settings, parts: Parts) -> tuple[tuple[Entry, ...], tuple
 # --- judging again ----------------------------------------------------------------------------------------------
 
 
-def rejudge(store: Store, run_id: str, folder: Path) -> Comparison:
-    """Judge a stored comparison from its evidence, store the verdict and write the reports."""
+def rejudge(store: Store, run_id: str, folder: Path, policy: Policy | None = None) -> Comparison:
+    """Judge a stored comparison from its evidence and write the reports.
+
+    By the policy that was fixed before the run, and then the verdict is stored with it; or by another `policy`, which
+    the report says, and then the run keeps the verdict that it has.
+    """
     record = store.run(run_id)
     if record.kind is not RunKind.COMPARISON:
         raise ConfigError(f"run {run_id!r} is a {record.kind}: only comparisons are judged.")
     if record.state is RunState.FINISHED:
         store.verify(run_id)
-    blocks = store.blocks(run_id)
+    with many_objects():
+        return _judged_again(store, record, folder, policy)
+
+
+def _judged_again(store: Store, record: RunRecord, folder: Path, policy: Policy | None) -> Comparison:
+    blocks = store.blocks(record.run_id)
     reference = wiring.reference_of(store, record)
-    evidence = evidence_of(record, blocks, store.finals(run_id), reference, store.exhibits(run_id))
+    other = () if policy is None else policy_differences(record.policy, policy)
+    if policy is not None and other:
+        # How the capacity was probed is a fact of the run, and no wish.
+        record = replace(record, policy=replace(policy, capacity=record.policy.capacity))
+        folder = wiring.folder_of_other_policy(folder, record.policy)
+    exhibits = store.exhibits(record.run_id)
+    evidence = evidence_of(record, blocks, store.finals(record.run_id), reference, exhibits)
     verdict = judge(evidence)
     record = replace(record, verdict=verdict)
-    store.update_run(record)
+    if not other:
+        store.update_run(record)
     result = assemble(record, blocks, verdict, reference, evidence.checks)
+    result = replace(result, other_policy=other)
     return Comparison(result, write_reports(result, folder))
 
 
@@ -240,7 +261,14 @@ def _rehearse(
     _bring_up(targets, journal, parts)
     if stored is not None:
         wiring.check_same_baseline(settings, stored, journal.record)
-    watch = Watch(journal, reference, wiring.looks_s(settings), settings.load.block_s)
+    watch = Watch(
+        journal,
+        reference,
+        wiring.looks_s(settings),
+        settings.load.block_s,
+        parts.listener,
+        foresight.after_warm_up(settings, reference),
+    )
     for round_number in range(journal.record.rounds):
         _run_round(settings, targets, round_number, journal, parts, watch)
         if watch.is_over:
@@ -271,60 +299,6 @@ def _keep_contract(settings: Settings, targets: list[ManagedTarget], journal: Jo
 
 
 # --- one round of load ------------------------------------------------------------------------------------------
-
-
-class Watch:
-    """Decides, while load runs, whether to stop it: the guard at any moment, the judge at the looks."""
-
-    def __init__(
-        self,
-        journal: Journal,
-        reference: Reference | None = None,
-        looks_s: tuple[float, ...] = (),
-        block_s: float = 1.0,
-    ) -> None:
-        self._journal = journal
-        self._reference = reference
-        self._looks_s = list(looks_s[:-1])  # the last one is the end, judged from the store
-        self._block_s = block_s
-        self._guard = Guard(journal.record.policy)
-        self._arrivals_end_s = 0.0
-        self.is_over = False
-        self.note = ""
-
-    def begins(self, schedule: Schedule) -> None:
-        """A round begins: the guard starts anew."""
-        self._guard = Guard(self._journal.record.policy, schedule.rate_per_s, schedule.length_s)
-        self._arrivals_end_s = schedule.length_s
-
-    def sees(self, event: LoadEvent) -> bool:
-        """Take one event in; True when the load should stop now."""
-        if self.is_over:
-            return False
-        incident = self._guard_on(event)
-        if incident is not None:
-            self._journal.add_incident(incident)
-        self.is_over = incident is not None or isinstance(event, Trouble) or self._look_says_abort(event)
-        return self.is_over
-
-    def _guard_on(self, event: LoadEvent) -> Incident | None:
-        if isinstance(event, LiveCounts):
-            return self._guard.see(wiring.live_bin(event))
-        if isinstance(event, Tick) and event.at_s < self._arrivals_end_s:
-            return self._guard.see_time(event.at_s)
-        return None
-
-    def _look_says_abort(self, event: LoadEvent) -> bool:
-        if not isinstance(event, BlockClosed):
-            return False
-        pairs = self._journal.measured_pairs()
-        self.note = f"{pairs} blocks"
-        if not self._looks_s or pairs * self._block_s < self._looks_s[0]:
-            return False
-        self._looks_s.pop(0)
-        verdict = judge_at_look(self._journal.evidence(self._reference))
-        self.note = f"{pairs} blocks, {verdict.decision} so far"
-        return verdict.decision is Decision.ABORT and should_stop(verdict)
 
 
 @contextmanager

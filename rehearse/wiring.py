@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,10 +18,11 @@ from rehearse.checks.contract import contracts_of
 from rehearse.checks.exhibits import check_evidence
 from rehearse.checks.orders import refuse_unknown_packs
 from rehearse.checks.values import Ask, Reply, differences_of
+from rehearse.codec import to_bytes
 from rehearse.config import Settings, effective_toml, policy_hash, policy_of, redact, secrets_of
 from rehearse.config.policy import users_for
 from rehearse.databases import is_database, shown_url
-from rehearse.errors import NotComparable, NotReady
+from rehearse.errors import ConfigError, NotComparable, NotReady, nearest
 from rehearse.journal import iso
 from rehearse.judge.sequential import LiveBin, looks
 from rehearse.load.engine import LiveCounts
@@ -36,6 +38,7 @@ from rehearse.model import (
     Incident,
     Mode,
     Phase,
+    Policy,
     ReasonCode,
     Reference,
     RunKind,
@@ -49,6 +52,14 @@ from rehearse.targets import ManagedTarget
 
 LOADED_PREFIXES = ("scenario.", "rig.", "rehearse")  # of the provenance: what each worker loads by itself
 COMPARABLE_PREFIXES = ("scenario.", "schedule", "load.", "rig.")
+_JUDGING = ("objectives.", "judge.", "load.rig.")
+
+
+class PolicyChoice(StrEnum):
+    """By which policy a stored run is judged."""
+
+    AS_RECORDED = "as-recorded"
+    NOW = "now"
 
 
 # --- which sides, which targets ---------------------------------------------------------------------------------
@@ -62,6 +73,14 @@ def sides_of_baseline(settings: Settings) -> tuple[Side, ...]:
 def sides_of_comparison(settings: Settings) -> tuple[Side, ...]:
     """Both sides in paired mode, the candidate alone in recorded mode."""
     return (Side.BASELINE, Side.CANDIDATE) if settings.resolved_mode is Mode.PAIRED else (Side.CANDIDATE,)
+
+
+def restarted_sides(settings: Settings) -> frozenset[Side]:
+    """The loaded sides of which `rehearse` itself can start a fresh process."""
+    targets = {side: settings.target(side) for side in sides_of_comparison(settings)}
+    return frozenset(
+        side for side, target in targets.items() if target.start is not None or target.restart is not None
+    )
 
 
 # --- load -------------------------------------------------------------------------------------------------------
@@ -190,7 +209,6 @@ def dry_run_lines(settings: Settings) -> list[str]:
         f"load: up to {minutes:.1f} minutes, warm-up included; the judge looks at {looks_at} of measured load",
         *_probe_lines(settings),
         *_check_lines(settings),
-        "nothing was sent",
     ]
 
 
@@ -498,6 +516,24 @@ def _staleness(settings: Settings, stored: RunRecord, record: RunRecord) -> tupl
     return (Incident(ReasonCode.BASELINE_STALE, sentence),)
 
 
+def policy_to_judge_by(settings: Settings, choice: str, changed: Iterable[str]) -> Policy | None:
+    """The settings' own policy when it is asked for; None for the one that was fixed before the run.
+
+    Raises ConfigError for another word, and when `changed` names settings that would have no effect.
+    """
+    if choice not in tuple(PolicyChoice):
+        raise ConfigError(f"--policy {choice!r}: {nearest(choice, [one.value for one in PolicyChoice])}")
+    if choice == PolicyChoice.NOW:
+        return policy_of(settings)
+    idle = sorted(key for key in changed if key.startswith(_JUDGING))
+    if idle:
+        raise ConfigError(
+            f"--set {idle[0]} changes nothing here: a run is judged by the policy that was fixed before it. "
+            "Add --policy now to see what other objectives would say; the run keeps its own verdict."
+        )
+    return None
+
+
 # --- places -----------------------------------------------------------------------------------------------------
 
 
@@ -508,6 +544,11 @@ def store_url(settings: Settings) -> str:
     if url.startswith(prefix) and not url.startswith(prefix + "/") and url != prefix + ":memory:":
         return f"{prefix}{settings.root / url.removeprefix(prefix)}"
     return url
+
+
+def folder_of_other_policy(folder: Path, policy: Policy) -> Path:
+    """Beside the run's own reports: what another policy says of it never takes their place."""
+    return folder.with_name(f"{folder.name}-other-policy-{hashlib.sha256(to_bytes(policy)).hexdigest()[:8]}")
 
 
 def report_dir(settings: Settings, run_id: str) -> Path:

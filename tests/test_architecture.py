@@ -23,9 +23,12 @@ STORY = PARTS | LEAVES | {"journal", "progress", "sides"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
-    "cli": STORY | {"rehearsal", "wiring", "checking", "learning", "demo"},  # lazily: see AT_START_OF_CLI
+    "cli": STORY
+    | {"rehearsal", "wiring", "foresight", "checking", "learning", "demo"},  # lazily: see AT_START_OF_CLI
     "demo": STORY | {"rehearsal"},
-    "rehearsal": STORY | {"wiring", "probe", "checking"},
+    "rehearsal": STORY | {"wiring", "probe", "checking", "watch", "foresight"},
+    "foresight": STORY | {"wiring", "watch"},
+    "watch": STORY | {"wiring"},
     "probe": STORY | {"wiring"},
     "checking": STORY,
     "pytest_plugin": {"checks", "checking", "config", "errors", "model"},

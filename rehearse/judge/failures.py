@@ -62,10 +62,11 @@ class Tally:
 def tally(slices: Iterable[Slice]) -> Tally:
     """Add up one side. A failure that no bin holds is an episode of its own."""
     slices = tuple(slices)
-    hit = {(part.round, error.bin) for part in slices for error in part.errors}
+    failing = [part for part in slices if part.failed]  # most often few of many
+    hit = {(part.round, error.bin) for part in failing for error in part.errors}
     runs = sum((number, bin_ - 1) not in hit for number, bin_ in hit)
-    failures = sum(part.failed for part in slices)
-    unplaced = sum(max(0, part.failed - sum(error.count for error in part.errors)) for part in slices)
+    failures = sum(part.failed for part in failing)
+    unplaced = sum(max(0, part.failed - sum(error.count for error in part.errors)) for part in failing)
     bins = math.fsum(part.length_s for part in slices) * BINS_PER_S
     return Tally(sum(part.requests for part in slices), failures, runs + unplaced, len(hit), bins)
 

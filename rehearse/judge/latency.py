@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rehearse.histogram import Histogram
 from rehearse.judge.pairs import Column, Slice
+from rehearse.judge.quantiles import Durations, Pile
 from rehearse.judge.stats import Sample
+from rehearse.model import Side
 
 _SHORTEST_S = 1e-6  # the histogram's resolution: 0 has no logarithm
 
@@ -45,13 +48,12 @@ def quantile_noise(histogram: Histogram, quantile: float) -> float:
 
 def pair_groups(column: Column, quantile: float) -> tuple[Group, ...]:
     """The pairs of one series, adjacent ones merged where one alone has too few samples."""
-    rows = [(first, second) for first, second in zip(column.baseline, column.candidate, strict=True)]
-    return _grouped(rows, quantile)
+    return _grouped(column.baseline, [column.durations(side) for side in Side], quantile)
 
 
-def side_groups(slices: Iterable[Slice], quantile: float) -> tuple[Group, ...]:
+def side_groups(slices: Sequence[Slice], quantile: float) -> tuple[Group, ...]:
     """The same for one side alone."""
-    return _grouped([(part,) for part in slices], quantile)
+    return _grouped(slices, [Durations(part.judged for part in slices)], quantile)
 
 
 def log_ratios(groups: Sequence[Group]) -> Sample:
@@ -66,35 +68,45 @@ def logs_of(groups: Sequence[Group], position: int = 0) -> Sample:
     return Sample(tuple(group.logs[position] for group in groups), tuple(group.round for group in groups))
 
 
-def _grouped(rows: Sequence[tuple[Slice, ...]], quantile: float) -> tuple[Group, ...]:
+def _grouped(slices: Sequence[Slice], sides: Sequence[Durations], quantile: float) -> tuple[Group, ...]:
     """Walk through each round; a group ends when every side has enough. What is left over joins the last group."""
     needed = samples_needed(quantile)
-    groups: list[Group] = []
-    for number in sorted({row[0].round for row in rows}):
-        piles: list[list[tuple[Slice, ...]]] = [[]]
-        for row in (row for row in rows if row[0].round == number):
-            piles[-1].append(row)
-            if _has_enough(piles[-1], needed):
-                piles.append([])
-        rest = piles.pop()
-        if piles:
-            piles[-1].extend(rest)
-        groups.extend(_group(number, pile, quantile) for pile in piles)
-    return tuple(groups)
-
-
-def _has_enough(pile: Sequence[tuple[Slice, ...]], needed: int) -> bool:
-    return all(sum(part.judged.count for part in side) >= needed for side in zip(*pile, strict=True))
-
-
-def _group(number: int, pile: Sequence[tuple[Slice, ...]], quantile: float) -> Group:
-    merged = [_merged(side) for side in zip(*pile, strict=True)]
-    return Group(
-        number,
-        tuple(log_quantile(histogram, quantile) for histogram in merged),
-        tuple(histogram.count for histogram in merged),
+    piles = [
+        (number, pile)
+        for number, first, end in _rounds(slices)
+        for pile in _piles([side.until for side in sides], first, end, needed)
+    ]
+    chosen = [pile for _, pile in piles]
+    logs = [
+        [math.log(max(value_s, _SHORTEST_S)) for value_s in side.quantiles_s(chosen, quantile)]
+        for side in sides
+    ]
+    return tuple(
+        Group(number, tuple(side[place] for side in logs), tuple(side.count(pile) for side in sides))
+        for place, (number, pile) in enumerate(piles)
     )
 
 
-def _merged(side: Sequence[Slice]) -> Histogram:
-    return side[0].judged if len(side) == 1 else Histogram.merged(part.judged for part in side)
+def _rounds(slices: Sequence[Slice]) -> list[tuple[int, int, int]]:
+    """(number, first, end) of each round; slices are in the order of time."""
+    found: list[tuple[int, int, int]] = []
+    for position, part in enumerate(slices):
+        if found and found[-1][0] == part.round:
+            found[-1] = (part.round, found[-1][1], position + 1)
+        else:
+            found.append((part.round, position, position + 1))
+    return found
+
+
+def _piles(until: Sequence[Sequence[int]], first: int, end: int, needed: int) -> list[Pile]:
+    """`until` counts what each side has before each slice."""
+    piles: list[Pile] = []
+    start = first
+    while (
+        stop := max(bisect_left(counts, counts[start] + needed, start, end + 1) for counts in until)
+    ) <= end:
+        piles.append((start, stop))
+        start = stop
+    if piles:
+        piles[-1] = (piles[-1][0], end)
+    return piles

@@ -134,7 +134,9 @@ def _imbalance(block: Block) -> str | None:
     if tasks not in (0, recorded):
         return f"{tasks} durations of tasks for {recorded} of scenarios"
     over = [
-        series.name for series in block.series if sum(error.count for error in series.errors) > series.failed
+        series.name
+        for series in block.series
+        if series.errors and sum(error.count for error in series.errors) > series.failed
     ]
     return f"{over[0]} has more kinds of failure than failures" if over else None
 

@@ -67,7 +67,7 @@ def measure_latency(case: PairedCase, cell: Cell, column: Column, before: Column
 
 
 def _what_was_seen(cell: Cell, groups: Sequence[Group], column: Column) -> Measurement:
-    counts = tuple(sum(part.judged.count for part in side) for side in (column.baseline, column.candidate))
+    counts = tuple(column.durations(side).until[-1] for side in Side)
     if not groups:
         return Measurement(cell, baseline_count=counts[0], candidate_count=counts[1])
     return Measurement(

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rehearse.judge.measurement import Level, Measurement, Strictness
+from rehearse.judge.remedies import remedy
 from rehearse.judge.stats import holm, tidy
-from rehearse.judge.wording import against_limit, change, margin, outlook, what_changed
+from rehearse.judge.wording import against_limit, change, margin, what_changed
 from rehearse.model import Finding, Judgement, Outcome, ReasonCode, Role
 
 _ORDER = (Outcome.FAIL, Outcome.ERROR, Outcome.INCONCLUSIVE, Outcome.PASS)
@@ -98,12 +99,11 @@ def _against_margin(measured: Measurement, is_proven: bool, alpha: float, go_alp
     if measured.upper < measured.margin:
         ending = "proven worse, but inside the margin" if is_proven else "proven inside the margin"
         return _Part(Outcome.PASS, "", f"{allowed}: {ending}")
+    decide = remedy(measured, alpha, go_alpha).words
     if measured.worsening >= measured.margin:
-        decide = outlook(measured, measured.worsening, alpha, go_alpha)
         return _Part(
             Outcome.INCONCLUSIVE, ReasonCode.GREY_ZONE, f"{allowed}: beyond it, but not proven; {decide}"
         )
-    decide = outlook(measured, measured.margin - measured.worsening, go_alpha, go_alpha)
     worst = change(measured.cell.metric, measured.upper)
     return _Part(Outcome.INCONCLUSIVE, ReasonCode.NOISE, f"{allowed}: it may be up to {worst}; {decide}")
 

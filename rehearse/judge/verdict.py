@@ -35,6 +35,8 @@ from rehearse.judge.recorded import RecordedCase, measure_rounds
 from rehearse.judge.refusals import refusal_faults
 from rehearse.judge.rig import rig_faults, rig_warnings
 from rehearse.judge.rulings import Ruling, finding_of, limit_finding_of, rule_on
+from rehearse.judge.standing import Standing, remedy_of, standing_of
+from rehearse.judge.stats import tidy
 from rehearse.judge.validity import (
     incident_faults,
     known_good_load_faults,
@@ -67,12 +69,20 @@ _ROLES = tuple(Role)
 
 def judge(evidence: Evidence) -> Verdict:
     """The final judgement. The same evidence gives the same verdict."""
-    return _judged(evidence, is_final=True)
+    return _weigh(_case_of(evidence, is_final=True))
 
 
 def judge_at_look(evidence: Evidence) -> Verdict:
     """The judgement of a run that is still going: ABORT, or INCONCLUSIVE; never GO."""
-    return _judged(evidence, is_final=False)
+    return look_at(evidence)[0]
+
+
+def look_at(evidence: Evidence) -> tuple[Verdict, Standing]:
+    """`judge_at_look`, and how the comparison stands, for whoever waits."""
+    case = _case_of(evidence, is_final=False)
+    verdict = _weigh(case)
+    standing = standing_of(verdict.decision, case.rulings, verdict.pairs_used, evidence.policy.go_alpha)
+    return verdict, standing
 
 
 def should_stop(verdict: Verdict) -> bool:
@@ -133,14 +143,14 @@ class _Case:
     waived_checks: tuple[Finding, ...] = ()
 
 
-def _judged(evidence: Evidence, *, is_final: bool) -> Verdict:
+def _case_of(evidence: Evidence, *, is_final: bool) -> _Case:
     incidents, impossible = incident_faults(evidence), impossible_numbers(evidence)
     checks = check_faults(evidence.checks, _recorded_checks(evidence)) if is_final else []
     failed, waived = _waived_checks(evidence, checks)
     incidents += failed
     if impossible:
         nothing = Strictness.of(evidence.policy, 1, 1)
-        return _weigh(_Case(evidence, [*incidents, *impossible], (), JudgedBlocks((), ()), nothing, is_final))
+        return _Case(evidence, [*incidents, *impossible], (), JudgedBlocks((), ()), nothing, is_final)
     stored_blocks = evidence.reference.blocks if evidence.reference is not None else ()
     judged = judged_blocks(evidence.mode, evidence.blocks, stored_blocks, evidence.policy.rig)
     stored = _stored(evidence)
@@ -156,7 +166,7 @@ def _judged(evidence: Evidence, *, is_final: bool) -> Verdict:
         *(unseen_faults(evidence, _certified_endpoints(rulings)) if is_final else ()),
     ]
     changes = _changes(evidence) if is_final else ()  # contracts are stored when the rounds are over
-    return _weigh(_Case(evidence, faults, rulings, judged, strictness, is_final, changes, waived))
+    return _Case(evidence, faults, rulings, judged, strictness, is_final, changes, waived)
 
 
 def _waived_checks(evidence: Evidence, faults: Sequence[Fault]) -> tuple[list[Fault], tuple[Finding, ...]]:
@@ -233,7 +243,7 @@ def _weigh(case: _Case) -> Verdict:
         return _verdict(case, Decision.INCONCLUSIVE, [*invalid, *doubts], unproven)
     if worse:
         return _verdict(case, Decision.ABORT, worse, doubts)
-    open_questions = [*doubts, *_undecided(case.rulings), *_not_certified(case)]
+    open_questions = [*doubts, *_undecided(case.rulings, case.strictness.go_alpha), *_not_certified(case)]
     if open_questions or not case.is_final:
         return _verdict(case, Decision.INCONCLUSIVE, open_questions or [_too_early()], [])
     return _verdict(case, Decision.GO, [_closest(case.rulings)], [])
@@ -292,12 +302,18 @@ def _counts_as_worse(ruling: Ruling) -> bool:
     return ruling.role is not Role.ADVISORY and ruling.judgement.code == ReasonCode.WORSE
 
 
-def _undecided(rulings: Sequence[Ruling]) -> list[Finding]:
+def _undecided(rulings: Sequence[Ruling], go_alpha: float) -> list[Finding]:
     """The certified cells that are neither proven worse nor proven inside: suspicions first."""
     chosen = [ruling for ruling in _worst_first(rulings, Outcome.INCONCLUSIVE) if ruling.role is Role.CERTIFY]
     ranks = {code: rank for rank, code in enumerate(_OPEN_ORDER)}
     chosen.sort(key=lambda ruling: ranks.get(ReasonCode(ruling.judgement.code), len(ranks)))
-    return [finding_of(ruling) for ruling in chosen]
+    return [_with_remedy(ruling, go_alpha) for ruling in chosen]
+
+
+def _with_remedy(ruling: Ruling, go_alpha: float) -> Finding:
+    """The finding of an open cell, and in numbers what would settle it."""
+    finding, more_s = finding_of(ruling), remedy_of(ruling, go_alpha).more_s
+    return replace(finding, numbers={**finding.numbers, "more_load_s": tidy(more_s)})
 
 
 def _not_certified(case: _Case) -> list[Finding]:

@@ -51,7 +51,7 @@ def change(metric: Metric, worsening: float) -> str:
 def margin(metric: Metric, size: float, digits: int = 3) -> str:
     """A margin, without digits that nobody asked for: "+10 %", "+0.1 pp"."""
     more = size if metric.lower_is_better else -size
-    signed = math.expm1(more) if metric.is_relative else more
+    signed = (math.expm1(more) if metric.is_relative else more) + 0.0  # no negative zero
     return f"{float(f'{signed * 100:.{digits}g}'):+g} {'%' if metric.is_relative else 'pp'}"
 
 
@@ -96,24 +96,6 @@ def _unit_of_count(metric: Metric) -> str:
     if metric is Metric.CAPACITY:
         return "completed"
     return "requests" if metric is Metric.ERROR_RATIO else "samples"
-
-
-def outlook(measured: Measurement, room: float, alpha: float, go_alpha: float) -> str:
-    """What would decide an open cell at `alpha`: time, or something that time does not bring."""
-    if measured.outlook is None or measured.margin is None:
-        return "not decided"
-    metric, reach = measured.cell.metric, measured.outlook.reach(go_alpha)
-    if reach and reach >= measured.margin:
-        wanted, possible = (margin(metric, size, digits=2).lstrip("+-") for size in (measured.margin, reach))
-        return f"this rig cannot decide a {wanted} margin; it can decide {possible}"
-    more_s = measured.outlook.more_s(room, alpha)
-    if more_s is not None:
-        return f"{minutes(more_s)} would decide"
-    return (
-        "more rounds would decide, more minutes of the same rounds would not"
-        if reach
-        else "no load would decide"
-    )
 
 
 def against_limit(measured: Measurement, found: Level) -> str:

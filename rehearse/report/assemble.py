@@ -76,6 +76,7 @@ def assemble(
         blind_spots=_blind_spots(record, compared, verdict),
         capacity=_capacity(record, blocks, reference),
         checks=() if checks is None else settled(checks, () if reference is None else reference.checks),
+        is_advisory=record.is_advisory,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from rehearse.model import (
     Scope,
     SideSummary,
 )
+from rehearse.report import units
 from rehearse.report.ranking import Row, nearest_to_margin, turned, worst_bound
 from rehearse.report.units import brief, change, count, share
 
@@ -60,6 +62,9 @@ NEXT_STEPS = {
 }  # fmt: skip
 _NEXT_AFTER_GO = (
     "Whoever decides can sign off. Promote only what was rehearsed here, into the environment it stands for."
+)
+_NEXT_WITHOUT_CONSEQUENCE = (
+    "Nothing rests on this. To decide, rehearse without --advisory, by objectives fixed before."
 )
 _NEXT_WITHOUT_REASON = {
     Decision.ABORT: _FIX,
@@ -200,11 +205,39 @@ def _closest(row: Row) -> str:
 def next_step(result: Result) -> str:
     """What to do now, in one or two sentences."""
     if result.verdict.decision is Decision.GO:
-        return _NEXT_AFTER_GO
+        return _NEXT_WITHOUT_CONSEQUENCE if cautions(result) else _NEXT_AFTER_GO
+    if result.verdict.decision is Decision.INCONCLUSIVE and (longer := _longer(result)) is not None:
+        return longer
     for finding in result.verdict.reasons:
         if finding.code in NEXT_STEPS:
             return NEXT_STEPS[ReasonCode(finding.code)]
     return _NEXT_WITHOUT_REASON[result.verdict.decision]
+
+
+def _longer(result: Result) -> str | None:
+    """How much load would settle every reason; None when load alone does not."""
+    more = [finding.numbers.get("more_load_s") for finding in result.verdict.reasons]
+    known = [seconds for seconds in more if isinstance(seconds, int | float)]
+    if not known or len(known) < len(more):
+        return None
+    minutes = math.ceil((result.load_s + max(known)) / 60)
+    return f"Rehearse again with a load.budget of about {minutes:,} min: it was {units.length(result.load_s)} now."
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """Something that keeps a result from being a decision: a word, and the sentence after it."""
+
+    word: str
+    sentence: str
+
+
+def cautions(result: Result) -> tuple[Caution, ...]:
+    """Why nothing may rest on this result; most often there is no reason."""
+    advisory = Caution("Advisory", "this was run with --advisory: nothing may be promoted on it.")
+    told = f"{'; '.join(result.other_policy)}. The run keeps its own verdict."
+    other = Caution("Other objectives", f"re-judged under others than were fixed before the run: {told}")
+    return (*([advisory] if result.is_advisory else ()), *([other] if result.other_policy else ()))
 
 
 def partial_note(result: Result) -> str | None:

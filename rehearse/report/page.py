@@ -41,8 +41,10 @@ from rehearse.report.charts import (
 from rehearse.report.checked import CheckTable, check_table
 from rehearse.report.contract import ChangedAnswer, changed_answers
 from rehearse.report.headline import (
+    Caution,
     CellCounts,
     TopReason,
+    cautions,
     cell_counts,
     check_anchors,
     next_step,
@@ -54,6 +56,7 @@ from rehearse.report.headline import (
 from rehearse.report.ranking import Row, Split, ranked, split
 from rehearse.report.units import duration, percentile
 
+_CURVES_SHOWN = 13  # the whole scenario, and a dozen endpoints
 _KINDS_OF_CHANGE = (
     ("Latency", {Metric.P50, Metric.P95, Metric.P99}, "faster than the baseline ← 0 → slower, worse"),
     ("Error ratio", {Metric.ERROR_RATIO}, "fewer errors than the baseline ← 0 → more, worse"),
@@ -133,6 +136,7 @@ class Page:
     more_reasons: int
     next_step: str
     partial_note: str | None
+    cautions: tuple[Caution, ...]
     compared: tuple[Labelled, ...]
     versions: tuple[Version, ...]
     counts: CellCounts
@@ -147,6 +151,7 @@ class Page:
     is_thinned: bool
     capacity: tuple[LineChart, ...]
     percentiles: tuple[Percentiles, ...]
+    curves_shown: int  # of these; the rest is folded away
     errors: tuple[ErrorRow, ...]
     contract: tuple[ChangedAnswer, ...]
     findings: tuple[FindingRow, ...]
@@ -174,6 +179,7 @@ def page_of(result: Result) -> Page:
         more_reasons=max(0, len(result.verdict.reasons) - len(reasons)),
         next_step=next_step(result),
         partial_note=partial_note(result),
+        cautions=cautions(result),
         compared=compared(result),
         versions=versions(result.sides),
         counts=cell_counts(result),
@@ -188,6 +194,7 @@ def page_of(result: Result) -> Page:
         is_thinned=len(points) < len(result.timeline),
         capacity=_both(capacity_chart(result.capacity, frame) for frame in (WIDE, NARROW)),
         percentiles=_percentiles(result.curves),
+        curves_shown=_CURVES_SHOWN,
         errors=_errors(result.error_kinds),
         contract=changed_answers(result.verdict.contract),
         findings=tuple(finding for finding in findings if not finding.is_remark),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rehearse.model import CheckReport, Result
 from rehearse.report.headline import (
+    cautions,
     cell_counts,
     check_counts,
     next_step,
@@ -29,6 +30,7 @@ def summary_lines(result: Result, report_path: str | None) -> list[str]:
         f"{result.verdict.decision}{partial}: {why(result)}",
         *(f"{position}. {reason.sentence}" for position, reason in enumerate(reasons, start=1)),
         *_more(result, len(reasons)),
+        *(f"{caution.word}: {caution.sentence}" for caution in cautions(result)),
         _cells(result),
         *([check_counts(result.checks)] if result.checks else []),
         *(f"Requests, {side.side}: {requests_sent(side)}" for side in result.sides),

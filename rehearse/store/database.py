@@ -123,6 +123,12 @@ def _explained(url: URL, said: str) -> str:
     return f"{_shown(url)} cannot be used: {first_line}. Check that it runs and that the store url is right."
 
 
+def file_is_there(url: str) -> bool:
+    """False for a SQLite file that does not exist yet; whether a server answers is not asked here."""
+    parsed = _parsed(url)
+    return parsed.drivername != "sqlite" or Path(parsed.database or "").exists()
+
+
 # the url
 
 

@@ -26,13 +26,13 @@ def pack(value: object, where: str) -> bytes:
     return deflate(text, where)
 
 
-def deflate(text: bytes, where: str) -> bytes:
+def deflate(text: bytes, where: str, version: int = VERSION) -> bytes:
     """`text` as a version byte and compressed. Raises StoreError naming `where` when it is too large."""
     if len(text) > MOST_BYTES:
         raise StoreError(
             f"{where} cannot be stored: {len(text)} bytes are more than the {MOST_BYTES} allowed"
         )
-    return bytes([VERSION]) + zlib.compress(text)
+    return bytes([version]) + zlib.compress(text)
 
 
 def inflate(body: bytes, where: str) -> bytes:
@@ -78,9 +78,14 @@ def unreadable(where: str, error: CodecError) -> StoreError:
 def _inflate(body: bytes) -> bytes:
     if body[:1] != bytes([VERSION]):
         raise CodecError(f"starts with {body[:1].hex() or 'nothing'}; this rehearse knows format {VERSION}")
+    return inflated(body[1:])
+
+
+def inflated(packed: bytes) -> bytes:
+    """What was compressed, within bounds. Raises CodecError."""
     inflater = zlib.decompressobj()
     try:
-        text = inflater.decompress(body[1:], MOST_BYTES + 1)
+        text = inflater.decompress(packed, MOST_BYTES + 1)
     except zlib.error as error:
         raise CodecError(str(error)) from error
     if len(text) > MOST_BYTES:

@@ -10,7 +10,8 @@ from sqlalchemy.exc import IntegrityError
 
 from rehearse.errors import ConfigError, NotReady, StoreError, nearest
 from rehearse.model import RunKind, RunRecord, RunState
-from rehearse.store.database import Database
+from rehearse.store.blocks import many_objects
+from rehearse.store.database import Database, file_is_there
 from rehearse.store.rows import (
     block_name,
     block_of,
@@ -49,6 +50,11 @@ class Store:
     def open(cls, url: str) -> Store:
         """Open the store at `url`, created and migrated if need be. Raises ConfigError or StoreError."""
         return cls(Database.open(url))
+
+    @staticmethod
+    def is_there(url: str) -> bool:
+        """Whether a store can be opened at `url` without making a new file. Raises ConfigError for the url."""
+        return file_is_there(url)
 
     def close(self) -> None:
         """Close every connection."""
@@ -132,7 +138,8 @@ class Store:
         """All blocks of a run by (side, round, index). Raises StoreError for one that cannot be read."""
         with self._database.reading() as session:
             run = self._row(session, run_id)
-            return tuple(block_of(run_id, row) for row in _blocks(session, run))
+            with many_objects():
+                return tuple(block_of(run_id, row) for row in _blocks(session, run))
 
     def finals(self, run_id: str) -> tuple[WorkerFinal, ...]:
         """All closing accounts of a run by (side, round, worker). Raises StoreError like `blocks`."""

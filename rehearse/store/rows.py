@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, cast
 from rehearse.codec import CodecError, JsonData, from_jsonable, to_jsonable
 from rehearse.errors import StoreError
 from rehearse.model import Block, Exhibit, RunKind, RunRecord, WorkerFinal
-from rehearse.store.packing import deflate, inflate, pack, seal, unpack, unreadable, unseal
+from rehearse.store.blocks import pack_block, unpack_block
+from rehearse.store.packing import deflate, inflate, seal, unreadable, unseal
 from rehearse.store.tables import BlockRow, ExhibitRow, FinalRow, RunRow
 
 if TYPE_CHECKING:
@@ -58,14 +59,14 @@ def block_row(run: RunRow, block: Block) -> BlockRow:
         side=block.side.value,
         round=block.round,
         index_in_round=block.index,
-        body=pack(block, f"run {run.run_id}, {block_name(block.side, block.round, block.index)}"),
+        body=pack_block(block, f"run {run.run_id}, {block_name(block.side, block.round, block.index)}"),
     )
 
 
 def block_of(run_id: str, row: BlockRow) -> Block:
     """The block that `row` holds. Raises StoreError when it holds something else."""
     where = f"run {run_id}, {block_name(row.side, row.round, row.index_in_round)}"
-    block = unpack(Block, row.body, where)
+    block = unpack_block(row.body, where)
     if (block.side, block.round, block.index) != (row.side, row.round, row.index_in_round):
         found = block_name(block.side, block.round, block.index)
         raise unreadable(where, CodecError(f"its content is {found}"))

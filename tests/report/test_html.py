@@ -327,3 +327,21 @@ def test_a_fallen_completed_ratio_is_drawn_and_told_on_its_own_scale() -> None:
         "completed ratio: −2.00\N{NO-BREAK SPACE}pp, at worst −2.80\N{NO-BREAK SPACE}pp"
         " of −3\N{NO-BREAK SPACE}pp allowed"
     )
+
+
+def test_cautions_stand_before_the_verdict_and_only_where_there_are_any() -> None:
+    html = render_html(
+        replace(go(), is_advisory=True, other_policy=("p50: at most +20 %, was at most +5 %",))
+    )
+    assert html.index("nothing may be promoted on it") < html.index("<h1>")
+    assert html.index("p50: at most +20 %, was at most +5 %") < html.index("<h1>")
+    assert "nothing may be promoted on it" not in render_html(go())
+
+
+def test_with_fifty_endpoints_most_percentile_curves_are_folded_away() -> None:
+    result = go()
+    total, curve = result.curves[0], next(one for one in result.curves if one.name != result.curves[0].name)
+    many = tuple(replace(curve, name=f"GET /resource/{number}") for number in range(50))
+    html = render_html(replace(result, curves=(total, *many)))
+    assert "38 more endpoints" in html
+    assert all(f"GET /resource/{number} in numbers" in html for number in range(50))

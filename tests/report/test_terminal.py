@@ -130,3 +130,32 @@ def test_without_a_known_reason_nothing_is_promoted_either(decision: Decision) -
 def test_one_sentence_says_why(result: Result, expected: str) -> None:
     assert expected in why(result)
     assert why(result).count(".") == 1
+
+
+def test_what_nothing_may_rest_on_says_so_and_nobody_is_told_to_sign_off() -> None:
+    lines = summary_lines(replace(go(), is_advisory=True), None)
+    assert "Advisory: this was run with --advisory: nothing may be promoted on it." in lines
+    assert "sign off" not in lines[-1]
+    other = summary_lines(replace(go(), other_policy=("p50: at most +20 %, was at most +5 %",)), None)
+    assert any(line.startswith("Other objectives: ") and "p50: at most +20 %" in line for line in other)
+
+
+def test_an_abort_that_nothing_rests_on_is_still_not_to_be_promoted() -> None:
+    assert summary_lines(replace(abort(), is_advisory=True), None)[-1].startswith("Next: Do not promote.")
+
+
+def needing(*seconds: float | None) -> Result:
+    findings = tuple(
+        Finding(Outcome.INCONCLUSIVE, ReasonCode.NOISE, "GET /x p95", "s", numbers={"more_load_s": more})
+        for more in seconds
+    )
+    return replace(inconclusive(), load_s=300, verdict=Verdict(Decision.INCONCLUSIVE, reasons=findings))
+
+
+def test_where_more_load_settles_every_reason_the_next_step_is_a_budget() -> None:
+    assert next_step(needing(60.0, 200.0)).startswith("Rehearse again with a load.budget of about 9 min")
+
+
+@pytest.mark.parametrize("seconds", [(None,), (60.0, None)], ids=["none", "one of them is not"])
+def test_where_a_reason_is_not_settled_by_load_no_budget_is_named(seconds: tuple[float | None, ...]) -> None:
+    assert "load.budget" not in next_step(needing(*seconds))

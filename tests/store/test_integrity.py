@@ -118,8 +118,8 @@ def packed(text: bytes) -> bytes:
 
 WHOLE = packed(b"{}")
 NOT_BLOCKS = {
-    "empty": (b"", "starts with nothing; this rehearse knows format 1"),
-    "a later format": (b"\x02" + WHOLE[1:], "starts with 02; this rehearse knows format 1"),
+    "empty": (b"", "starts with nothing; this rehearse knows the formats 1 and 2"),
+    "a later format": (b"\x03" + WHOLE[1:], "starts with 03; this rehearse knows the formats 1 and 2"),
     "cut short": (WHOLE[:-3], "is cut short"),
     "only the version": (WHOLE[:1], "is cut short"),
     "longer": (WHOLE + b"x", "goes on after its end"),

@@ -1,0 +1,62 @@
+"""Quantiles of many histograms at once: neighbours merged in piles, all piles in one pass over their numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+
+import numpy as np
+
+from rehearse.histogram import HIGHEST_US, Histogram, middle_of
+
+_BEHIND_ALL = 1 << 20  # how far the buckets of one pile are from those of the next
+_OVERFLOW_PLACE = _BEHIND_ALL - 1  # behind every bucket
+
+Pile = tuple[int, int]  # first and end of neighbouring histograms
+
+
+class Durations:
+    """The histograms of one series and side, end to end."""
+
+    def __init__(self, histograms: Iterable[Histogram]) -> None:
+        packed, counts = [], []
+        for histogram in histograms:
+            packed.append(histogram.packed)
+            counts.append(histogram.count)
+        numbers = np.frombuffer(b"".join(packed), dtype=np.int64)
+        self._buckets = numbers[::2].astype(np.int32)
+        self._buckets[self._buckets < 0] = _OVERFLOW_PLACE
+        self._counts = numbers[1::2].copy()
+        self._starts = [0, *accumulate(len(part) // 2 for part in packed)]
+        self.until = [
+            0,
+            *accumulate(counts),
+        ]  # how many durations there are before each histogram, and in all
+
+    def count(self, pile: Pile) -> int:
+        """How many durations are in a pile."""
+        return self.until[pile[1]] - self.until[pile[0]]
+
+    def quantiles_s(self, piles: Sequence[Pile], quantile: float) -> list[float]:
+        """What `Histogram.merged(pile).quantile_s` tells of each pile. They are in order, and none is empty."""
+        if not piles:
+            return []
+        ranges = [(self._starts[first], self._starts[end]) for first, end in piles]
+        places = np.concatenate([self._buckets[first:end] for first, end in ranges]).astype(np.int64)
+        counts = np.concatenate([self._counts[first:end] for first, end in ranges])
+        sizes = np.array([end - first for first, end in ranges])
+        places += np.repeat(np.arange(len(piles)) * _BEHIND_ALL, sizes)
+        if np.any(places[1:] < places[:-1]):
+            order = np.argsort(places, kind="stable")
+            places, counts = places[order], counts[order]
+        totals = [self.count(pile) for pile in piles]
+        before = [0, *accumulate(totals[:-1])]
+        ranks = [max(1, math.ceil(quantile * total - 1e-9)) for total in totals]
+        wanted = np.array(before) + np.array(ranks)
+        found = places[np.searchsorted(np.cumsum(counts), wanted)] % _BEHIND_ALL
+        return [_seconds(bucket) for bucket in found.tolist()]
+
+
+def _seconds(bucket: int) -> float:
+    return HIGHEST_US / 1e6 if bucket == _OVERFLOW_PLACE else middle_of(bucket) / 1e6
