@@ -61,6 +61,9 @@ class Histogram:
 
     def merge(self, other: Histogram) -> None:
         """Add the counts of `other`."""
+        if not self._counts:
+            self._counts.update(other._counts)
+            return
         for bucket, count in other._counts.items():
             self._counts[bucket] = self._counts.get(bucket, 0) + count
 
@@ -90,12 +93,14 @@ class Histogram:
         total = self.count
         if total == 0:
             return None
+        counts = self._counts
         rank = max(1, math.ceil(q * total - 1e-9))
         seen = 0
-        for value_s, count in self.buckets():
-            seen += count
-            if seen >= rank:
-                return value_s
+        for bucket in sorted(counts):
+            if bucket != _OVERFLOW:
+                seen += counts[bucket]
+                if seen >= rank:
+                    return middle_of(bucket) / 1e6
         return HIGHEST_US / 1e6
 
     def buckets(self) -> Iterator[tuple[float, int]]:
