@@ -76,9 +76,7 @@ def buckets_of(seconds: Floats) -> Ints:
 
 def histogram(seconds: Floats) -> Histogram:
     """All of `seconds` in one histogram, as `record` would count them."""
-    return _histograms(np.zeros(seconds.size, dtype=np.int64), buckets_of(seconds)).get(
-        0, Histogram()
-    )
+    return _histograms(np.zeros(seconds.size, dtype=np.int64), buckets_of(seconds)).get(0, Histogram())
 
 
 def constant(seconds: float, count: int) -> Histogram:
@@ -162,7 +160,9 @@ def _grouped(
         outcome = RequestOutcome.ERROR if key % 2 else RequestOutcome.OK
         found.setdefault(key // 2, {RequestOutcome.OK: _NO_HISTOGRAM})[outcome] = histograms[key]
     bins = _error_bins(groups[requests.failed], requests.at_s[requests.failed])
-    return {divmod(group, count): (durations, tuple(bins.get(group, ()))) for group, durations in found.items()}
+    return {
+        divmod(group, count): (durations, tuple(bins.get(group, ()))) for group, durations in found.items()
+    }
 
 
 def _error_bins(groups: Ints, at_s: Floats) -> dict[int, list[ErrorBin]]:

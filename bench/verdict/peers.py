@@ -148,10 +148,7 @@ def _by_window(requests: Requests) -> Floats:
     seconds = np.split(requests.seconds[order], firsts[1:])
     failed = np.split(requests.failed[order], firsts[1:])
     return np.array(
-        [
-            (*np.quantile(some, (0.5, 0.95)), bad.mean())
-            for some, bad in zip(seconds, failed, strict=True)
-        ]
+        [(*np.quantile(some, (0.5, 0.95)), bad.mean()) for some, bad in zip(seconds, failed, strict=True)]
     )
 
 
@@ -177,7 +174,9 @@ def welch(seen: Seen) -> Answer:
 
 def mann_whitney(seen: Seen) -> Answer:
     """Mann-Whitney's U on all requests, normal approximation, two-sided at 5 %, and slower."""
-    return _answer(any(_differs(one[0], one[1], mannwhitneyu, method="asymptotic") for one in seen.series), seen)
+    return _answer(
+        any(_differs(one[0], one[1], mannwhitneyu, method="asymptotic") for one in seen.series), seen
+    )
 
 
 def _differs(

@@ -84,7 +84,9 @@ def until(evidence: Evidence, end_s: float) -> Evidence:
 
 
 def _is_kept(block: Block, places: set[tuple[int, int]]) -> bool:
-    return (block.round, block.index) in places or (block.is_warm_up and (block.round, block.index + 1) in places)
+    return (block.round, block.index) in places or (
+        block.is_warm_up and (block.round, block.index + 1) in places
+    )
 
 
 def answers(rehearsal: Rehearsal, *, with_peers: bool) -> Mapping[str, Answer]:
@@ -111,5 +113,7 @@ def _guarded(world: World, policy: Policy, rng: np.random.Generator) -> Answer:
         for side, of_side in counts.items():
             requests, errors = (int(number) for number in of_side[:, bin_])
             if (incident := guard.see(LiveBin(side, bin_, requests, errors, requests))) is not None:
-                return Answer(Decision.ABORT if incident.is_hard else Decision.INCONCLUSIVE, (bin_ + 1) / BINS_PER_S)
+                return Answer(
+                    Decision.ABORT if incident.is_hard else Decision.INCONCLUSIVE, (bin_ + 1) / BINS_PER_S
+                )
     return Answer(Decision.GO, bins / BINS_PER_S)

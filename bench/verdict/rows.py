@@ -81,9 +81,7 @@ LONG = replace(USUAL, blocks=28, rounds=8)
 def _with(metric: Metric, margin: float) -> Policy:
     """The usual objectives with another margin of one metric, which decides."""
     changed = Objective(metric, margin)
-    return replace(
-        POLICY, objectives=tuple(changed if one.metric is metric else one for one in OBJECTIVES)
-    )
+    return replace(POLICY, objectives=tuple(changed if one.metric is metric else one for one in OBJECTIVES))
 
 
 def _slower(world: World, factor: float) -> World:
@@ -113,7 +111,9 @@ _NOISES: Mapping[str, tuple[str, World]] = {
 
 def _identical() -> list[Row]:
     usual = (NO_ABORT, Target(Decision.GO, at_least=0.90))
-    rows = [_simulated("same/usual", "usual noise, 4 + 4 rounds", (USUAL, USUAL), usual, 400, with_peers=True)]
+    rows = [
+        _simulated("same/usual", "usual noise, 4 + 4 rounds", (USUAL, USUAL), usual, 400, with_peers=True)
+    ]
     rows += [
         _simulated(f"same/{name}", truth, (world, world), (NO_ABORT,), 300, with_peers=name == "20-endpoints")
         for name, (truth, world) in _NOISES.items()
@@ -135,7 +135,10 @@ def _identical() -> list[Row]:
 
 
 def _changes() -> list[Row]:
-    fast, mostly = Target(Decision.ABORT, at_least=0.99, median_at_most_s=90.0), Target(Decision.ABORT, at_least=0.9)
+    fast, mostly = (
+        Target(Decision.ABORT, at_least=0.99, median_at_most_s=90.0),
+        Target(Decision.ABORT, at_least=0.9),
+    )
     two_rounds = replace(USUAL, blocks=36, rounds=2)
     failing = replace(USUAL, candidate_errors=0.005)
     return [

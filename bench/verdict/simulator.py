@@ -38,7 +38,10 @@ class World:
     warm_up_blocks: int = 1
     # --- the noise
     spread: float = 0.3  # log SD of the body of one duration
-    second_mode: tuple[float, float] = (0.0, 1.0)  # a share of the requests is this many times slower: cache misses
+    second_mode: tuple[float, float] = (
+        0.0,
+        1.0,
+    )  # a share of the requests is this many times slower: cache misses
     tail: tuple[float, float] = (0.0, 3.0)  # a share of the requests has a Pareto tail of this index
     shared_sd: float = 0.18  # log SD of a block's level, the same on both sides
     shared_lag: float = 0.4  # serial correlation of that level
@@ -46,12 +49,24 @@ class World:
     own_lag: float = 0.0  # serial correlation of that level
     start_sd: float = 0.0  # log SD of a process start
     drift_per_h: float = 0.0  # how much slower both sides become
-    pause: tuple[float, float] = (0.0, 0.0)  # each side stands still: how often a second, and for how many seconds
-    neighbour: tuple[float, float] = (0.0, 1.0)  # a share of the blocks in which both sides are so many times slower
-    error_bursts: tuple[float, float] = (0.0, 0.0)  # on each side: how often a second, and for how many seconds
+    pause: tuple[float, float] = (
+        0.0,
+        0.0,
+    )  # each side stands still: how often a second, and for how many seconds
+    neighbour: tuple[float, float] = (
+        0.0,
+        1.0,
+    )  # a share of the blocks in which both sides are so many times slower
+    error_bursts: tuple[float, float] = (
+        0.0,
+        0.0,
+    )  # on each side: how often a second, and for how many seconds
     # --- what is true of the sides
     slowdown: Mapping[str, float] = field(default_factory=dict)  # of the candidate, by endpoint; "" = all
-    slowest: tuple[float, float] = (0.0, 1.0)  # of the candidate: this share, the slowest, is so many times slower
+    slowest: tuple[float, float] = (
+        0.0,
+        1.0,
+    )  # of the candidate: this share, the slowest, is so many times slower
     host: float = 1.0  # how much slower the candidate's host is, in every recording
     level: float = 1.0  # how much slower both sides are than usual
     baseline_errors: float = 0.0
@@ -132,12 +147,16 @@ def draw(world: World, rng: np.random.Generator, sides: Sequence[Side] = tuple(S
 def _requests(world: World, rng: np.random.Generator, side: Side, shared: Floats) -> Requests:
     count, blocks = world.arrivals, shared.size
     starts = rng.normal(0, 1, world.rounds) * world.start_sd
-    levels = shared + _levels(rng, world, world.own_sd, world.own_lag) + np.repeat(starts, world.blocks_per_round)
+    levels = (
+        shared + _levels(rng, world, world.own_sd, world.own_lag) + np.repeat(starts, world.blocks_per_round)
+    )
     block = np.repeat(np.arange(blocks), count)
     at_s = (block % world.blocks_per_round + rng.random(block.size)) * world.block_s
     shares = np.array([share for share, _ in world.endpoints.values()])
     endpoint = np.searchsorted(np.cumsum(shares)[:-1] / shares.sum(), rng.random(block.size), side="right")
-    medians = np.log([median * world.slowdown_of(name, side) for name, (_, median) in world.endpoints.items()])
+    medians = np.log(
+        [median * world.slowdown_of(name, side) for name, (_, median) in world.endpoints.items()]
+    )
     seconds = np.exp(medians[endpoint] + levels[block] + _durations(world, rng, side, block.size))
     seconds += _pauses(world, rng, block // world.blocks_per_round, at_s)
     failed = rng.random(block.size) < world.errors_of(side)
@@ -182,9 +201,7 @@ def _spells(rng: np.random.Generator, share: float, blocks: int, length: int = 3
     return (np.convolve(begins, np.ones(length))[:blocks] > 0).astype(np.float64)
 
 
-def _pauses(
-    world: World, rng: np.random.Generator, rounds: Ints, at_s: Floats, *pause: float
-) -> Floats:
+def _pauses(world: World, rng: np.random.Generator, rounds: Ints, at_s: Floats, *pause: float) -> Floats:
     """How long each request waits because its side stands still: until the end of the pause that it falls into."""
     per_s, length_s = pause or world.pause
     waits = np.zeros(at_s.size)
@@ -195,5 +212,7 @@ def _pauses(
         begins = rng.random(rng.poisson(per_s * round_s)) * round_s
         for begin in begins:
             late = begin + length_s - at_s
-            waits = np.where((rounds == number) & (late > 0) & (late <= length_s), np.maximum(waits, late), waits)
+            waits = np.where(
+                (rounds == number) & (late > 0) & (late <= length_s), np.maximum(waits, late), waits
+            )
     return waits

@@ -36,9 +36,14 @@ class Tally:
         """How many rehearsals were judged."""
         return len(self.answers)
 
+    @property
+    def counts(self) -> Counter[Decision]:
+        """How often each decision."""
+        return Counter(answer.decision for answer in self.answers)
+
     def count(self, decision: Decision) -> int:
         """How often it was this decision."""
-        return Counter(answer.decision for answer in self.answers)[decision]
+        return self.counts[decision]
 
     def share(self, decision: Decision) -> float:
         """The same as a part of all; NaN without any."""
