@@ -20,7 +20,7 @@ from rehearse.judge.sequential import Guard
 from rehearse.judge.verdict import baseline_findings, judge, judge_at_look, should_stop
 from rehearse.load.engine import BlockClosed, LiveCounts, LoadEngine, LoadEvent, Tick, Trouble
 from rehearse.load.schedule import Schedule
-from rehearse.model import Decision, Incident, Reference, Result, RunKind, RunRecord, RunState
+from rehearse.model import Incident, Reference, Result, RunKind, RunRecord, RunState, Verdict
 from rehearse.probe import run_probe
 from rehearse.progress import Listener
 from rehearse.report.assemble import assemble
@@ -197,6 +197,7 @@ class Watch:
         self._block_s = block_s
         self._guard = Guard(journal.record.policy)
         self._arrivals_end_s = 0.0
+        self._last: Verdict | None = None  # of the look before
         self.is_over = False
         self.note = ""
 
@@ -232,7 +233,8 @@ class Watch:
         self._looks_s.pop(0)
         verdict = judge_at_look(self._journal.evidence(self._reference))
         self.note = f"{pairs} blocks, {verdict.decision} so far"
-        return verdict.decision is Decision.ABORT and should_stop(verdict)
+        before, self._last = self._last, verdict
+        return should_stop(verdict, before)
 
 
 @contextmanager

@@ -67,10 +67,12 @@ def our_answer(evidence: Evidence) -> Answer:
     block_s = evidence.blocks[0].length_s
     looks_s = looks(evidence.planned_blocks * block_s, block_s, evidence.policy.min_pairs)
     evidence = replace(evidence, looks=len(looks_s))
+    before = None
     for look_s in looks_s[:-1]:
         verdict = judge_at_look(until(evidence, look_s))
-        if verdict.decision is Decision.ABORT and should_stop(verdict):
-            return Answer(Decision.ABORT, look_s)
+        if should_stop(verdict, before):
+            return Answer(verdict.decision, look_s)
+        before = verdict
     return Answer(judge(evidence).decision, looks_s[-1])
 
 

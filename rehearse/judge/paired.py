@@ -8,7 +8,14 @@ from dataclasses import replace
 
 from rehearse.judge.cells import cell_of_kind, cells_of
 from rehearse.judge.failures import only_kind
-from rehearse.judge.latency import Group, log_ratios, logs_of, pair_groups, samples_needed
+from rehearse.judge.latency import (
+    Group,
+    log_ratios,
+    logs_of,
+    pair_groups,
+    relative_margin,
+    samples_needed,
+)
 from rehearse.judge.levels import latency_level
 from rehearse.judge.measurement import (
     Measurement,
@@ -138,8 +145,6 @@ def _starts_left(case: PairedCase, sample: Sample, side: Side) -> float:
 
 
 def latency_margin(cell: Cell, floor_s: float, baseline_s: float | None) -> float | None:
-    """The margin on the log scale; a change of less than `floor_s` is never a worsening."""
-    if cell.objective.margin is None:
-        return None
-    floor = math.log1p(floor_s / baseline_s) if baseline_s else 0.0
-    return max(math.log1p(cell.objective.margin), floor)
+    """The margin of a cell on the log scale, if it has one."""
+    margin = cell.objective.margin
+    return None if margin is None else relative_margin(margin, floor_s, baseline_s)

@@ -191,26 +191,25 @@ def start_variance(
     """The variance that one process start puts on a side: the assumption, and what rounds show, in one formula.
 
     `starts` is how many sides draw a start in each round, so that the sum of squares of their difference holds it as
-    often. Rounds whose variance is more than three times what the assumption allows contradict it, and count alone
-    then: a wrong assumption must not drown them. Rounds without any start can only contradict: that they are alike
-    says nothing of starts.
+    often. What the noise of blocks alone puts into that sum is taken off, and rounds whose noise drowns their starts
+    count for as little as they tell. Rounds whose variance is more than three times what is expected contradict the
+    assumption, and count alone then: a wrong assumption must not drown them. Rounds without any start can only
+    contradict: that they are alike says nothing of starts.
     """
-    freedom = sum(sample.round_count - 1 for sample in samples if sample.count)
-    squares = math.fsum(sample.round_sum_of_squares for sample in samples) / max(starts, 1)
-    expected = math.fsum(
-        (sample.round_count - 1) * (assumed_sd**2 + sample.noise_of_round / max(starts, 1))
-        for sample in samples
-        if sample.count
-    )
-    if freedom > 0 and squares > _CONTRADICTION * expected:
+    rounds = [(sample, sample.round_count - 1) for sample in samples if sample.count]
+    sides, assumed = max(starts, 1), assumed_sd**2
+    freedom = sum(more for _, more in rounds)
+    squares = math.fsum(sample.round_sum_of_squares for sample, _ in rounds) / sides
+    noise = math.fsum(more * sample.noise_of_round for sample, more in rounds) / sides
+    if freedom > 0 and squares > _CONTRADICTION * (freedom * assumed + noise):
         return Component(squares / freedom, freedom)
-    if starts == 0:
-        freedom, squares = 0, 0.0
-    if assumed_freedom + freedom <= 0:
-        return Component(assumed_sd**2)
-    return Component(
-        (assumed_freedom * assumed_sd**2 + squares) / (assumed_freedom + freedom), assumed_freedom + freedom
-    )
+    if starts == 0 or freedom == 0 or assumed <= 0:
+        return Component(assumed, assumed_freedom if assumed_freedom > 0 else math.inf)
+    told = freedom * assumed / (freedom * assumed + noise)
+    weight = freedom * told**2  # a variance that is known as a difference is known that much worse
+    seen = max(0.0, squares - noise) / freedom
+    total = assumed_freedom + weight
+    return Component((assumed_freedom * assumed + weight * seen) / total, total)
 
 
 def host_weight(seen: float, seen_variance: float, assumed_sd: float) -> float:

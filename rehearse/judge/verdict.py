@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from rehearse.judge.capacity import measure_capacity
 from rehearse.judge.caveats import assumptions_of, caveats
-from rehearse.judge.cells import capacity_cells, cells_of
+from rehearse.judge.cells import capacity_cells, cells_of, large_endpoints
 from rehearse.judge.faults import Fault
 from rehearse.judge.health import correlation_faults, own_health_faults
 from rehearse.judge.ledger import block_faults, closing_faults, impossible_numbers, probe_faults
@@ -67,12 +67,14 @@ def judge_at_look(evidence: Evidence) -> Verdict:
     return _judged(evidence, is_final=False)
 
 
-def should_stop(verdict: Verdict) -> bool:
+def should_stop(verdict: Verdict, before: Verdict | None = None) -> bool:
     """Whether a look ends the run: something is proven worse, and no certified cell is under suspicion.
 
-    A suspicion (beyond the margin, not proven yet) is worth the rest of the load: one report then names everything
-    that broke.
+    A suspicion (beyond the margin, not proven yet) is worth load until the next look, so that one report names
+    everything that broke; not more: when the look `before` said ABORT as well, it ends.
     """
+    if before is not None and verdict.decision is before.decision is Decision.ABORT:
+        return True
     is_suspicious = any(
         judgement.cell.role is Role.CERTIFY and judgement.code == ReasonCode.GREY_ZONE
         for judgement in verdict.judgements
@@ -121,6 +123,7 @@ class _Case:
     judged: JudgedBlocks
     strictness: Strictness
     is_final: bool
+    large: frozenset[str] = frozenset()  # endpoints with much of the traffic
 
 
 def _judged(evidence: Evidence, *, is_final: bool) -> Verdict:
@@ -132,7 +135,9 @@ def _judged(evidence: Evidence, *, is_final: bool) -> Verdict:
     judged = judged_blocks(evidence.mode, evidence.blocks, stored_blocks, evidence.policy.rig)
     stored = _stored(evidence)
     table, stored_table = columns(judged), columns(stored)
-    strictness = Strictness.of(evidence.policy, evidence.looks, _limits(evidence, table))
+    strictness = Strictness.of(
+        evidence.policy, evidence.looks, _limits(evidence, table), is_final=is_final
+    )
     measurements = _measurements(evidence, strictness, (judged, table), (stored, stored_table))
     faults = [
         *incidents,
@@ -140,7 +145,9 @@ def _judged(evidence: Evidence, *, is_final: bool) -> Verdict:
         *probe_faults(evidence),
         *correlation_faults(measurements),
     ]
-    return _weigh(_Case(evidence, faults, rule_on(measurements, strictness), judged, strictness, is_final))
+    rulings = rule_on(measurements, strictness)
+    large = large_endpoints(evidence.policy, table)
+    return _weigh(_Case(evidence, faults, rulings, judged, strictness, is_final, large))
 
 
 def _stored(evidence: Evidence) -> JudgedBlocks:
@@ -193,7 +200,7 @@ def _weigh(case: _Case) -> Verdict:
         return _verdict(case, Decision.INCONCLUSIVE, [*invalid, *doubts], unproven)
     if worse:
         return _verdict(case, Decision.ABORT, worse, doubts)
-    open_questions = [*doubts, *_undecided(case.rulings), *_not_certified(case)]
+    open_questions = [*doubts, *_undecided(case), *_not_certified(case)]
     if open_questions or not case.is_final:
         return _verdict(case, Decision.INCONCLUSIVE, open_questions or [_too_early()], [])
     return _verdict(case, Decision.GO, [_closest(case.rulings)], [])
@@ -234,12 +241,21 @@ def _counts_as_worse(ruling: Ruling) -> bool:
     return ruling.role is not Role.ADVISORY and ruling.judgement.code == ReasonCode.WORSE
 
 
-def _undecided(rulings: Sequence[Ruling]) -> list[Finding]:
-    """The certified cells that are neither proven worse nor proven inside: suspicions first."""
-    chosen = [ruling for ruling in _worst_first(rulings, Outcome.INCONCLUSIVE) if ruling.role is Role.CERTIFY]
+def _undecided(case: _Case) -> list[Finding]:
+    """The certified cells that are neither proven worse nor proven inside: suspicions first.
+
+    A suspicion of a large endpoint counts even where chance leaves no room to certify it: what looks worse than its
+    margin, on a tenth of the traffic, is not passed in silence.
+    """
+    chosen = [ruling for ruling in _worst_first(case.rulings, Outcome.INCONCLUSIVE) if _matters(case, ruling)]
     ranks = {code: rank for rank, code in enumerate(_OPEN_ORDER)}
     chosen.sort(key=lambda ruling: ranks.get(ReasonCode(ruling.judgement.code), len(ranks)))
     return [finding_of(ruling) for ruling in chosen]
+
+
+def _matters(case: _Case, ruling: Ruling) -> bool:
+    is_suspicious = ruling.judgement.code == ReasonCode.GREY_ZONE and ruling.measured.cell.name in case.large
+    return ruling.role is Role.CERTIFY or (ruling.role is Role.WATCH and is_suspicious)
 
 
 def _not_certified(case: _Case) -> list[Finding]:
