@@ -123,6 +123,8 @@ def _identical() -> list[Row]:
     return [
         *rows,
         _simulated("same/8-rounds", "usual noise, 8 + 8 rounds of 36 s", (MANY_STARTS, MANY_STARTS), usual, 400),
+        _simulated("same/long-reference", "usual noise, 8 rounds of 36 s against a reference of 16",
+                   (MANY_STARTS, replace(MANY_STARTS, rounds=16)), usual, 400),
         _simulated("same/no-reference", "usual noise, no A/A reference, 1 round", (ONE_START, None), (NO_ABORT,), 400),
         _simulated("same/short", "usual noise, 2 + 2 rounds of 32 s", (SHORT, SHORT), (NO_ABORT,), 600),
         _simulated("same/short-starts-5", "starts differ by 5 %, 2 + 2 rounds of 32 s", (starts, starts), (NO_ABORT,), 800),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from rehearse.judge.pairs import Column, JudgedBlocks, SeriesKey
-from rehearse.judge.stats import Estimate, Sample, share_p_value, t_quantile
+from rehearse.judge.stats import Component, Estimate, Sample, share_p_value, t_quantile
 from rehearse.model import Cell, Policy, ReasonCode, Side
 
 END_SHARE = 0.5  # of the ABORT error rate, for the last of several looks
@@ -141,6 +141,7 @@ class PairedCase:
     stored: JudgedBlocks  # pairs between identical versions; empty without an A/A reference
     stored_table: Mapping[SeriesKey, Column]
     restarted: frozenset[Side]  # started anew for every round, here and in the reference
+    start: Component | None = None  # what one process start puts on a side, as far as the totals tell
 
     @property
     def measured_s(self) -> float:

@@ -29,14 +29,23 @@ from rehearse.judge.measurement import (
 )
 from rehearse.judge.pairs import Column
 from rehearse.judge.ratios import kinds_worth_testing, measure_completed, measure_errors
-from rehearse.judge.stats import Component, Sample, combined, host_weight, noise_of_mean, start_variance
+from rehearse.judge.stats import (
+    Component,
+    Sample,
+    combined,
+    host_weight,
+    noise_of_mean,
+    start_of_cell,
+    start_variance,
+)
 from rehearse.judge.wording import percent
-from rehearse.model import Cell, Metric, Side
+from rehearse.model import Cell, Metric, Scope, Side
 
 
 def measure_pairs(case: PairedCase) -> tuple[Measurement, ...]:
     """Every cell, measured."""
     cells = cells_of(case.policy, case.table)
+    case = replace(case, start=_start_told(case))
     return tuple(measured for cell in cells for measured in _measure_series(case, cell))
 
 
@@ -95,8 +104,7 @@ def _changed(
     """The change of a log ratio with its whole uncertainty: blocks, starts of processes, hosts."""
     blocks = noise_of_mean(sample, earlier)
     samples = [sample] if earlier is None else [sample, earlier]
-    noise = case.policy.noise
-    start = start_variance(samples, noise.start_sd, noise.start_degrees_of_freedom, len(case.restarted))
+    start = start_of_cell(samples, case.start or _assumed_start(case), len(case.restarted))
     taken_off, fixed = environment_terms(case, sample, earlier, start)
     change = combined(sample.mean - taken_off, [blocks, *fixed])
     outlook = NoiseOutlook(
@@ -114,6 +122,26 @@ def _changed(
         outlook=outlook,
         detail=detail or seen.detail,
     )
+
+
+def _start_told(case: PairedCase) -> Component:
+    """What starts vary by, from the assumption and the p50 of the largest scenario.
+
+    A start is of the process, and no cell sees it as well as this one: rare endpoints would not notice that starts
+    vary more than is assumed.
+    """
+    totals = [key for key in case.table if key[0] is Scope.SCENARIO]
+    if not totals:
+        return _assumed_start(case)
+    largest = max(totals, key=lambda key: (case.table[key].requests(Side.BASELINE), key))
+    columns = (case.table[largest], case.stored_table.get(largest))
+    samples = [log_ratios(pair_groups(column, 0.5)) for column in columns if column is not None]
+    noise = case.policy.noise
+    return start_variance(samples, noise.start_sd, noise.start_degrees_of_freedom, len(case.restarted))
+
+
+def _assumed_start(case: PairedCase) -> Component:
+    return Component(case.policy.noise.start_sd**2, case.policy.noise.start_degrees_of_freedom)
 
 
 def environment_terms(

@@ -150,7 +150,20 @@ def test_rounds_without_any_restart_show_no_start_but_can_contradict() -> None:
 
 def test_rounds_that_differ_by_the_noise_of_their_blocks_contradict_nothing() -> None:
     noisy = Sample((0.3, -0.1, 0.1, -0.3), (0, 0, 1, 1))
-    assert start_variance([noisy], 0.015, 8).degrees_of_freedom == 9
+    shown = start_variance([noisy], 0.015, 8)
+    assert shown.variance == pytest.approx(0.015**2, rel=1e-3)
+    assert shown.degrees_of_freedom == pytest.approx(8, abs=0.01)  # they drown what they could tell of starts
+
+
+def test_the_noise_of_blocks_is_no_part_of_what_rounds_show_of_starts() -> None:
+    """Round means 0.1 apart, of which the blocks' noise explains half: 0.0025 a start, seen as a difference."""
+    values = (0.0, 0.1, 0.1, 0.2)
+    sample = Sample(values, (0, 0, 1, 1))
+    squares, noise = sample.round_sum_of_squares / 2, sample.noise_of_round / 2
+    assert (squares, noise) == (pytest.approx(0.0025), pytest.approx(0.00125))
+    told = 0.05**2 / (0.05**2 + noise)
+    expected = (8 * 0.05**2 + told**2 * (squares - noise)) / (8 + told**2)
+    assert start_variance([sample], 0.05, 8).variance == pytest.approx(expected)
 
 
 def test_the_host_difference_is_taken_off_as_far_as_it_is_known() -> None:
