@@ -1,7 +1,7 @@
 """How often the verdict is wrong, and how often and how soon it decides: against known truth, and against the peers.
 
     .venv/bin/python -m bench.verdict                     # everything; about 50 minutes of CPU
-    .venv/bin/python -m bench.verdict --quick             # a tenth of the rehearsals
+    .venv/bin/python -m bench.verdict --quick             # a fifteenth of the rehearsals
     .venv/bin/python -m bench.verdict --only same/usual   # one row, or all rows that begin so
     .venv/bin/python -m bench.verdict --live 12           # real rehearsals of the shop; resumes where it stopped
 
@@ -30,7 +30,7 @@ from bench.verdict.tally import Tally
 
 ROOT = Path(__file__).resolve().parents[2]
 MISSING = "missing"
-_QUICK = 10  # times fewer
+_QUICK = 15  # times fewer
 _TIMED = {"worse/errors": "errors 0 to 0.5 %", "worse/+20": "+20 %", "worse/+10": "+10 %"}
 
 
@@ -69,7 +69,7 @@ def _options() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--quick", action="store_true", help="a tenth of the rehearsals; intervals are wide then"
+        "--quick", action="store_true", help="a fifteenth of the rehearsals; intervals are wide then"
     )
     parser.add_argument("--only", default="", metavar="ROW", help="rows whose name begins so")
     parser.add_argument("--json", type=Path, default=ROOT / ".rehearse" / "bench-verdict.json")

@@ -15,7 +15,7 @@ import numpy as np
 from bench.verdict.evidence import POLICY, constant, finals_of
 from bench.verdict.peers import PEERS, Answer, Seen
 from bench.verdict.rehearsals import OURS, Rehearsal, simulated
-from bench.verdict.simulator import Requests, World
+from bench.verdict.simulator import Flags, Requests, World
 from rehearse.histogram import Histogram
 from rehearse.judge.verdict import judge
 from rehearse.model import Block, Decision, Evidence, Incident, ReasonCode, RequestOutcome, Scope, Side
@@ -73,23 +73,24 @@ def _decision(answer: Answer) -> Decision:
 # --- what the peers see -----------------------------------------------------------------------------------------
 
 
-def _seen(side: Side, keep: Callable[[Requests], np.typing.NDArray[np.bool_]]) -> Callable[[Seen], Seen]:
+def _seen(side: Side, keep: Callable[[Requests], Flags]) -> Callable[[Seen], Seen]:
     def without(seen: Seen) -> Seen:
-        own = seen.baseline if side is Side.BASELINE else seen.candidate
-        return replace(seen, **{side.value: own.chosen(keep(own))})
+        if side is Side.BASELINE:
+            return replace(seen, baseline=seen.baseline.chosen(keep(seen.baseline)))
+        return replace(seen, candidate=seen.candidate.chosen(keep(seen.candidate)))
 
     return without
 
 
-def _nothing(requests: Requests) -> np.typing.NDArray[np.bool_]:
+def _nothing(requests: Requests) -> Flags:
     return np.zeros(requests.block.size, dtype=np.bool_)
 
 
-def _other_endpoints(requests: Requests) -> np.typing.NDArray[np.bool_]:
-    return requests.endpoint != ENDPOINT
+def _other_endpoints(requests: Requests) -> Flags:
+    return np.asarray(requests.endpoint != ENDPOINT)
 
 
-def _first_quarter(requests: Requests) -> np.typing.NDArray[np.bool_]:
+def _first_quarter(requests: Requests) -> Flags:
     return requests.block < QUIET.blocks * QUIET.rounds // 4
 
 
@@ -170,11 +171,12 @@ def _all_failed(block: Block) -> Block:
     return replace(block, series=series, arrivals=arrivals)
 
 
-def _with_finals(**changes: int) -> Callable[[Evidence], Evidence]:
-    def changed(evidence: Evidence) -> Evidence:
-        return replace(evidence, finals=(replace(evidence.finals[0], **changes), *evidence.finals[1:]))
+def _fewer_told(evidence: Evidence) -> Evidence:
+    return replace(evidence, finals=(replace(evidence.finals[0], blocks_closed=3), *evidence.finals[1:]))
 
-    return changed
+
+def _samples_lost(evidence: Evidence) -> Evidence:
+    return replace(evidence, finals=(replace(evidence.finals[0], listener_errors=1), *evidence.finals[1:]))
 
 
 def _worker_lost(evidence: Evidence) -> Evidence:
@@ -207,8 +209,8 @@ CASES = (
     Case("the rig was late", _on(_late, _B)),
     Case("no closing accounts", lambda evidence: replace(evidence, finals=())),
     Case("a closing account is missing", lambda evidence: replace(evidence, finals=evidence.finals[1:])),
-    Case("a closing account tells of fewer blocks", _with_finals(blocks_closed=3)),
-    Case("the recorder lost samples", _with_finals(listener_errors=1)),
+    Case("a closing account tells of fewer blocks", _fewer_told),
+    Case("the recorder lost samples", _samples_lost),
     Case("a worker was lost", _worker_lost),
     Case("a scenario never ran", lambda evidence: replace(evidence, scenarios=("shop", "checkout"))),
     Case("nothing at all", lambda evidence: replace(evidence, blocks=(), finals=())),

@@ -140,7 +140,7 @@ class Draw:
 def draw(world: World, rng: np.random.Generator, sides: Sequence[Side] = tuple(Side)) -> Draw:
     """All requests of every round on `sides`."""
     shared = _levels(rng, world, world.shared_sd, world.shared_lag) + _drift(world)
-    shared += math.log(world.neighbour[1]) * _spells(rng, world.neighbour[0], shared.size)
+    shared = shared + math.log(world.neighbour[1]) * _spells(rng, world.neighbour[0], shared.size)
     return Draw(world, {side: _requests(world, rng, side, shared) for side in sides})
 
 
@@ -187,7 +187,7 @@ def _levels(rng: np.random.Generator, world: World, sd: float, lag: float) -> Fl
     steps[:, 1:] *= math.sqrt(1 - lag**2)
     for index in range(1, steps.shape[1]):
         steps[:, index] += lag * steps[:, index - 1]
-    return steps.reshape(-1)
+    return np.asarray(steps.reshape(-1), dtype=np.float64)
 
 
 def _drift(world: World) -> Floats:

@@ -177,7 +177,7 @@ def believed_correlation(samples: Sequence[Sample]) -> float:
         return 0.0
     seen = math.fsum(sample.count * sample.within.variance * sample.lag_one for sample in samples) / weights
     length = count / sum(sample.round_count for sample in samples)
-    shrunk = max(1 - 4 / length, 0.25)
+    shrunk = max(1 - 3 / length, 0.25)
     corrected = (seen + 1 / length - 1 / math.sqrt(count)) / shrunk
     return min(max(0.0, corrected), MOST_CORRELATION)
 

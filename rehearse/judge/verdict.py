@@ -135,9 +135,7 @@ def _judged(evidence: Evidence, *, is_final: bool) -> Verdict:
     judged = judged_blocks(evidence.mode, evidence.blocks, stored_blocks, evidence.policy.rig)
     stored = _stored(evidence)
     table, stored_table = columns(judged), columns(stored)
-    strictness = Strictness.of(
-        evidence.policy, evidence.looks, _limits(evidence, table), is_final=is_final
-    )
+    strictness = Strictness.of(evidence.policy, evidence.looks, _limits(evidence, table), is_final=is_final)
     measurements = _measurements(evidence, strictness, (judged, table), (stored, stored_table))
     faults = [
         *incidents,
@@ -160,7 +158,11 @@ def _stored(evidence: Evidence) -> JudgedBlocks:
 
 
 def _limits(evidence: Evidence, table: Mapping[SeriesKey, Column]) -> int:
-    cells = (*cells_of(evidence.policy, table), *capacity_cells(evidence.policy))
+    policy = evidence.policy
+    asked = (one for objectives in (policy.objectives, *policy.overrides.values()) for one in objectives)
+    if all(one.limit is None for one in asked):
+        return 0  # as nearly always: no need to look at every cell for it
+    cells = (*cells_of(policy, table), *capacity_cells(policy))
     return sum(cell.objective.limit is not None and cell.role is not Role.ADVISORY for cell in cells)
 
 
