@@ -5,7 +5,8 @@
     .venv/bin/python -m bench.verdict --only same/usual   # one row, or all rows that begin so
     .venv/bin/python -m bench.verdict --live 12           # real rehearsals of the shop; resumes where it stopped
 
-Each rehearsal has its own seed, from the row's name and its number: the same command gives the same tables.
+Each rehearsal has its own seed, from the row's name and its number: the same command gives the same tables. What was
+answered is kept as it comes, so that an interrupted benchmark goes on where it stopped; another judge begins anew.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.verdict import live
+from bench.verdict.answers import Answers
 from bench.verdict.missing import measured_answers
+from bench.verdict.peers import Answer
 from bench.verdict.pictures import operating_curve, time_to_abort
 from bench.verdict.rehearsals import OURS
 from bench.verdict.rows import Row, all_rows
@@ -45,8 +48,9 @@ def main() -> int:
         print(f"no row begins with {options.only!r}; known: {', '.join(row.name for row in all_rows())}")
         return 2
     tallies: dict[str, Mapping[str, Tally]] = {}
+    kept = Answers(options.answers)
     for row in chosen:
-        tallies[row.name] = _measured(row, max(10, row.runs // _QUICK) if options.quick else row.runs)
+        tallies[row.name] = _measured(row, max(10, row.runs // _QUICK) if options.quick else row.runs, kept)
         options.json.write_text(json.dumps(as_json(chosen, tallies), indent=1), encoding="utf-8")
     print(f"\n{tables(chosen, tallies)}")
     if is_all or MISSING.startswith(options.only):
@@ -72,6 +76,7 @@ def _options() -> argparse.Namespace:
         "--quick", action="store_true", help="a fifteenth of the rehearsals; intervals are wide then"
     )
     parser.add_argument("--only", default="", metavar="ROW", help="rows whose name begins so")
+    parser.add_argument("--answers", type=Path, default=ROOT / ".rehearse" / "bench-verdict.jsonl")
     parser.add_argument("--json", type=Path, default=ROOT / ".rehearse" / "bench-verdict.json")
     parser.add_argument(
         "--live",
@@ -79,23 +84,30 @@ def _options() -> argparse.Namespace:
         default=0,
         metavar="N",
         help="N real rehearsals of identical code, N/2 of each kind",
-    )  # noqa: E501
+    )
     options = parser.parse_args()
     options.json.parent.mkdir(parents=True, exist_ok=True)
     return options
 
 
-def _measured(row: Row, runs: int) -> Mapping[str, Tally]:
+def _measured(row: Row, runs: int, kept: Answers) -> Mapping[str, Tally]:
     began_s = time.process_time()
     tallies: dict[str, Tally] = {}
     for number in range(runs):
-        rng = np.random.default_rng([zlib.crc32(row.name.encode()), number])
-        for rule, answer in row.answer(rng).items():
+        for rule, answer in _answered(row, number, kept).items():
             tallies.setdefault(rule, Tally()).answers.append(answer)
     took_s = time.process_time() - began_s
-    counts = {rule: dict(sorted(tally.counts.items())) for rule, tally in tallies.items()}
-    print(f"{row.name:<24} {runs:>5} runs {took_s:>6.0f} s CPU  {counts[OURS]}", flush=True)
+    counts = ", ".join(f"{decision} {count}" for decision, count in sorted(tallies[OURS].counts.items()))
+    print(f"{row.name:<24} {runs:>5} runs {took_s:>6.0f} s CPU  {counts}", flush=True)
     return tallies
+
+
+def _answered(row: Row, number: int, kept: Answers) -> Mapping[str, Answer]:
+    known = kept.of(row.name, number)
+    if known is None:
+        known = row.answer(np.random.default_rng([zlib.crc32(row.name.encode()), number]))
+        kept.keep(row.name, number, known)
+    return known
 
 
 def _draw(tallies: Mapping[str, Mapping[str, Tally]]) -> None:

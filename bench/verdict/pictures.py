@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 from bench.verdict.tally import Tally
 from rehearse.model import Decision
@@ -18,8 +19,9 @@ text { font: 13px system-ui, sans-serif; fill: #1f2328 } .title { font-weight: 6
 .c0 { stroke: #0969da } .c1 { stroke: #bc4c00 } .c2 { stroke: #59636e } .c3 { stroke: #8250df } .c4 { stroke: #1a7f37 }
 .c5 { stroke: #bf3989 } .c6 { stroke: #9a6700 } .dash { stroke-dasharray: 7 4 }
 @media (prefers-color-scheme: dark) {
-text { fill: #e6edf3 } .axis { stroke: #9198a1 } .grid { stroke: #3d444d } .c0 { stroke: #58a6ff } .c1 { stroke: #ffa657 }
-.c2 { stroke: #9198a1 } .c3 { stroke: #d2a8ff } .c4 { stroke: #56d364 } .c5 { stroke: #ff9bce } .c6 { stroke: #e3b341 } }
+text { fill: #e6edf3 } .axis { stroke: #9198a1 } .grid { stroke: #3d444d }
+.c0 { stroke: #58a6ff } .c1 { stroke: #ffa657 } .c2 { stroke: #9198a1 } .c3 { stroke: #d2a8ff }
+.c4 { stroke: #56d364 } .c5 { stroke: #ff9bce } .c6 { stroke: #e3b341 } }
 """
 
 
@@ -72,9 +74,9 @@ def picture(title: str, what: str, ticks: Sequence[tuple[float, str]], lines: Se
     def at(x: float, share: float) -> tuple[float, float]:
         return _LEFT + (x - low) / (high - low) * (_RIGHT - _LEFT), _BOTTOM - share * (_BOTTOM - _TOP)
 
+    frame = f'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
-        f'aria-label="{escape(title)}"><style>{_STYLE}</style>',
+        f'<svg {frame} role="img" aria-label="{escape(title)}"><style>{_STYLE}</style>',
         f'<text class="title" x="{_LEFT}" y="22">{escape(title)}</text>',
         *(_grid(at(low, share / 4)[1], f"{share * 25} %") for share in range(5)),
         *(f'<text x="{at(x, 0)[0]:.0f}" y="{_BOTTOM + 20}" text-anchor="middle">{escape(label)}</text>'
@@ -102,7 +104,7 @@ def _apart(wanted: Sequence[float]) -> list[float]:
     """Heights near `wanted`, none closer to another than a line of text."""
     order = sorted(range(len(wanted)), key=lambda index: wanted[index])
     placed = list(wanted)
-    for before, index in zip(order, order[1:], strict=False):
+    for before, index in pairwise(order):
         placed[index] = max(placed[index], placed[before] + _GAP)
     excess = max(0.0, placed[order[-1]] - _BOTTOM)
     return [y - excess for y in placed]

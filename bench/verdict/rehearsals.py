@@ -1,4 +1,4 @@
-"""One rehearsal from beginning to end: the looks as they come, the guard, and what the peers say of the same requests."""
+"""One rehearsal from beginning to end: the looks, the guard, and what the peers say of the same requests."""
 
 from __future__ import annotations
 

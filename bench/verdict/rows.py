@@ -15,7 +15,6 @@ from bench.verdict.rehearsals import answers, guard_answers, simulated
 from bench.verdict.simulator import World, zipf
 from rehearse.model import Decision, Metric, Objective, Policy
 
-
 Answers = Mapping[str, Answer]  # by rule: "rehearse", and the peers
 
 
@@ -110,31 +109,51 @@ _NOISES: Mapping[str, tuple[str, World]] = {
     "error-bursts": ("error bursts of 0.3 s every 100 s", replace(USUAL, error_bursts=(0.01, 0.3))),
     "20-endpoints": ("20 endpoints", replace(USUAL, endpoints=zipf(20))),
     "50-endpoints": ("50 endpoints", replace(USUAL, endpoints=zipf(50))),
-}  # fmt: skip
+}
 
 
 def _identical() -> list[Row]:
     usual = (NO_ABORT, Target(Decision.GO, at_least=0.90))
     rows = [
-        _simulated("same/usual", "usual noise, 4 + 4 rounds", (USUAL, USUAL), usual, 400, with_peers=True)
+        _simulated("same/usual", "usual noise, 4 + 4 rounds", (USUAL, USUAL), usual, 300, with_peers=True)
     ]
     rows += [
-        _simulated(f"same/{name}", truth, (world, world), (NO_ABORT,), 300, with_peers=name == "20-endpoints")
+        _simulated(f"same/{name}", truth, (world, world), (NO_ABORT,), 200, with_peers=name == "20-endpoints")
         for name, (truth, world) in _NOISES.items()
     ]
     starts = replace(SHORT, start_sd=0.05)
     alike = replace(SHORT, own_sd=0.05, own_lag=0.7)
     return [
         *rows,
-        _simulated("same/8-rounds", "usual noise, 8 + 8 rounds of 36 s", (MANY_STARTS, MANY_STARTS), usual, 400),
-        _simulated("same/long-reference", "usual noise, 8 rounds of 36 s against a reference of 16",
-                   (MANY_STARTS, replace(MANY_STARTS, rounds=16)), usual, 400),
-        _simulated("same/no-reference", "usual noise, no A/A reference, 1 round", (ONE_START, None), (NO_ABORT,), 400),
-        _simulated("same/short", "usual noise, 2 + 2 rounds of 32 s", (SHORT, SHORT), (NO_ABORT,), 600),
-        _simulated("same/short-starts-5", "starts differ by 5 %, 2 + 2 rounds of 32 s", (starts, starts), (NO_ABORT,), 800),
-        _simulated("same/short-ar-0.7", "own level of each side 5 %, AR(1) 0.7, 2 + 2 rounds of 32 s", (alike, alike),
-                   (NO_ABORT,), 800),
-    ]  # fmt: skip
+        _simulated(
+            "same/8-rounds", "usual noise, 8 + 8 rounds of 36 s", (MANY_STARTS, MANY_STARTS), usual, 300
+        ),
+        _simulated(
+            "same/long-reference",
+            "usual noise, 8 rounds of 36 s against a reference of 16",
+            (MANY_STARTS, replace(MANY_STARTS, rounds=16)),
+            usual,
+            200,
+        ),
+        _simulated(
+            "same/no-reference", "usual noise, no A/A reference, 1 round", (ONE_START, None), (NO_ABORT,), 300
+        ),
+        _simulated("same/short", "usual noise, 2 + 2 rounds of 32 s", (SHORT, SHORT), (NO_ABORT,), 500),
+        _simulated(
+            "same/short-starts-5",
+            "starts differ by 5 %, 2 + 2 rounds of 32 s",
+            (starts, starts),
+            (NO_ABORT,),
+            400,
+        ),
+        _simulated(
+            "same/short-ar-0.7",
+            "own level of each side 5 %, AR(1) 0.7, 2 + 2 rounds of 32 s",
+            (alike, alike),
+            (NO_ABORT,),
+            400,
+        ),
+    ]
 
 
 # --- changes ----------------------------------------------------------------------------------------------------
@@ -148,23 +167,67 @@ def _changes() -> list[Row]:
     two_rounds = replace(USUAL, blocks=36, rounds=2)
     failing = replace(USUAL, candidate_errors=0.005)
     return [
-        _simulated("worse/+20", "+20 %", (_slower(USUAL, 1.2), USUAL), (fast, NEVER_GO), 300, with_peers=True),
-        _simulated("worse/+20-no-reference", "+20 %, no A/A reference, 1 round", (_slower(ONE_START, 1.2), None),
-                   (fast, NEVER_GO), 200),
-        _simulated("worse/+10", "+10 %", (_slower(USUAL, 1.1), USUAL), (mostly, NEVER_GO), 300, with_peers=True),
-        _simulated("worse/+10-8-rounds", "+10 %, 8 + 8 rounds of 36 s", (_slower(MANY_STARTS, 1.1), MANY_STARTS),
-                   (mostly, NEVER_GO), 200),
-        _simulated("worse/+10-2-rounds", "+10 %, 2 + 2 rounds of 144 s", (_slower(two_rounds, 1.1), two_rounds),
-                   (mostly, NEVER_GO), 200),
-        _simulated("worse/+5", "+5 % (p50 margin 3 %; 15 minutes, 8 + 8 rounds)", (_slower(LONG, 1.05), LONG),
-                   (Target(Decision.ABORT, at_least=0.8),), 100, _with(Metric.P50, 0.03)),
-        _simulated("worse/p99", "p99 alone +20 % (p99 decides, margin 10 %)", (replace(USUAL, slowest=(0.03, 1.2)), USUAL),
-                   (mostly,), 200, _with(Metric.P99, 0.10), with_peers=True),
-        _simulated("worse/errors", "errors 0 to 0.5 %", (failing, USUAL),
-                   (Target(Decision.ABORT, at_least=0.99), NEVER_GO), 300, with_peers=True),
-        _simulated("worse/eater", "the candidate eats the shared CPU: both sides +60 %, itself +3 % more",
-                   (replace(_slower(USUAL, 1.03), level=1.6), USUAL), (NEVER_GO,), 300, with_peers=True),
-    ]  # fmt: skip
+        _simulated(
+            "worse/+20", "+20 %", (_slower(USUAL, 1.2), USUAL), (fast, NEVER_GO), 200, with_peers=True
+        ),
+        _simulated(
+            "worse/+20-no-reference",
+            "+20 %, no A/A reference, 1 round",
+            (_slower(ONE_START, 1.2), None),
+            (fast, NEVER_GO),
+            100,
+        ),
+        _simulated(
+            "worse/+10", "+10 %", (_slower(USUAL, 1.1), USUAL), (mostly, NEVER_GO), 200, with_peers=True
+        ),
+        _simulated(
+            "worse/+10-8-rounds",
+            "+10 %, 8 + 8 rounds of 36 s",
+            (_slower(MANY_STARTS, 1.1), MANY_STARTS),
+            (mostly, NEVER_GO),
+            100,
+        ),
+        _simulated(
+            "worse/+10-2-rounds",
+            "+10 %, 2 + 2 rounds of 144 s",
+            (_slower(two_rounds, 1.1), two_rounds),
+            (mostly, NEVER_GO),
+            100,
+        ),
+        _simulated(
+            "worse/+5",
+            "+5 % (p50 margin 3 %; 15 minutes, 8 + 8 rounds)",
+            (_slower(LONG, 1.05), LONG),
+            (Target(Decision.ABORT, at_least=0.8),),
+            60,
+            _with(Metric.P50, 0.03),
+        ),
+        _simulated(
+            "worse/p99",
+            "p99 alone +20 % (p99 decides, margin 10 %)",
+            (replace(USUAL, slowest=(0.03, 1.2)), USUAL),
+            (mostly,),
+            100,
+            _with(Metric.P99, 0.10),
+            with_peers=True,
+        ),
+        _simulated(
+            "worse/errors",
+            "errors 0 to 0.5 %",
+            (failing, USUAL),
+            (Target(Decision.ABORT, at_least=0.99), NEVER_GO),
+            200,
+            with_peers=True,
+        ),
+        _simulated(
+            "worse/eater",
+            "the candidate eats the shared CPU: both sides +60 %, itself +3 % more",
+            (replace(_slower(USUAL, 1.03), level=1.6), USUAL),
+            (NEVER_GO,),
+            200,
+            with_peers=True,
+        ),
+    ]
 
 
 def _margins() -> list[Row]:
@@ -174,16 +237,40 @@ def _margins() -> list[Row]:
     errors = replace(POLICY, objectives=(Objective(Metric.P50, 0.5), *deciding[1:]))
     failing = replace(USUAL, baseline_errors=0.002, candidate_errors=0.003)
     return [
-        _simulated("margin/p50", "p50 +5 %, its margin", (_slower(USUAL, 1.05), USUAL), (at_margin,), 400, p50),
-        _simulated("margin/p50-x2", "p50 +10 %, twice its margin", (_slower(USUAL, 1.10), USUAL), (beyond,), 400, p50),
-        _simulated("margin/p50-short", "p50 +5 %, its margin; 2 + 2 rounds of 32 s", (_slower(SHORT, 1.05), SHORT),
-                   (at_margin,), 400, p50),
-        _simulated("margin/errors", "errors 0.2 to 0.3 %, their margin", (failing, USUAL), (at_margin,), 400, errors),
-        _simulated("margin/errors-x2", "errors 0.2 to 0.4 %, twice their margin",
-                   (replace(failing, candidate_errors=0.004), USUAL), (beyond,), 400, errors),
-        _simulated("margin/errors-0", "errors 0 to 0.1 %, their margin", (replace(USUAL, candidate_errors=0.001), USUAL),
-                   (at_margin,), 400, errors),
-    ]  # fmt: skip
+        _simulated(
+            "margin/p50", "p50 +5 %, its margin", (_slower(USUAL, 1.05), USUAL), (at_margin,), 200, p50
+        ),
+        _simulated(
+            "margin/p50-x2", "p50 +10 %, twice its margin", (_slower(USUAL, 1.10), USUAL), (beyond,), 200, p50
+        ),
+        _simulated(
+            "margin/p50-short",
+            "p50 +5 %, its margin; 2 + 2 rounds of 32 s",
+            (_slower(SHORT, 1.05), SHORT),
+            (at_margin,),
+            200,
+            p50,
+        ),
+        _simulated(
+            "margin/errors", "errors 0.2 to 0.3 %, their margin", (failing, USUAL), (at_margin,), 200, errors
+        ),
+        _simulated(
+            "margin/errors-x2",
+            "errors 0.2 to 0.4 %, twice their margin",
+            (replace(failing, candidate_errors=0.004), USUAL),
+            (beyond,),
+            200,
+            errors,
+        ),
+        _simulated(
+            "margin/errors-0",
+            "errors 0 to 0.1 %, their margin",
+            (replace(USUAL, candidate_errors=0.001), USUAL),
+            (at_margin,),
+            200,
+            errors,
+        ),
+    ]
 
 
 def _guards() -> list[Row]:
@@ -193,11 +280,24 @@ def _guards() -> list[Row]:
     stopped = Target(Decision.ABORT, at_least=0.99, median_at_most_s=10.0)
     silent = Target(Decision.ABORT, at_most=0.001, upper_at_most=0.005)
     return [
-        Row("guard/10-percent", "10 % errors at 50/s", (stopped,), 1000, partial(guard_answers, dying, POLICY)),
-        Row("guard/same", "0.2 % errors on both sides, 5 minutes", (silent,), 1000, partial(guard_answers, few, POLICY)),
-        Row("guard/bursts", "bursts of errors of 1 s every 50 s on both sides, 5 minutes", (silent,), 1000,
-            partial(guard_answers, replace(world, error_bursts=(0.02, 1.0)), POLICY)),
-    ]  # fmt: skip
+        Row(
+            "guard/10-percent", "10 % errors at 50/s", (stopped,), 1000, partial(guard_answers, dying, POLICY)
+        ),
+        Row(
+            "guard/same",
+            "0.2 % errors on both sides, 5 minutes",
+            (silent,),
+            1000,
+            partial(guard_answers, few, POLICY),
+        ),
+        Row(
+            "guard/bursts",
+            "bursts of errors of 1 s every 50 s on both sides, 5 minutes",
+            (silent,),
+            1000,
+            partial(guard_answers, replace(world, error_bursts=(0.02, 1.0)), POLICY),
+        ),
+    ]
 
 
 # --- real traces ------------------------------------------------------------------------------------------------
@@ -207,18 +307,45 @@ def _traced() -> list[Row]:
     never, mostly = (Target(Decision.ABORT, at_most=0.0),), (Target(Decision.ABORT, at_least=0.9), NEVER_GO)
     return [
         Row("trace/A2", "identical code, A/A reference", never, 500, partial(traces.answers_of, "A2")),
-        Row("trace/A2-no-reference", "identical code, no reference", never, 500,
-            partial(traces.answers_of, "A2", has_reference=False)),
-        Row("trace/B20", "the CPU part +20 % (p50 +12 %)", mostly, 300, partial(traces.answers_of, "B20")),
-        Row("trace/B10", "the CPU part +10 % (p50 +6 %)", (NEVER_GO,), 300, partial(traces.answers_of, "B10")),
-        Row("trace/Btail", "2 % of the requests do 8 times the work", mostly, 300, partial(traces.answers_of, "Btail")),
-        Row("trace/Berr", "0.5 % of the requests fail", mostly, 300, partial(traces.answers_of, "Berr")),
-        Row("trace/x1.05", "identical code, all times x 1.05 (the p50 margin)", (Target(Decision.GO, at_most=0.05),), 300,
-            partial(traces.answers_of, "A2", factor=1.05)),
-        Row("trace/x1.10", "identical code, all times x 1.10", (Target(Decision.ABORT, at_least=0.9), NEVER_GO), 300,
-            partial(traces.answers_of, "A2", factor=1.10)),
-        Row("trace/x1.20", "identical code, all times x 1.20", mostly, 300, partial(traces.answers_of, "A2", factor=1.20)),
-    ]  # fmt: skip
+        Row(
+            "trace/A2-no-reference",
+            "identical code, no reference",
+            never,
+            500,
+            partial(traces.answers_of, "A2", has_reference=False),
+        ),
+        Row("trace/B20", "the CPU part +20 % (p50 +12 %)", mostly, 100, partial(traces.answers_of, "B20")),
+        Row("trace/B10", "the CPU part +10 % (p50 +6 %)", (), 100, partial(traces.answers_of, "B10")),
+        Row(
+            "trace/Btail",
+            "2 % of the requests do 8 times the work",
+            mostly,
+            100,
+            partial(traces.answers_of, "Btail"),
+        ),
+        Row("trace/Berr", "0.5 % of the requests fail", mostly, 100, partial(traces.answers_of, "Berr")),
+        Row(
+            "trace/x1.05",
+            "identical code, all times x 1.05 (the p50 margin)",
+            (Target(Decision.GO, at_most=0.05),),
+            100,
+            partial(traces.answers_of, "A2", factor=1.05),
+        ),
+        Row(
+            "trace/x1.10",
+            "identical code, all times x 1.10",
+            (Target(Decision.ABORT, at_least=0.9), NEVER_GO),
+            100,
+            partial(traces.answers_of, "A2", factor=1.10),
+        ),
+        Row(
+            "trace/x1.20",
+            "identical code, all times x 1.20",
+            mostly,
+            100,
+            partial(traces.answers_of, "A2", factor=1.20),
+        ),
+    ]
 
 
 # --- curves -----------------------------------------------------------------------------------------------------
@@ -229,10 +356,16 @@ CURVE = (0.0, 0.02, 0.03, 0.05, 0.07, 0.10, 0.15, 0.20)
 def _curve() -> list[Row]:
     """The operating curve: all that differs is the true change."""
     return [
-        _simulated(f"curve/{change * 100:g}", f"{change * 100:+g} %", (_slower(MANY_STARTS, 1 + change), MANY_STARTS), (),
-                   100, with_peers=True)
+        _simulated(
+            f"curve/{change * 100:g}",
+            f"{change * 100:+g} %",
+            (_slower(MANY_STARTS, 1 + change), MANY_STARTS),
+            (),
+            60,
+            with_peers=True,
+        )
         for change in CURVE
-    ]  # fmt: skip
+    ]
 
 
 def all_rows() -> tuple[Row, ...]:

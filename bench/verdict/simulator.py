@@ -191,7 +191,7 @@ def _levels(rng: np.random.Generator, world: World, sd: float, lag: float) -> Fl
 
 
 def _drift(world: World) -> Floats:
-    at_s = np.arange(world.rounds * world.blocks_per_round) * world.block_s
+    at_s = np.arange(world.rounds * world.blocks_per_round, dtype=np.float64) * world.block_s
     return at_s * (math.log1p(world.drift_per_h) / 3600)
 
 

@@ -44,8 +44,8 @@ def _own_table(rows: Sequence[Row], tallies: Tallies) -> list[str]:
     ]
     for row in rows:
         tally = tallies[row.name][OURS]
-        cells = [row.truth, str(tally.runs), *(_share(tally, decision) for decision in
-                 (Decision.GO, Decision.ABORT, Decision.INCONCLUSIVE)), _seconds(tally), _targets(row, tally)]  # fmt: skip
+        shares = [_share(tally, one) for one in (Decision.GO, Decision.ABORT, Decision.INCONCLUSIVE)]
+        cells = [row.truth, str(tally.runs), *shares, _seconds(tally), _targets(row, tally)]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
