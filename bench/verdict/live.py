@@ -41,7 +41,7 @@ def main(runs: int, file: Path) -> int:
     """`runs` comparisons of identical code and half as many of each other kind, less those already in `file`."""
     parts = rehearsal.Parts(LocustEngine(), Silence(), lambda: datetime.now(UTC))
     file.parent.mkdir(parents=True, exist_ok=True)
-    for number, kind in enumerate(_still_to_do(runs, rows_in(file))):
+    for number, kind in enumerate(still_to_do(runs, rows_in(file))):
         if number % _PER_BASELINE == 0:
             _record_baseline(parts)
         row = _compared(kind, parts)
@@ -63,7 +63,7 @@ def rows_in(file: Path) -> tuple[LiveRow, ...]:
     return tuple(LiveRow(**{**row, "reasons": tuple(row["reasons"])}) for row in map(json.loads, lines))
 
 
-def _still_to_do(runs: int, done: Sequence[LiveRow]) -> list[str]:
+def still_to_do(runs: int, done: Sequence[LiveRow]) -> list[str]:
     """Kinds in turn, so that an interrupted benchmark has some of each."""
     counts = Counter(row.kind for row in done)
     wanted = {kind: (runs if kind == "same" else (runs + 1) // 2) - counts[kind] for kind in KINDS}
