@@ -326,24 +326,24 @@ def _traced() -> list[Row]:
         Row("trace/Berr", "0.5 % of the requests fail", mostly, 100, partial(traces.answers_of, "Berr")),
         Row(
             "trace/x1.05",
-            "identical code, all times x 1.05 (the p50 margin)",
+            "all times x 1.05, the p50 margin (no floor)",
             (Target(Decision.GO, at_most=0.05),),
             100,
-            partial(traces.answers_of, "A2", factor=1.05),
+            partial(traces.answers_of, "A2", factor=1.05, floor_s=0.0),
         ),
         Row(
             "trace/x1.10",
-            "identical code, all times x 1.10",
+            "all times x 1.10 (no floor)",
             (Target(Decision.ABORT, at_least=0.9), NEVER_GO),
             100,
-            partial(traces.answers_of, "A2", factor=1.10),
+            partial(traces.answers_of, "A2", factor=1.10, floor_s=0.0),
         ),
         Row(
             "trace/x1.20",
-            "identical code, all times x 1.20",
+            "all times x 1.20 (no floor)",
             mostly,
             100,
-            partial(traces.answers_of, "A2", factor=1.20),
+            partial(traces.answers_of, "A2", factor=1.20, floor_s=0.0),
         ),
     ]
 

@@ -70,10 +70,19 @@ def _slice(rows: Sequence[tuple[float, float, bool]]) -> Slice:
 
 
 def answers_of(
-    variant: str, rng: np.random.Generator, factor: float = 1.0, has_reference: bool = True
+    variant: str,
+    rng: np.random.Generator,
+    factor: float = 1.0,
+    has_reference: bool = True,
+    floor_s: float = POLICY.floor_s,
 ) -> Mapping[str, Answer]:
-    """What every rule says of one resampled rehearsal; `factor` slows the candidate down."""
-    return answers(resampled(variant, rng, factor, has_reference), with_peers=True)
+    """What every rule says of one resampled rehearsal; `factor` slows the candidate down.
+
+    A request takes 2.3 ms, of which the usual floor of 0.2 ms is 9 %: where a margin is what is tested, without it.
+    """
+    rehearsal = resampled(variant, rng, factor, has_reference)
+    policy = replace(rehearsal.evidence.policy, floor_s=floor_s)
+    return answers(replace(rehearsal, evidence=replace(rehearsal.evidence, policy=policy)), with_peers=True)
 
 
 def resampled(variant: str, rng: np.random.Generator, factor: float, has_reference: bool) -> Rehearsal:
