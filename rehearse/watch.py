@@ -10,7 +10,7 @@ from rehearse.judge.sequential import Guard
 from rehearse.judge.verdict import look_at, should_stop
 from rehearse.load.engine import BlockClosed, LiveCounts, LoadEvent, Tick, Trouble
 from rehearse.load.schedule import Schedule
-from rehearse.model import Block, Decision, Incident, Reference
+from rehearse.model import Block, Incident, Reference, Verdict
 from rehearse.progress import Listener, Silence
 
 Foretell = Callable[[Iterable[Block]], Iterable[str]]
@@ -37,6 +37,7 @@ class Watch:
         self._guard = Guard(journal.record.policy)
         self._arrivals_end_s = 0.0
         self._outlook = ""
+        self._last: Verdict | None = None  # of the look before
         self.is_over = False
         self.note = ""
 
@@ -76,7 +77,8 @@ class Watch:
         self._listener.look(standing.line)
         self._outlook = f", {verdict.decision} so far, {standing.outlook}"
         self.note = f"{pairs} blocks{self._outlook}"
-        return verdict.decision is Decision.ABORT and should_stop(verdict)
+        before, self._last = self._last, verdict
+        return should_stop(verdict, before)
 
     def _tell_after_warm_up(self) -> None:
         foretell, self._after_warm_up = self._after_warm_up, None

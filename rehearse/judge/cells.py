@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
+from rehearse.histogram import Histogram
+from rehearse.judge.latency import quantile_noise, relative_margin
 from rehearse.judge.pairs import Column, SeriesKey
 from rehearse.judge.stats import requests_to_certify
 from rehearse.model import Cell, Metric, Objective, Policy, Role, Scope, Side
 
 ALL_SCENARIOS = "all scenarios"
 _METRICS = tuple(Metric)
+_ONE_FAILURE = 1.6  # Poisson's 95 % bound after one event over that after none
+_ROOM = 5.0  # standard errors of chance: 1.65 for the bound, as much for luck, the rest for starts and hosts
 _OF_THE_WHOLE = (Metric.COMPLETED_RATIO, Metric.CAPACITY)
 
 
 def cells_of(policy: Policy, table: Mapping[SeriesKey, Column]) -> tuple[Cell, ...]:
     """Every cell that the policy has an objective for, in reading order."""
     totals = {side: _endpoint_requests(table, side) for side in Side}
+    series = [_Counted(scope, name, column, totals) for (scope, name), column in table.items()]
     return _completed_cells(policy, table) + tuple(
-        Cell(scope, name, objective.metric, _role(policy, scope, name, objective, column, totals), objective)
-        for (scope, name), column in table.items()
-        for objective in _objectives(policy, name)
+        Cell(one.scope, one.name, objective.metric, _role(policy, objective, one), objective)
+        for one in series
+        for objective in _objectives(policy, one.name)
         if objective.metric not in _OF_THE_WHOLE
     )
 
@@ -66,16 +74,41 @@ def _objectives(policy: Policy, name: str) -> list[Objective]:
     return sorted(asked, key=lambda objective: _METRICS.index(objective.metric))
 
 
-def _role(
-    policy: Policy, scope: Scope, name: str, objective: Objective, column: Column, totals: Mapping[Side, int]
-) -> Role:
+@dataclass(frozen=True)
+class _Counted:
+    """One series with what its roles depend on."""
+
+    scope: Scope
+    name: str
+    column: Column
+    totals: Mapping[Side, int]
+
+    @cached_property
+    def baseline(self) -> Histogram:
+        """All durations of the baseline, once for all quantiles."""
+        return Histogram.merged(part.judged for part in self.column.baseline)
+
+
+def _role(policy: Policy, objective: Objective, series: _Counted) -> Role:
     if objective.is_advisory:
         return Role.ADVISORY
-    if name in policy.critical or scope is Scope.SCENARIO:
+    if series.name in policy.critical or series.scope is Scope.SCENARIO:
         return Role.CERTIFY
-    if scope is not Scope.ENDPOINT or largest_share(column, totals) < policy.certify_share_ratio:
+    is_small = largest_share(series.column, series.totals) < policy.certify_share_ratio
+    if series.scope is not Scope.ENDPOINT or is_small:
         return Role.WATCH
-    return Role.CERTIFY if _can_be_certified(policy, objective, column) else Role.WATCH
+    has_room = _errors_have_room if objective.metric is Metric.ERROR_RATIO else _latency_has_room
+    return Role.CERTIFY if has_room(policy, objective, series) else Role.WATCH
+
+
+def large_endpoints(policy: Policy, table: Mapping[SeriesKey, Column]) -> frozenset[str]:
+    """The endpoints with a share of the requests at which they are certified, where they have enough of them."""
+    totals = {side: _endpoint_requests(table, side) for side in Side}
+    return frozenset(
+        name
+        for (scope, name), column in table.items()
+        if scope is Scope.ENDPOINT and largest_share(column, totals) >= policy.certify_share_ratio
+    )
 
 
 def largest_share(column: Column, totals: Mapping[Side, int]) -> float:
@@ -83,15 +116,29 @@ def largest_share(column: Column, totals: Mapping[Side, int]) -> float:
     return max(column.requests(side) / totals[side] if totals[side] else 0.0 for side in Side)
 
 
-def _can_be_certified(policy: Policy, objective: Objective, column: Column) -> bool:
-    """False for an error margin that even a flawless endpoint could not prove with so few requests.
+def _errors_have_room(policy: Policy, objective: Objective, series: _Counted) -> bool:
+    """False for an error margin that an endpoint with so few requests could not prove after a single failure.
 
     The endpoint's errors are certified with the scenario's total then, and the report says so.
     """
-    if objective.metric is not Metric.ERROR_RATIO or objective.margin is None:
+    if objective.margin is None:
         return True
     needed = requests_to_certify(objective.margin, policy.go_alpha)
-    return needed is not None and max(column.requests(side) for side in Side) >= needed
+    return needed is not None and max(series.column.requests(side) for side in Side) >= needed * _ONE_FAILURE
+
+
+def _latency_has_room(policy: Policy, objective: Objective, series: _Counted) -> bool:
+    """False for a margin that chance alone, with so few samples of such a spread, would often leave open.
+
+    Told from the baseline alone: a candidate that answers unsteadily must not lower what is asked of it.
+    """
+    quantile = objective.metric.quantile
+    if quantile is None or objective.margin is None:
+        return True
+    if not series.baseline.count:
+        return True
+    margin = relative_margin(objective.margin, policy.floor_s, series.baseline.quantile_s(quantile))
+    return _ROOM * math.sqrt(2) * quantile_noise(series.baseline, quantile) <= margin
 
 
 def _endpoint_requests(table: Mapping[SeriesKey, Column], side: Side) -> int:

@@ -46,6 +46,12 @@ def quantile_noise(histogram: Histogram, quantile: float) -> float:
     return (log_quantile(histogram, high) - log_quantile(histogram, low)) / 2
 
 
+def relative_margin(margin: float, floor_s: float, baseline_s: float | None) -> float:
+    """A margin on the log scale; a change of less than `floor_s` is never a worsening."""
+    floor = math.log1p(floor_s / baseline_s) if baseline_s else 0.0
+    return max(math.log1p(margin), floor)
+
+
 def pair_groups(column: Column, quantile: float) -> tuple[Group, ...]:
     """The pairs of one series, adjacent ones merged where one alone has too few samples."""
     return _grouped(column.baseline, [column.durations(side) for side in Side], quantile)

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from rehearse.judge.pairs import Column, JudgedBlocks, SeriesKey
-from rehearse.judge.stats import Estimate, Sample, share_p_value, t_quantile
+from rehearse.judge.stats import Component, Estimate, Sample, share_p_value, t_quantile
 from rehearse.model import Cell, Policy, ReasonCode, Side
 
+END_SHARE = 0.5  # of the ABORT error rate, for the last of several looks
 _TWO_SIDED_ALPHA = 0.025
 _FEWEST_FREE = 2  # degrees of freedom
 _FEWEST_STORED = 4  # pairs between identical versions, below which nothing is learned from them
@@ -24,9 +25,15 @@ class Strictness:
     go_alpha: float  # of one cell
 
     @classmethod
-    def of(cls, policy: Policy, looks: int, limits: int) -> Strictness:
-        """The policy's error rates, shared out over the looks and the absolute limits."""
-        abort_alpha = policy.abort_alpha / max(looks, 1)
+    def of(cls, policy: Policy, looks: int, limits: int, *, is_final: bool = True) -> Strictness:
+        """The policy's error rates, shared out over the looks and the absolute limits.
+
+        The end has half of it: what is large is seen early in any case, and what is small only then.
+        """
+        early = max(looks, 1) - 1
+        abort_alpha = policy.abort_alpha if not early else policy.abort_alpha * END_SHARE
+        if early and not is_final:
+            abort_alpha = policy.abort_alpha * (1 - END_SHARE) / early
         return cls(abort_alpha, abort_alpha / max(limits, 1), policy.go_alpha)
 
 
@@ -134,6 +141,7 @@ class PairedCase:
     stored: JudgedBlocks  # pairs between identical versions; empty without an A/A reference
     stored_table: Mapping[SeriesKey, Column]
     restarted: frozenset[Side]  # started anew for every round, here and in the reference
+    start: Component | None = None  # what one process start puts on a side, as far as the totals tell
 
     @property
     def measured_s(self) -> float:

@@ -8,7 +8,14 @@ from dataclasses import replace
 
 from rehearse.judge.cells import cell_of_kind, cells_of
 from rehearse.judge.failures import only_kind
-from rehearse.judge.latency import Group, log_ratios, logs_of, pair_groups, samples_needed
+from rehearse.judge.latency import (
+    Group,
+    log_ratios,
+    logs_of,
+    pair_groups,
+    relative_margin,
+    samples_needed,
+)
 from rehearse.judge.levels import latency_level
 from rehearse.judge.measurement import (
     Measurement,
@@ -22,14 +29,23 @@ from rehearse.judge.measurement import (
 )
 from rehearse.judge.pairs import Column
 from rehearse.judge.ratios import kinds_worth_testing, measure_completed, measure_errors
-from rehearse.judge.stats import Component, Sample, combined, host_weight, noise_of_mean, start_variance
+from rehearse.judge.stats import (
+    Component,
+    Sample,
+    combined,
+    host_weight,
+    noise_of_mean,
+    start_of_cell,
+    start_variance,
+)
 from rehearse.judge.wording import percent
-from rehearse.model import Cell, Metric, Side
+from rehearse.model import Cell, Metric, Scope, Side
 
 
 def measure_pairs(case: PairedCase) -> tuple[Measurement, ...]:
     """Every cell, measured."""
     cells = cells_of(case.policy, case.table)
+    case = replace(case, start=_start_told(case))
     return tuple(measured for cell in cells for measured in _measure_series(case, cell))
 
 
@@ -88,8 +104,7 @@ def _changed(
     """The change of a log ratio with its whole uncertainty: blocks, starts of processes, hosts."""
     blocks = noise_of_mean(sample, earlier)
     samples = [sample] if earlier is None else [sample, earlier]
-    noise = case.policy.noise
-    start = start_variance(samples, noise.start_sd, noise.start_degrees_of_freedom, len(case.restarted))
+    start = start_of_cell(samples, case.start or _assumed_start(case), len(case.restarted))
     taken_off, fixed = environment_terms(case, sample, earlier, start)
     change = combined(sample.mean - taken_off, [blocks, *fixed])
     outlook = NoiseOutlook(
@@ -107,6 +122,26 @@ def _changed(
         outlook=outlook,
         detail=detail or seen.detail,
     )
+
+
+def _start_told(case: PairedCase) -> Component:
+    """What starts vary by, from the assumption and the p50 of the largest scenario.
+
+    A start is of the process, and no cell sees it as well as this one: rare endpoints would not notice that starts
+    vary more than is assumed.
+    """
+    totals = [key for key in case.table if key[0] is Scope.SCENARIO]
+    if not totals:
+        return _assumed_start(case)
+    largest = max(totals, key=lambda key: (case.table[key].requests(Side.BASELINE), key))
+    columns = (case.table[largest], case.stored_table.get(largest))
+    samples = [log_ratios(pair_groups(column, 0.5)) for column in columns if column is not None]
+    noise = case.policy.noise
+    return start_variance(samples, noise.start_sd, noise.start_degrees_of_freedom, len(case.restarted))
+
+
+def _assumed_start(case: PairedCase) -> Component:
+    return Component(case.policy.noise.start_sd**2, case.policy.noise.start_degrees_of_freedom)
 
 
 def environment_terms(
@@ -138,8 +173,6 @@ def _starts_left(case: PairedCase, sample: Sample, side: Side) -> float:
 
 
 def latency_margin(cell: Cell, floor_s: float, baseline_s: float | None) -> float | None:
-    """The margin on the log scale; a change of less than `floor_s` is never a worsening."""
-    if cell.objective.margin is None:
-        return None
-    floor = math.log1p(floor_s / baseline_s) if baseline_s else 0.0
-    return max(math.log1p(cell.objective.margin), floor)
+    """The margin of a cell on the log scale, if it has one."""
+    margin = cell.objective.margin
+    return None if margin is None else relative_margin(margin, floor_s, baseline_s)

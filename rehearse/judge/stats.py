@@ -13,11 +13,11 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, betaincc, betaincinv, betaln, stdtr, stdtrit
+from scipy.special import betainc, betaincc, betaincinv, betaln, chdtri, stdtr, stdtrit
 
 ENOUGH_FOR_CORRELATION = 32  # pairs from which the data's own serial correlation is believed
 MOST_CORRELATION = 0.9
-_CONTRADICTION = 3.0
+_CONTRADICTION = 0.05
 _TINY = 1e-24  # a variance below this is rounding, not noise
 
 Floats = NDArray[np.float64]
@@ -147,13 +147,6 @@ class Sample:
         rounds = np.asarray(self.rounds)
         return float(np.sum(residuals[1:] * residuals[:-1] * (rounds[1:] == rounds[:-1]))) / total
 
-    @property
-    def believed_correlation(self) -> float:
-        """Serial correlation less what chance alone shows (one standard error), 0 to 0.9."""
-        if self.count == 0:
-            return 0.0
-        return min(max(0.0, self.lag_one - 1 / math.sqrt(self.count)), MOST_CORRELATION)
-
     @cached_property
     def _round_means(self) -> dict[int, float]:
         members: dict[int, list[float]] = {}
@@ -172,17 +165,66 @@ def inflation(correlation: float) -> float:
     return (1 + correlation) / (1 - correlation)
 
 
+def believed_correlation(samples: Sequence[Sample]) -> float:
+    """The serial correlation within rounds that all of `samples` show, less what chance alone shows; 0 to 0.9.
+
+    Taking off the mean of a short round makes neighbours look alike less than they are (Marriott & Pope 1954): that is
+    put right first. Chance is one standard error.
+    """
+    count = sum(sample.count for sample in samples)
+    weights = math.fsum(sample.count * sample.within.variance for sample in samples)
+    if not count or weights <= _TINY:
+        return 0.0
+    seen = math.fsum(sample.count * sample.within.variance * sample.lag_one for sample in samples) / weights
+    length = count / sum(sample.round_count for sample in samples)
+    shrunk = max(1 - 3 / length, 0.25)
+    corrected = (seen + 1 / length - 1 / math.sqrt(count)) / shrunk
+    return min(max(0.0, corrected), MOST_CORRELATION)
+
+
 def noise_of_mean(sample: Sample, stored: Sample | None = None) -> Component:
     """The variance that blocks put on the mean of `sample`.
 
-    `stored` is the same cell between identical versions: a quarter of its noise is the floor, and its serial
-    correlation holds while the sample is too short to tell its own.
+    `stored` is the same cell between identical versions: a quarter of its noise is the floor, and it helps to tell
+    how much neighbours resemble each other.
     """
     within = sample.within
     floor = stored.within.variance / 16 if stored is not None else 0.0
-    source = sample if stored is None or sample.count >= ENOUGH_FOR_CORRELATION else stored
-    factor = inflation(source.believed_correlation) / max(sample.count, 1)
+    correlation = believed_correlation([sample] if stored is None else [sample, stored])
+    factor = inflation(correlation) / max(sample.count, 1)
     return Component(max(within.variance, floor), within.degrees_of_freedom).times(factor)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rounds:
+    """What the means of rounds show of starts, in units of one side's start."""
+
+    freedom: int
+    squares: float
+    noise: float  # how much of the squares the noise of blocks explains
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample], starts: int) -> _Rounds:
+        """`starts` is how many sides draw a start in each round: their difference holds it as often."""
+        found = [(sample, sample.round_count - 1) for sample in samples if sample.count]
+        sides = max(starts, 1)
+        return cls(
+            sum(more for _, more in found),
+            math.fsum(sample.round_sum_of_squares for sample, _ in found) / sides,
+            math.fsum(more * sample.noise_of_round for sample, more in found) / sides,
+        )
+
+    def contradicts(self, variance: float) -> bool:
+        """True when starts of this variance would show such rounds less than once in twenty times."""
+        if self.freedom <= 0:
+            return False
+        most = float(chdtri(self.freedom, _CONTRADICTION))
+        return self.squares > most * (variance + self.noise / self.freedom)
+
+    @property
+    def alone(self) -> Component:
+        """What the rounds say when nothing else is believed."""
+        return Component(self.squares / self.freedom, self.freedom)
 
 
 def start_variance(
@@ -190,27 +232,26 @@ def start_variance(
 ) -> Component:
     """The variance that one process start puts on a side: the assumption, and what rounds show, in one formula.
 
-    `starts` is how many sides draw a start in each round, so that the sum of squares of their difference holds it as
-    often. Rounds whose variance is more than three times what the assumption allows contradict it, and count alone
-    then: a wrong assumption must not drown them. Rounds without any start can only contradict: that they are alike
-    says nothing of starts.
+    What the noise of blocks alone puts into the rounds is taken off, and rounds whose noise drowns their starts count
+    for as little as they tell. Rounds that contradict the assumption count alone: a wrong one must not drown them.
+    Rounds without any start can only contradict: that they are alike says nothing of starts.
     """
-    freedom = sum(sample.round_count - 1 for sample in samples if sample.count)
-    squares = math.fsum(sample.round_sum_of_squares for sample in samples) / max(starts, 1)
-    expected = math.fsum(
-        (sample.round_count - 1) * (assumed_sd**2 + sample.noise_of_round / max(starts, 1))
-        for sample in samples
-        if sample.count
-    )
-    if freedom > 0 and squares > _CONTRADICTION * expected:
-        return Component(squares / freedom, freedom)
-    if starts == 0:
-        freedom, squares = 0, 0.0
-    if assumed_freedom + freedom <= 0:
-        return Component(assumed_sd**2)
-    return Component(
-        (assumed_freedom * assumed_sd**2 + squares) / (assumed_freedom + freedom), assumed_freedom + freedom
-    )
+    rounds, assumed = _Rounds.of(samples, starts), assumed_sd**2
+    if rounds.contradicts(assumed):
+        return rounds.alone
+    if starts == 0 or rounds.freedom == 0 or assumed <= 0:
+        return Component(assumed, assumed_freedom if assumed_freedom > 0 else math.inf)
+    told = assumed / (assumed + rounds.noise / rounds.freedom)
+    weight = rounds.freedom * told**2  # a variance that is known as a difference is known that much worse
+    seen = max(0.0, rounds.squares - rounds.noise) / rounds.freedom
+    total = assumed_freedom + weight
+    return Component((assumed_freedom * assumed + weight * seen) / total, total)
+
+
+def start_of_cell(samples: Sequence[Sample], told: Component, starts: int = 2) -> Component:
+    """The start term of one cell: `told` by the cell that sees starts best, unless its own rounds contradict that."""
+    rounds = _Rounds.of(samples, starts)
+    return rounds.alone if rounds.contradicts(told.variance) else told
 
 
 def host_weight(seen: float, seen_variance: float, assumed_sd: float) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from rehearse.judge.capacity import measure_capacity
 from rehearse.judge.caveats import assumptions_of, caveats
-from rehearse.judge.cells import capacity_cells, cells_of
+from rehearse.judge.cells import capacity_cells, cells_of, large_endpoints
 from rehearse.judge.checks import check_faults, check_warnings
 from rehearse.judge.contract import contract_changes, contracts_compared, sampling_warnings, unseen_faults
 from rehearse.judge.contract import finding_of as contract_finding_of
@@ -85,12 +85,14 @@ def look_at(evidence: Evidence) -> tuple[Verdict, Standing]:
     return verdict, standing
 
 
-def should_stop(verdict: Verdict) -> bool:
+def should_stop(verdict: Verdict, before: Verdict | None = None) -> bool:
     """Whether a look ends the run: something is proven worse, and no certified cell is under suspicion.
 
-    A suspicion (beyond the margin, not proven yet) is worth the rest of the load: one report then names everything
-    that broke.
+    A suspicion (beyond the margin, not proven yet) is worth load until the next look, so that one report names
+    everything that broke; not more: when the look `before` said ABORT as well, it ends.
     """
+    if before is not None and verdict.decision is before.decision is Decision.ABORT:
+        return True
     is_suspicious = any(
         judgement.cell.role is Role.CERTIFY and judgement.code == ReasonCode.GREY_ZONE
         for judgement in verdict.judgements
@@ -141,6 +143,7 @@ class _Case:
     is_final: bool
     changes: tuple[ContractChange, ...] = ()  # of the response contract
     waived_checks: tuple[Finding, ...] = ()
+    large: frozenset[str] = frozenset()  # endpoints with much of the traffic
 
 
 def _case_of(evidence: Evidence, *, is_final: bool) -> _Case:
@@ -155,7 +158,7 @@ def _case_of(evidence: Evidence, *, is_final: bool) -> _Case:
     judged = judged_blocks(evidence.mode, evidence.blocks, stored_blocks, evidence.policy.rig)
     stored = _stored(evidence)
     table, stored_table = columns(judged), columns(stored)
-    strictness = Strictness.of(evidence.policy, evidence.looks, _limits(evidence, table))
+    strictness = Strictness.of(evidence.policy, evidence.looks, _limits(evidence, table), is_final=is_final)
     measurements = _measurements(evidence, strictness, (judged, table), (stored, stored_table))
     rulings = rule_on(measurements, strictness)
     faults = [
@@ -166,7 +169,8 @@ def _case_of(evidence: Evidence, *, is_final: bool) -> _Case:
         *(unseen_faults(evidence, _certified_endpoints(rulings)) if is_final else ()),
     ]
     changes = _changes(evidence) if is_final else ()  # contracts are stored when the rounds are over
-    return _Case(evidence, faults, rulings, judged, strictness, is_final, changes, waived)
+    large = large_endpoints(evidence.policy, table)
+    return _Case(evidence, faults, rulings, judged, strictness, is_final, changes, waived, large)
 
 
 def _waived_checks(evidence: Evidence, faults: Sequence[Fault]) -> tuple[list[Fault], tuple[Finding, ...]]:
@@ -201,7 +205,11 @@ def _stored(evidence: Evidence) -> JudgedBlocks:
 
 
 def _limits(evidence: Evidence, table: Mapping[SeriesKey, Column]) -> int:
-    cells = (*cells_of(evidence.policy, table), *capacity_cells(evidence.policy))
+    policy = evidence.policy
+    asked = (one for objectives in (policy.objectives, *policy.overrides.values()) for one in objectives)
+    if all(one.limit is None for one in asked):
+        return 0  # as nearly always: no need to look at every cell for it
+    cells = (*cells_of(policy, table), *capacity_cells(policy))
     return sum(cell.objective.limit is not None and cell.role is not Role.ADVISORY for cell in cells)
 
 
@@ -243,7 +251,7 @@ def _weigh(case: _Case) -> Verdict:
         return _verdict(case, Decision.INCONCLUSIVE, [*invalid, *doubts], unproven)
     if worse:
         return _verdict(case, Decision.ABORT, worse, doubts)
-    open_questions = [*doubts, *_undecided(case.rulings, case.strictness.go_alpha), *_not_certified(case)]
+    open_questions = [*doubts, *_undecided(case), *_not_certified(case)]
     if open_questions or not case.is_final:
         return _verdict(case, Decision.INCONCLUSIVE, open_questions or [_too_early()], [])
     return _verdict(case, Decision.GO, [_closest(case.rulings)], [])
@@ -302,18 +310,27 @@ def _counts_as_worse(ruling: Ruling) -> bool:
     return ruling.role is not Role.ADVISORY and ruling.judgement.code == ReasonCode.WORSE
 
 
-def _undecided(rulings: Sequence[Ruling], go_alpha: float) -> list[Finding]:
-    """The certified cells that are neither proven worse nor proven inside: suspicions first."""
-    chosen = [ruling for ruling in _worst_first(rulings, Outcome.INCONCLUSIVE) if ruling.role is Role.CERTIFY]
+def _undecided(case: _Case) -> list[Finding]:
+    """The certified cells that are neither proven worse nor proven inside: suspicions first.
+
+    A suspicion of a large endpoint counts even where chance leaves no room to certify it: what looks worse than its
+    margin, on a tenth of the traffic, is not passed in silence.
+    """
+    chosen = [ruling for ruling in _worst_first(case.rulings, Outcome.INCONCLUSIVE) if _matters(case, ruling)]
     ranks = {code: rank for rank, code in enumerate(_OPEN_ORDER)}
     chosen.sort(key=lambda ruling: ranks.get(ReasonCode(ruling.judgement.code), len(ranks)))
-    return [_with_remedy(ruling, go_alpha) for ruling in chosen]
+    return [_with_remedy(ruling, case.strictness.go_alpha) for ruling in chosen]
 
 
 def _with_remedy(ruling: Ruling, go_alpha: float) -> Finding:
     """The finding of an open cell, and in numbers what would settle it."""
     finding, more_s = finding_of(ruling), remedy_of(ruling, go_alpha).more_s
     return replace(finding, numbers={**finding.numbers, "more_load_s": tidy(more_s)})
+
+
+def _matters(case: _Case, ruling: Ruling) -> bool:
+    is_suspicious = ruling.judgement.code == ReasonCode.GREY_ZONE and ruling.measured.cell.name in case.large
+    return ruling.role is Role.CERTIFY or (ruling.role is Role.WATCH and is_suspicious)
 
 
 def _not_certified(case: _Case) -> list[Finding]:

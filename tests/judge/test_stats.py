@@ -11,6 +11,7 @@ from rehearse.judge.stats import (
     Component,
     Estimate,
     Sample,
+    believed_correlation,
     binomial_lower,
     binomial_upper,
     combined,
@@ -21,6 +22,7 @@ from rehearse.judge.stats import (
     noise_of_mean,
     requests_to_certify,
     share_p_value,
+    start_of_cell,
     start_variance,
     t_quantile,
     tidy,
@@ -100,13 +102,35 @@ def test_neighbours_that_resemble_each_other_count_for_less() -> None:
     assert noise_of_mean(sample).variance > 2.5 * sample.within.variance / sample.count
 
 
-def test_a_short_run_takes_its_correlation_from_what_was_stored() -> None:
+def test_what_was_stored_helps_to_tell_how_much_neighbours_resemble_each_other() -> None:
     stored = flat(*np.repeat([0.1, -0.1, 0.2, -0.2, 0.1, -0.1, 0.0, 0.1, -0.1, 0.2], 4))
     short = flat(*np.tile([0.1, -0.1], 6))
-    assert stored.believed_correlation > 0.3
+    assert believed_correlation([short]) == 0.0
+    assert believed_correlation([stored]) > 0.4
+    both = believed_correlation([short, stored])
+    assert 0.2 < both < believed_correlation([stored])
     assert noise_of_mean(short, stored).variance == pytest.approx(
-        short.within.variance / 12 * inflation(stored.believed_correlation)
+        short.within.variance / 12 * inflation(both)
     )
+
+
+def test_short_rounds_hide_no_correlation() -> None:
+    """AR(1) with 0.7 in rounds of 8 blocks: neighbours look like 0.3, for each round's own mean is taken off."""
+    rng = np.random.default_rng(4)
+    steps = rng.normal(size=(200, 8))
+    for index in range(1, 8):
+        steps[:, index] = 0.7 * steps[:, index - 1] + np.sqrt(1 - 0.49) * steps[:, index]
+    sample = Sample(tuple(steps.ravel()), tuple(np.repeat(np.arange(200), 8).tolist()))
+    assert sample.lag_one < 0.4
+    assert believed_correlation([sample]) == pytest.approx(0.7, abs=0.08)
+
+
+def test_without_correlation_hardly_any_is_believed() -> None:
+    rng = np.random.default_rng(5)
+    found = [
+        believed_correlation([Sample(tuple(rng.normal(size=36)), (0,) * 18 + (1,) * 18)]) for _ in range(200)
+    ]
+    assert np.mean(found) < 0.05
 
 
 def test_starts_are_assumed_until_rounds_show_them() -> None:
@@ -134,6 +158,16 @@ def test_rounds_that_contradict_the_assumption_count_alone() -> None:
     assert alone.degrees_of_freedom == 1
 
 
+def test_a_rare_endpoint_believes_the_total_about_starts() -> None:
+    told, quiet = Component(0.05**2, 3), Sample((0.01, 0.03, -0.01, -0.03), (0, 0, 1, 1))
+    assert start_of_cell([quiet], told) == told
+
+
+def test_an_endpoint_whose_rounds_contradict_the_total_counts_alone() -> None:
+    far = Sample((0.2, 0.2, -0.2, -0.2), (0, 0, 1, 1))
+    assert start_of_cell([far], Component(0.015**2, 14)).variance == pytest.approx(0.08 / 2)
+
+
 def test_rounds_of_which_one_side_restarts_hold_one_start() -> None:
     apart = Sample((0.01, 0.01, -0.01, -0.01), (0, 0, 1, 1))  # squares of the round means: 2 * 0.01^2
     assert start_variance([apart], 0.015, 8, starts=1).variance == pytest.approx((8 * 0.015**2 + 0.0002) / 9)
@@ -150,7 +184,20 @@ def test_rounds_without_any_restart_show_no_start_but_can_contradict() -> None:
 
 def test_rounds_that_differ_by_the_noise_of_their_blocks_contradict_nothing() -> None:
     noisy = Sample((0.3, -0.1, 0.1, -0.3), (0, 0, 1, 1))
-    assert start_variance([noisy], 0.015, 8).degrees_of_freedom == 9
+    shown = start_variance([noisy], 0.015, 8)
+    assert shown.variance == pytest.approx(0.015**2, rel=1e-3)
+    assert shown.degrees_of_freedom == pytest.approx(8, abs=0.01)  # they drown what they could tell of starts
+
+
+def test_the_noise_of_blocks_is_no_part_of_what_rounds_show_of_starts() -> None:
+    """Round means 0.1 apart, of which the blocks' noise explains half: 0.0025 a start, seen as a difference."""
+    values = (0.0, 0.1, 0.1, 0.2)
+    sample = Sample(values, (0, 0, 1, 1))
+    squares, noise = sample.round_sum_of_squares / 2, sample.noise_of_round / 2
+    assert [squares, noise] == pytest.approx([0.0025, 0.00125])
+    told = 0.05**2 / (0.05**2 + noise)
+    expected = (8 * 0.05**2 + told**2 * (squares - noise)) / (8 + told**2)
+    assert start_variance([sample], 0.05, 8).variance == pytest.approx(expected)
 
 
 def test_the_host_difference_is_taken_off_as_far_as_it_is_known() -> None:

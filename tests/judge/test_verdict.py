@@ -12,6 +12,7 @@ from itertools import pairwise
 import pytest
 
 from rehearse.histogram import Histogram
+from rehearse.judge.measurement import Strictness
 from rehearse.judge.verdict import baseline_findings, judge, judge_at_look, should_stop
 from rehearse.model import (
     Arrivals,
@@ -345,8 +346,41 @@ def test_a_suspicion_is_worth_the_rest_of_the_load() -> None:
 
 
 def test_more_looks_ask_for_more_proof() -> None:
-    once, often = judge(slow_evidence()), judge(replace(slow_evidence(), looks=400))
-    assert sum(j.is_proven_worse for j in often.judgements) < sum(j.is_proven_worse for j in once.judgements)
+    twice, often = (judge_at_look(replace(slow_evidence(), looks=looks)) for looks in (2, 400))
+    assert sum(j.is_proven_worse for j in often.judgements) < sum(j.is_proven_worse for j in twice.judgements)
+
+
+@pytest.mark.parametrize("looks", [1, 2, 4])
+def test_the_looks_and_the_end_share_one_error_rate(looks: int) -> None:
+    early, end = (Strictness.of(POLICY, looks, 1, is_final=is_final) for is_final in (False, True))
+    assert end.abort_alpha + (looks - 1) * early.abort_alpha == pytest.approx(POLICY.abort_alpha)
+
+
+def test_a_second_look_that_says_abort_ends_the_load_whatever_is_suspected() -> None:
+    verdict = judge_at_look(slow_evidence())
+    first, *rest = [judgement for judgement in verdict.judgements if judgement.cell.role is Role.CERTIFY]
+    suspicious = replace(first, outcome=Outcome.INCONCLUSIVE, code=ReasonCode.GREY_ZONE)
+    verdict = replace(verdict, judgements=(suspicious, *rest))
+    assert not should_stop(verdict, before=judge_at_look(good_evidence()))
+    assert should_stop(verdict, before=verdict)
+
+
+def test_a_large_endpoint_that_looks_worse_is_not_passed_even_where_it_cannot_be_certified() -> None:
+    """One endpoint of 15 % with 480 samples, a third slower: too few to prove, too many to pass in silence."""
+    world = replace(
+        QUIET, endpoints={"GET /items": (0.85, 0.010), "POST /orders": (0.15, 0.010)}, spread=0.6, rate_per_s=40.0,
+        own_sd=0.03,
+    )  # fmt: skip
+    verdict = judge(paired(replace(world, slowdown={"POST /orders": 1.12}), 4, before=world))
+    suspects = [
+        judgement
+        for judgement in verdict.judgements
+        if judgement.cell.name == "POST /orders" and judgement.code == ReasonCode.GREY_ZONE
+    ]
+    assert suspects
+    assert all(judgement.cell.role is Role.WATCH for judgement in suspects)
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert {judgement.sentence for judgement in suspects} <= {reason.sentence for reason in verdict.reasons}
 
 
 # --- what a verdict says ----------------------------------------------------------------------------------------
