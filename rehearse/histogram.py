@@ -11,6 +11,7 @@ import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import Self
 
 from rehearse.errors import RehearseError
 
@@ -149,7 +150,7 @@ class Histogram:
         return [number for pair in self._ascending() for number in pair]
 
     @classmethod
-    def from_pairs(cls, pairs: Sequence[int]) -> Histogram:
+    def from_pairs(cls, pairs: Sequence[int]) -> Self:
         """The inverse of `to_pairs`. Raises HistogramError on anything that is not one."""
         if len(pairs) % 2:
             raise HistogramError("a stored histogram has an odd length")
@@ -170,7 +171,7 @@ class Histogram:
             raise HistogramError("a stored histogram counts more than there can be") from None
 
     @classmethod
-    def of_checked(cls, packed: array[int], total: int) -> Histogram:
+    def of_checked(cls, packed: array[int], total: int) -> Self:
         """The inverse of `packed`, which it keeps, and of `count`: whoever calls has made sure of both."""
         histogram = cls.__new__(cls)
         histogram._table, histogram._packed, histogram._total = None, packed, total

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 import numpy as np
 
@@ -46,19 +48,16 @@ _Durations = dict[RequestOutcome, Histogram]
 class Remembered(Histogram):
     """A histogram that nobody adds to any more: each look asks the same blocks for the same quantiles."""
 
-    __slots__ = ("_known", "_size")
+    __slots__ = ("_known",)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._known: dict[float, float | None] = {}
-        self._size: int | None = None
+    _known: dict[float, float | None]
 
-    @property
-    def count(self) -> int:
-        """As that of any histogram."""
-        if self._size is None:
-            self._size = super().count
-        return self._size
+    @classmethod
+    def of_checked(cls, packed: array[int], total: int) -> Self:
+        """As that of any histogram; the only way in which one of these is made."""
+        found = super().of_checked(packed, total)
+        found._known = {}
+        return found
 
     def quantile_s(self, q: float) -> float | None:
         """As that of any histogram."""
