@@ -71,15 +71,15 @@ def test_the_minutes_that_are_named_are_right_within_a_factor_of_two_in_the_medi
     short, long = replace(UNSTEADY, rounds=4), UNSTEADY
     ratios = [ratio for seed in range(20) for ratio in foretold_over_true(short, 3, seed)]
     ratios += [ratio for seed in range(20) for ratio in foretold_over_true(long, 5, seed)]
-    assert len(ratios) >= 8
+    assert len(ratios) >= 5
     assert 0.5 <= statistics.median(ratios) <= 2.0
 
 
 def test_an_open_cell_says_which_why_and_what_would_settle_it() -> None:
     evidence = paired(replace(UNSTEADY, blocks=4), 3, before=replace(UNSTEADY, blocks=20))
-    reason = judge(evidence).reasons[0]
+    reason = open_ones(evidence)[f"{SCENARIO} error ratio"]
     assert reason.outcome is Outcome.INCONCLUSIVE
-    assert reason.subject in reason.sentence
+    assert reason.sentence.startswith(reason.subject)
     assert reason.sentence.endswith(
         "margin +0.1 pp: it may be up to +0.19 pp; about 1 more minute would decide"
     )
