@@ -34,36 +34,47 @@ from bench.verdict.tally import Tally
 ROOT = Path(__file__).resolve().parents[2]
 MISSING = "missing"
 _QUICK = 15  # times fewer
+_PAGE = """# What the benchmark of the verdict measured
+
+Written by `python -m bench.verdict`; [how a verdict is made](verdict.md) says what the rows are, and why some miss.
+Shares come with Wilson's 95 % interval.
+"""
 _TIMED = {"worse/errors": "errors 0 to 0.5 %", "worse/+20": "+20 %", "worse/+10": "+10 %"}
 
 
 def main() -> int:
-    """Run the rows, print the tables, write JSON and pictures; 1 when a target is not met."""
+    """Run the rows, print the tables, write JSON and the pages of docs; 1 when a target is not met."""
     options = _options()
     if options.live:
         return live.main(options.live, ROOT / ".rehearse" / "bench-verdict-live.jsonl")
     chosen = [row for row in all_rows() if row.name.startswith(options.only)]
-    is_all = not options.only
     if not chosen and not MISSING.startswith(options.only):
         print(f"no row begins with {options.only!r}; known: {', '.join(row.name for row in all_rows())}")
         return 2
-    tallies: dict[str, Mapping[str, Tally]] = {}
     kept = Answers(options.answers)
+    tallies: dict[str, Mapping[str, Tally]] = {}
     for row in chosen:
-        tallies[row.name] = _measured(row, max(10, row.runs // _QUICK) if options.quick else row.runs, kept)
+        found = kept.tallies(row) if options.kept else _measured(row, _runs(row, options.quick), kept)
+        tallies |= {row.name: found} if found else {}
         options.json.write_text(json.dumps(as_json(chosen, tallies), indent=1), encoding="utf-8")
-    print(f"\n{tables(chosen, tallies)}")
-    if is_all or MISSING.startswith(options.only):
-        print(missing_table(measured_answers()))
-    if is_all and not options.quick:
-        _draw(tallies)
-    unmet = [
-        row.name for row in chosen if not all(tallies[row.name][OURS].meets(target) for target in row.targets)
-    ]
-    print(
-        f"{len(chosen)} rows, {len(unmet)} not met: {', '.join(unmet) or 'none'}; {time.process_time():.0f} s of CPU"
-    )
+    text = tables(chosen, tallies)
+    if MISSING.startswith(options.only):
+        text += missing_table(measured_answers())
+    print(f"\n{text}")
+    if not options.only and not options.quick:
+        _publish(text, tallies)
+    unmet = [row.name for row in chosen if row.name in tallies and not _is_met(row, tallies[row.name])]
+    told = f"{len(tallies)} rows, {len(unmet)} not met: {', '.join(unmet) or 'none'}"
+    print(f"{told}; {time.process_time():.0f} s of CPU")
     return 1 if unmet else 0
+
+
+def _runs(row: Row, is_quick: bool) -> int:
+    return max(10, row.runs // _QUICK) if is_quick else row.runs
+
+
+def _is_met(row: Row, tallies: Mapping[str, Tally]) -> bool:
+    return all(tallies[OURS].meets(target) for target in row.targets)
 
 
 def _options() -> argparse.Namespace:
@@ -76,6 +87,9 @@ def _options() -> argparse.Namespace:
         "--quick", action="store_true", help="a fifteenth of the rehearsals; intervals are wide then"
     )
     parser.add_argument("--only", default="", metavar="ROW", help="rows whose name begins so")
+    parser.add_argument(
+        "--kept", action="store_true", help="no more rehearsals: tables of what was answered so far"
+    )
     parser.add_argument("--answers", type=Path, default=ROOT / ".rehearse" / "bench-verdict.jsonl")
     parser.add_argument("--json", type=Path, default=ROOT / ".rehearse" / "bench-verdict.json")
     parser.add_argument(
@@ -110,8 +124,10 @@ def _answered(row: Row, number: int, kept: Answers) -> Mapping[str, Answer]:
     return known
 
 
-def _draw(tallies: Mapping[str, Mapping[str, Tally]]) -> None:
+def _publish(text: str, tallies: Mapping[str, Mapping[str, Tally]]) -> None:
+    """The page of tables and the two pictures beside docs/verdict.md."""
     docs = ROOT / "docs"
+    (docs / "verdict-measured.md").write_text(f"{_PAGE}\n{text}", encoding="utf-8")
     curve = {
         float(name.split("/")[1]) / 100: found for name, found in tallies.items() if name.startswith("curve/")
     }

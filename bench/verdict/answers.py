@@ -8,6 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from bench.verdict.peers import Answer
+from bench.verdict.rows import Row
+from bench.verdict.tally import Tally
 from rehearse.model import Decision
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +35,14 @@ class Answers:
     def of(self, row: str, number: int) -> Mapping[str, Answer] | None:
         """What every rule said of this rehearsal; None when it was not held yet."""
         return self._known.get((row, number))
+
+    def tallies(self, row: Row) -> dict[str, Tally]:
+        """All that is known of a row, by rule."""
+        found: dict[str, Tally] = {}
+        for number in range(row.runs):
+            for rule, answer in (self.of(row.name, number) or {}).items():
+                found.setdefault(rule, Tally()).answers.append(answer)
+        return found
 
     def keep(self, row: str, number: int, answers: Mapping[str, Answer]) -> None:
         """Write it down at once."""

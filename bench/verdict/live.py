@@ -42,8 +42,9 @@ def main(runs: int, file: Path) -> int:
     parts = rehearsal.Parts(LocustEngine(), Silence(), lambda: datetime.now(UTC))
     file.parent.mkdir(parents=True, exist_ok=True)
     for number, kind in enumerate(still_to_do(runs, rows_in(file))):
-        if number % _PER_BASELINE == 0:
-            _record_baseline(parts)
+        if number % _PER_BASELINE == 0 and not _record_baseline(parts):
+            print("this machine is too busy for live rehearsals; the same command goes on later")
+            return 1
         row = _compared(kind, parts)
         with file.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(asdict(row)) + "\n")
@@ -71,19 +72,17 @@ def still_to_do(runs: int, done: Sequence[LiveRow]) -> list[str]:
     return [kind for _, kind in order]
 
 
-def _record_baseline(parts: rehearsal.Parts) -> None:
-    """A machine that is busy for a moment refuses to record; wait for a better one, but not for ever."""
+def _record_baseline(parts: rehearsal.Parts) -> bool:
+    """A machine that is busy for a moment refuses to record; try again, but not for ever."""
     for attempt in range(_ATTEMPTS):
+        settings = shop_settings(ROOT, KNOWN_GOOD, free_ports(2))
         try:
-            rehearsal.baseline(
-                shop_settings(ROOT, KNOWN_GOOD, free_ports(2)), parts, None, "bench.verdict --live"
-            )
+            rehearsal.baseline(settings, parts, None, "bench.verdict --live")
         except NotReady as error:
             print(f"baseline, attempt {attempt + 1}: {error}", flush=True)
-            if attempt + 1 == _ATTEMPTS:
-                raise
         else:
-            return
+            return True
+    return False
 
 
 def _compared(kind: str, parts: rehearsal.Parts) -> LiveRow:

@@ -10,6 +10,7 @@ from bench.verdict.rows import Row, Target
 from bench.verdict.tally import Tally, wilson
 from rehearse.model import Decision
 
+WORSE_THAN_ASSUMED = {"same/starts-3", "same/starts-5", "same/short-starts-5", "same/short-ar-0.7"}
 Tallies = Mapping[str, Mapping[str, Tally]]  # by row, by rule
 _TITLES = {
     "same": "Identical code",
@@ -32,9 +33,18 @@ def tables(rows: Sequence[Row], tallies: Tallies) -> str:
     parts = []
     for group in groups:
         mine = [row for row in rows if group_of(row) == group and row.name in tallies]
-        parts += [f"### {_TITLES[group]}", "", *_own_table(mine, tallies), ""]
-        parts += [*_peers_table([row for row in mine if len(tallies[row.name]) > 1], tallies), ""]
+        parts += [f"## {_TITLES[group]}", "", *_own_table(mine, tallies), ""]
+        parts += [*_pooled(mine, tallies)] if group == "same" else []
+        parts += _peers_table([row for row in mine if len(tallies[row.name]) > 1], tallies)
     return "\n".join(parts)
+
+
+def _pooled(rows: Sequence[Row], tallies: Tallies) -> list[str]:
+    """All rows together whose truth is no worse than what the judge assumes."""
+    sound = [tallies[row.name][OURS] for row in rows if row.name not in WORSE_THAN_ASSUMED]
+    pooled = Tally([answer for tally in sound for answer in tally.answers])
+    share = _share(pooled, Decision.ABORT)
+    return [f"All rows but those with starts beyond what is assumed: ABORT {share} of {pooled.runs:,}.", ""]
 
 
 def _own_table(rows: Sequence[Row], tallies: Tallies) -> list[str]:
@@ -62,7 +72,7 @@ def _peers_table(rows: Sequence[Row], tallies: Tallies) -> list[str]:
             for rule in rules
         ]
         lines.append(f"| {row.truth} | {' | '.join(cells)} |")
-    return ["", *lines]
+    return [*lines, ""]
 
 
 def missing_table(found: Mapping[str, Mapping[str, Sequence[Decision]]]) -> str:

@@ -97,7 +97,7 @@ class JudgeSettings(Section):
     )
     certify_share: Annotated[Percent, between(0.001, 1, "it is of all requests", write_percent)] = Field(
         default=0.10,
-        description="Endpoints with at least this share of the requests must be certified for GO.",
+        description="Endpoints with this share of the requests must be certified for GO, if so many can prove it.",
     )
     min_pairs: Annotated[Whole, between(4, 10_000, "fewer cannot show their own spread")] = Field(
         default=8, description="Pairs of blocks below which nothing is decided."
