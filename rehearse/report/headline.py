@@ -161,13 +161,19 @@ def _why_inconclusive(result: Result) -> str:
 def top_reasons(result: Result, rows: Sequence[Row]) -> tuple[TopReason, ...]:
     """At most three: the worst reasons, or for GO the cells that passed with the least to spare.
 
-    Tasks come last: one of a single request has its endpoint's numbers, and would hide a second break.
+    The first of each kind comes first: five changes of the contract would hide that requests fail as well. Tasks come
+    last: one of a single request has its endpoint's numbers, and would hide a second break.
     """
     if result.verdict.decision is Decision.GO:
         return tuple(TopReason(_closest(row), row.anchor) for row in nearest_to_margin(rows, TOP_REASONS))
     anchors = {row.judgement.cell.label: row.anchor for row in reversed(rows)} | check_anchors(result)
     tasks = {row.judgement.cell.label for row in rows if row.judgement.cell.scope is Scope.TASK}
-    ordered = sorted(enumerate(result.verdict.reasons, start=1), key=lambda one: one[1].subject in tasks)
+    reasons = result.verdict.reasons
+    first = {finding.code: finding for finding in reversed(reasons) if finding.subject not in tasks}
+    ordered = sorted(
+        enumerate(reasons, start=1),
+        key=lambda one: (one[1].subject in tasks, one[1] is not first.get(one[1].code)),
+    )
     return tuple(
         TopReason(finding.sentence, anchors.get(finding.subject, f"finding-{position}"))
         for position, finding in ordered[:TOP_REASONS]
