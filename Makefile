@@ -11,10 +11,10 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --for
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --all-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-live check lock bench-demo bench-load bench-sql bench-verdict clean
+.PHONY: help demo test test-live check lock bench-demo bench-load bench-sql bench-upgrades bench-verdict clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: $(READY) ## rehearse the sample shop's upgrade, with a report at the end
 	@$(BIN)/rehearse demo $(ARGS)
@@ -38,6 +38,9 @@ bench-load: $(READY) ## measure the load generator itself; about an hour, needs 
 
 bench-sql: $(READY) ## measure whether a lost index is found; ARGS="--postgres URL" names a PostgreSQL server
 	@$(BIN)/python bench/sql.py $(ARGS)
+
+bench-upgrades: $(READY) ## rehearse a real upgrade, pydantic 1 to 2, in environments of its own; three to five minutes
+	@$(BIN)/python -m bench.upgrades.pydantic
 
 bench-verdict: $(READY) ## measure how often verdicts are wrong, and how soon they decide; ARGS="--quick" for a first look
 	@$(BIN)/python -m bench.verdict $(ARGS)

@@ -244,10 +244,11 @@ def _weigh(case: _Case) -> Verdict:
     worse = [
         finding_of(ruling) for ruling in _worst_first(case.rulings, Outcome.FAIL) if _counts_as_worse(ruling)
     ]
+    unproven = [_but_for_validity(finding) for finding in worse] if invalid else []
     if hard:
-        return _verdict(case, Decision.ABORT, [*hard, *([] if invalid else worse)], [*invalid, *doubts])
+        proven = [] if invalid else worse
+        return _verdict(case, Decision.ABORT, [*hard, *proven], [*invalid, *doubts, *unproven])
     if invalid:
-        unproven = [_but_for_validity(finding) for finding in worse]
         return _verdict(case, Decision.INCONCLUSIVE, [*invalid, *doubts], unproven)
     if worse:
         return _verdict(case, Decision.ABORT, worse, doubts)
@@ -358,7 +359,8 @@ def _name_and_kind(cell: Cell) -> tuple[str, str]:
 
 
 def _but_for_validity(finding: Finding) -> Finding:
-    return replace(finding, sentence=f"it would be ABORT if the evidence were valid: {finding.sentence}")
+    sentence = f"it would be a reason to ABORT if the evidence were valid: {finding.sentence}"
+    return replace(finding, sentence=sentence)
 
 
 def _too_early() -> Finding:

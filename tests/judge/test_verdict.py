@@ -120,9 +120,13 @@ def cut_short(evidence: Evidence) -> Evidence:
     return with_blocks(evidence, kept)
 
 
-def test_what_would_be_abort_is_told_when_the_evidence_is_not_valid() -> None:
-    verdict = judge(replace(slow_evidence(), incidents=(LOST,)))
-    assert any("would be ABORT" in warning.sentence for warning in verdict.warnings)
+@pytest.mark.parametrize("incidents", [(LOST,), (LOST, GUARD_FIRED)], ids=["alone", "beside a hard reason"])
+def test_what_would_be_abort_is_told_when_the_evidence_is_not_valid(incidents: tuple[Incident, ...]) -> None:
+    verdict = judge(replace(slow_evidence(), incidents=incidents))
+    assert ReasonCode.WORSE not in codes(verdict)
+    told = [warning for warning in verdict.warnings if warning.code == ReasonCode.WORSE]
+    assert told
+    assert all("would be a reason to ABORT" in warning.sentence for warning in told)
 
 
 # --- GO is earned: take one piece away --------------------------------------------------------------------------

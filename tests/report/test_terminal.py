@@ -9,6 +9,7 @@ import pytest
 from rehearse.model import Decision, Finding, Mode, Outcome, ReasonCode, Result, Scope, Verdict
 from rehearse.report.headline import NEXT_STEPS, next_step, partial_note, why
 from rehearse.report.terminal import summary_lines
+from tests.report.contracts import changed
 from tests.report.examples import EXAMPLES, abort, empty, go, inconclusive, partial
 from tests.report.pages import Make, find_all, text_of, tree
 
@@ -50,6 +51,16 @@ def test_a_task_takes_no_place_of_another_break() -> None:
     lines = summary_lines(replace(result, verdict=verdict), None)
     assert [line[3:] for line in lines[1:4]] == [first.sentence, second.sentence, rest[0].sentence]
     assert lines[4] == f"and {len(verdict.reasons) - 3} more reasons in the report"
+
+
+def test_many_changes_of_the_contract_do_not_hide_that_requests_fail_too() -> None:
+    (broken, *_), worse = changed().verdict.reasons, abort().verdict.reasons
+    other = replace(
+        broken, subject="contract: GET /search 200 $.n type", sentence="$.n: number became string"
+    )
+    verdict = replace(abort().verdict, reasons=(broken, other, *worse))
+    lines = summary_lines(replace(abort(), verdict=verdict), None)
+    assert [line[3:] for line in lines[1:4]] == [broken.sentence, worse[0].sentence, other.sentence]
 
 
 def test_go_tells_what_was_certified_and_what_had_least_to_spare() -> None:

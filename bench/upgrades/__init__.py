@@ -1,0 +1,1 @@
+"""Real upgrades, with packages as they are published: what a rehearsal finds of them without being told."""
