@@ -18,7 +18,7 @@ PACKAGE = ROOT / "rehearse"
 # the table
 
 LEAVES = {"judge", "histogram", "codec", "instants", "allowlist", "databases", "model", "errors"}
-PARTS = {"config", "load", "edges", "checks", "cutover", "store", "report", "metrics", "targets"}
+PARTS = {"config", "load", "edges", "replay", "checks", "cutover", "store", "report", "metrics", "targets"}
 STORY = PARTS | LEAVES | {"journal", "progress"}
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": LEAVES,
     "load": LEAVES,
     "edges": LEAVES | {"load"},
+    "replay": LEAVES,
     "checks": LEAVES,
     "cutover": LEAVES | {"load"},
     "store": LEAVES,
