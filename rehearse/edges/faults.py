@@ -20,8 +20,9 @@ from typing import IO
 
 from rehearse.allowlist import AllowList, install_socket_guard, is_loopback
 from rehearse.codec import from_jsonable, to_jsonable
+from rehearse.edges.connection import Connection
 from rehearse.edges.orders import FINISHED_KEPT, Counters, ProxyOrder
-from rehearse.edges.relay import Connection, reset_on_close
+from rehearse.edges.relay import reset_on_close
 from rehearse.edges.toxics import AT_THE_DOOR, Toxic, ToxicType, read_toxic, unique
 from rehearse.errors import ConfigError, RehearseError
 

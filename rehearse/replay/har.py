@@ -70,19 +70,19 @@ class _Reader:
     def journeys(self, log: Mapping[str, JsonData], entries: list[Mapping[str, JsonData]]) -> list[Journey]:
         """One for each page that anything is left of; pages that do the very same are one of more weight."""
         pages = [_table(page) for page in _list(log.get("pages"))]
-        titles = {str(page.get("id")): number for number, page in enumerate(pages, 1)}
+        known_pages = {str(page.get("id")) for page in pages}
         by_page: dict[str, list[Step]] = {}
         began: dict[str, datetime | None] = {}
         for entry in sorted(entries, key=lambda one: str(one.get("startedDateTime"))):
             step = self._step(entry)
-            page = str(entry.get("pageref")) if str(entry.get("pageref")) in titles else ""
+            page = str(entry.get("pageref")) if str(entry.get("pageref")) in known_pages else ""
             if step is not None:
                 by_page.setdefault(page, []).append(step)
                 began.setdefault(page, _instant(entry.get("startedDateTime")))
         self._began = [at for at in began.values() if at is not None]
         merged: dict[str, Journey] = {}
-        for page, steps in by_page.items():
-            title = f"page {titles[page]} {steps[0].name}" if page else "without a page"
+        for number, (page, steps) in enumerate(by_page.items(), 1):
+            title = f"page {number} {steps[0].name}" if page else "without a page"
             known = merged.get(repr(steps))
             merged[repr(steps)] = Journey(
                 known.title if known else title, tuple(steps), known.weight + 1 if known else 1

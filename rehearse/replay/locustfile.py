@@ -54,6 +54,7 @@ def locust_file(recording: Recording, command: str) -> str:
 
 _ANY_OF = [
     "",
+    "",
     "def any_of(paths: dict[str, int]) -> str:",
     '    """One of the paths, each as often as it was recorded."""',
     "    return random.choices(tuple(paths), tuple(paths.values()))[0]",

@@ -6,6 +6,7 @@ import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from io import BufferedIOBase
 from pathlib import Path
 
 from rehearse.errors import ConfigError
@@ -73,12 +74,12 @@ def _recording(wish: Wish) -> Recording:
     return read_openapi(content, name, wish.side_effects)
 
 
-def _opened(path: Path) -> gzip.GzipFile:
+def _opened(path: Path) -> BufferedIOBase:
     """As bytes, unpacked where it is packed: rotated logs are."""
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
 
 
-def _lines(stream: gzip.GzipFile) -> Iterator[str]:
+def _lines(stream: BufferedIOBase) -> Iterator[str]:
     """Line by line, none of them longer than is ever looked at."""
     while line := stream.readline(1 << 16):
         yield line.decode("utf-8", errors="replace")

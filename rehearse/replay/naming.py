@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from keyword import iskeyword
 from urllib.parse import unquote, urlsplit
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?")
@@ -37,9 +38,9 @@ def _folded(segment: str) -> str:
 
 def function_name(*parts: str) -> str:
     """A plain Python name of these words: `get_products_id`."""
-    words = re.findall(r"[a-z0-9]+", " ".join(parts).lower())
-    name = "_".join(words)[:_MAX_FUNCTION_NAME].strip("_") or "request"
-    return f"visit_{name}" if name[0].isdigit() else name
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+", " ".join(parts))
+    name = "_".join(words).lower()[:_MAX_FUNCTION_NAME].strip("_") or "request"
+    return f"visit_{name}" if name[0].isdigit() or iskeyword(name) else name
 
 
 def unique_names(names: Iterable[str]) -> list[str]:

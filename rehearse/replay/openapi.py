@@ -103,7 +103,7 @@ class _Reader:
                 continue
             step = self._step(path, method.upper(), item, operation)
             if step is not None:
-                title = str(operation.get("operationId") or f"{step.method} {step.name}")
+                title = f"{step.method} {operation.get('operationId') or step.name}"
                 yield Journey(
                     f"{title} (deprecated)" if operation.get("deprecated") is True else title, (step,)
                 )
@@ -224,7 +224,9 @@ class _Reader:
 
     def _of_type(self, schema: Table, name: str, depth: int) -> JsonData:
         kinds = schema.get("type")
-        kind = next((one for one in kinds if one != "null"), None) if isinstance(kinds, list) else kinds
+        kind = next((one for one in kinds if one != "null"), "null") if isinstance(kinds, list) else kinds
+        if kind == "null":
+            return None
         if kind == "object" or (kind is None and "properties" in schema):
             return self._object(schema, depth)
         if kind == "array":

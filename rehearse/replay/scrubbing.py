@@ -22,6 +22,7 @@ _SECRET_WORDS = frozenset(
     " otp totp session sessionid sid csrf xsrf signature sig hmac credential credentials jwt bearer cookie apikey"
     " accesskey privatekey ssn cvv cvc iban nonce".split()
 )
+_SECRET_ENDS = ("token", "secret", "password", "sessid", "sessionid")  # phpsessid, jsessionid
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _SHAPES = re.compile(
     r"eyJ[\w-]{4,}\.[\w-]{4,}\.[\w-]*"  # JSON Web Token
@@ -50,7 +51,7 @@ def is_secret_name(name: str) -> bool:
     """Whether something of this name is a secret, whatever it looks like."""
     words = [word.lower() for word in _WORDS.findall(name)]
     pairs = [first + second for first, second in pairwise(words)]
-    return any(word in _SECRET_WORDS for word in (*words, *pairs))
+    return any(word in _SECRET_WORDS or word.endswith(_SECRET_ENDS) for word in (*words, *pairs))
 
 
 def is_secret_value(value: str) -> bool:
