@@ -208,6 +208,7 @@ class Watch:
             return recovery
         finally:
             load.cancel()
+            await asyncio.wait([load])
 
     def windows(self) -> list[Window]:
         """Those of which every attempt is counted. The newest one is left out: its answers may be under way."""
@@ -245,11 +246,15 @@ class Watch:
     async def _request(self, due_s: float, tally: _Tally) -> None:
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", self.service.port)
-            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            status = await reader.readline()
-            writer.close()
         except OSError:
             return
+        try:
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            status = await reader.readline()
+        except OSError:
+            return
+        finally:
+            writer.close()
         if b" 200 " in status:
             tally.latencies_s.append(time.monotonic() - self.began - due_s)
 

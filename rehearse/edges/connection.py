@@ -26,6 +26,7 @@ class Connection:
         self._finished = finished
         self._acted: dict[str, None] = {}
         self.end = "open"
+        self._leave: Callable[[End], None] = End.close
         self.client = End(self, "client")
         self.server = End(self, "server")
         rng = Random(f"{seed}:{number}")
@@ -57,9 +58,7 @@ class Connection:
     def cut(self, name: str) -> None:
         """A toxic closes both ends; what was passed on still arrives."""
         self.act(name)
-        self._over(f"closed by {name}")
-        self.client.close()
-        self.server.close()
+        self._over(f"closed by {name}", End.close)
 
     def reset(self, name: str) -> None:
         """A toxic resets both ends."""
@@ -68,22 +67,18 @@ class Connection:
 
     def abort(self, end: str) -> None:
         """Reset both ends, for another reason than a toxic."""
-        self._over(end)
-        self.client.reset()
-        self.server.reset()
+        self._over(end, End.reset)
 
     def direction_over(self) -> None:
         """Both ends are closed when both directions are through."""
         if self._up.is_over and self._down.is_over:
-            self._over("closed")
-            self.client.close()
-            self.server.close()
+            self._over("closed", End.close)
 
     def lost(self, end: End, error: Exception | None) -> None:
         """A peer that resets its end resets the other one, as without a proxy."""
         if not self.is_over:
-            self._over(f"reset by the {end.name}" if error is not None else f"closed by the {end.name}")
-            (self.server if end is self.client else self.client).reset()
+            how = "reset" if error is not None else "closed"
+            self._over(f"{how} by the {end.name}", End.reset)
 
     def count(self) -> ConnectionCount:
         """What can be told of it now."""
@@ -97,10 +92,17 @@ class Connection:
             end=self.end,
         )
 
-    def _over(self, end: str) -> None:
+    def leave(self, end: End) -> None:
+        """Close or reset an end, as the connection itself was."""
+        self._leave(end)
+
+    def _over(self, end: str, leave: Callable[[End], None]) -> None:
         if self.is_over:
             return
         self.end = end
+        self._leave = leave
         self._up.stop()
         self._down.stop()
         self._finished(self)
+        leave(self.client)
+        leave(self.server)

@@ -99,7 +99,6 @@ class Proxy:
         self._injected: Counter[str] = Counter()
         self._accepted = self._turned_away = self._upstream_failed = 0
         self._arriving: set[asyncio.Task[None]] = set()
-        self._accepting: asyncio.Task[None] | None = None
 
     def set_toxics(self, toxics: tuple[Toxic, ...]) -> None:
         """From now on these, and no others, are in force: on connections under way, too."""
@@ -126,8 +125,7 @@ class Proxy:
 
     def stop(self) -> None:
         """End every connection and give the port back."""
-        if self._accepting is not None:
-            self._accepting.cancel()
+        self._close_door()
         for task in self._arriving:
             task.cancel()
         for connection in list(self._live.values()):
@@ -138,13 +136,9 @@ class Proxy:
         closing = [toxic for toxic in self._toxics if toxic.type in AT_THE_DOOR]
         if not closing:
             self.door.open()
-            if self._accepting is None:
-                self._accepting = self._loop.create_task(self._accept())
+            self._watch_door()
             return
-        if self._accepting is not None:
-            self._accepting.cancel()
-            self._accepting = None
-        self.door.close()
+        self._close_door()
         if self.door.refuses():
             self._injected.update(toxic.name for toxic in closing)
         for toxic in closing:
@@ -152,25 +146,42 @@ class Proxy:
                 for connection in list(self._live.values()):
                     connection.cut(toxic.name)
 
-    async def _accept(self) -> None:
+    def _watch_door(self) -> None:
+        if self.door.listener is not None:
+            self._loop.add_reader(self.door.listener, self._let_in)
+
+    def _close_door(self) -> None:
+        if self.door.listener is not None:
+            self._loop.remove_reader(self.door.listener)
+            self.door.close()
+
+    def _let_in(self) -> None:
+        """Everybody who waits at the door."""
         while (listener := self.door.listener) is not None:
             try:
-                client, _ = await self._loop.sock_accept(listener)
-            except OSError:  # no descriptor left, or the client is gone again
-                await asyncio.sleep(_NO_DESCRIPTOR_S)
-                continue
-            number = self._accepted
-            self._accepted += 1
-            if len(self._live) >= self._order.max_connections:
-                self._turned_away += 1
-                self._turn_out(client)
-                continue
-            connection = Connection(number, self._order.seed, self._count, self._finish)
-            self._live[number] = connection
-            connection.apply(self._toxics)
-            task = self._loop.create_task(self._arrive(connection, client))
-            self._arriving.add(task)
-            task.add_done_callback(self._arriving.discard)
+                client, _ = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError:  # no descriptor left: the reader would call again at once
+                self._loop.remove_reader(listener)
+                self._loop.call_later(_NO_DESCRIPTOR_S, self._watch_door)
+                return
+            client.setblocking(False)
+            self._admit(client)
+
+    def _admit(self, client: socket.socket) -> None:
+        number = self._accepted
+        self._accepted += 1
+        if len(self._live) >= self._order.max_connections:
+            self._turned_away += 1
+            self._turn_out(client)
+            return
+        connection = Connection(number, self._order.seed, self._count, self._finish)
+        self._live[number] = connection
+        connection.apply(self._toxics)
+        task = self._loop.create_task(self._arrive(connection, client))
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
 
     async def _arrive(self, connection: Connection, client: socket.socket) -> None:
         """Join a client that was let in with the server; until that has worked, `client` is ours to close."""
@@ -181,11 +192,9 @@ class Proxy:
                 await self._loop.create_connection(
                     lambda: connection.server, order.upstream_host, order.upstream_port
                 )
-            if connection.is_over:  # the door was shut on it meanwhile
-                raise ConnectionAbortedError
             await self._loop.connect_accepted_socket(lambda: connection.client, client)
         except (OSError, RehearseError) as error:  # TimeoutError is an OSError
-            self._upstream_failed += not connection.is_over
+            self._upstream_failed += 1
             connection.abort(f"the server could not be reached: {type(error).__name__}")
             self._turn_out(client)
         except asyncio.CancelledError:

@@ -69,7 +69,10 @@ class End(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Bytes may flow."""
         self.transport = cast("asyncio.Transport", transport)
-        self.flow_in.step()
+        if self._connection.is_over:  # a fault was quicker
+            self._connection.leave(self)
+        else:
+            self.flow_in.step()
 
     def data_received(self, data: bytes) -> None:
         """To the other side, sooner or later."""
@@ -160,6 +163,8 @@ class Flow:
         now = _Since(self._loop.time(), self.passed)
         self._since = {toxic.name: self._since.get(toxic.name, now) for toxic in self._toxics}
         self._free_at = min(self._free_at, now.at)  # a wide line is free at once
+        if not self._effect.resets:
+            self._first_held_at = None
         self.step()
 
     def set_congested(self, is_congested: bool) -> None:

@@ -240,8 +240,8 @@ class RetryProbe:
         for thread in threads:
             thread.join()
         delayed = self.faults.clear().acted(OVERLAP.name) - earlier.acted(OVERLAP.name)
-        overlap = max(one.began_s for one in answers) < min(one.ended_s for one in answers)
-        return (2 if overlap and delayed >= 2 else 0), tuple(answers)
+        both = len(answers) == 2 and max(one.began_s for one in answers) < min(one.ended_s for one in answers)
+        return (2 if both and delayed >= 2 else 0), tuple(sorted(answers, key=lambda one: one.ended_s))
 
     def _send_two_payloads(self, key: str | None) -> tuple[int, tuple[Answer, ...]]:
         first = self._send(key, self.order.body)
