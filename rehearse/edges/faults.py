@@ -21,7 +21,7 @@ from typing import IO
 from rehearse.allowlist import AllowList, install_socket_guard, is_loopback
 from rehearse.codec import from_jsonable, to_jsonable
 from rehearse.edges.connection import Connection
-from rehearse.edges.orders import FINISHED_KEPT, Counters, ProxyOrder
+from rehearse.edges.orders import FINISHED_KEPT, ConnectionCount, Counters, ProxyOrder
 from rehearse.edges.relay import reset_on_close
 from rehearse.edges.toxics import AT_THE_DOOR, Toxic, ToxicType, read_toxic, unique
 from rehearse.errors import ConfigError, RehearseError
@@ -94,7 +94,7 @@ class Proxy:
         self._toxics: tuple[Toxic, ...] = ()
         self._changed = asyncio.Event()  # replaced by a new one with every change
         self._live: dict[int, Connection] = {}
-        self._finished: deque[Connection] = deque(maxlen=FINISHED_KEPT)
+        self._finished: deque[ConnectionCount] = deque(maxlen=FINISHED_KEPT)
         self._bytes = [0, 0]  # of those finished
         self._injected: Counter[str] = Counter()
         self._accepted = self._turned_away = self._upstream_failed = 0
@@ -120,7 +120,7 @@ class Proxy:
             bytes_upstream=self._bytes[0] + sum(one.passed_to_server for one in live),
             bytes_downstream=self._bytes[1] + sum(one.passed_to_client for one in live),
             injected=dict(self._injected),
-            connections=(*(one.count() for one in self._finished), *live),
+            connections=(*self._finished, *live),
         )
 
     def stop(self) -> None:
@@ -224,8 +224,8 @@ class Proxy:
 
     def _finish(self, connection: Connection) -> None:
         if self._live.pop(connection.number, None) is not None:
-            self._finished.append(connection)
             count = connection.count()
+            self._finished.append(count)  # and not the connection: it may hold bytes
             self._bytes[0] += count.passed_to_server
             self._bytes[1] += count.passed_to_client
 

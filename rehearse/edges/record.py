@@ -6,7 +6,7 @@ An outcome is never better than its proof: what was not injected, or cannot be s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from math import isfinite
 
@@ -130,7 +130,3 @@ class EdgeRecord:
             if not proof.holds:
                 return f"no proof that the condition was there: {proof.what}: {proof.count}, needed {proof.needed}"
         return ""
-
-    def with_assertions(self, *assertions: Assertion) -> EdgeRecord:
-        """The same record with these added."""
-        return replace(self, assertions=(*self.assertions, *assertions))

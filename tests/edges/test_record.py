@@ -70,7 +70,3 @@ def test_what_failed_without_proof_of_the_condition_was_not_run() -> None:
 
 def test_a_record_is_kept_as_json_and_read_back_the_same() -> None:
     assert from_jsonable(EdgeRecord, parse_json(canonical_json(to_jsonable(WHOLE)))) == WHOLE
-
-
-def test_an_assertion_is_added_and_nothing_is_lost() -> None:
-    assert WHOLE.with_assertions(FAILED).assertions == (PASSED, FAILED)
