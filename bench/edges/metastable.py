@@ -58,7 +58,7 @@ TWINS = {
     for twin in (
         Twin("stubborn", 50, 0.3, 8, None, 1.0, RecoveryState.METASTABLE),
         Twin("budgeted", 50, 0.3, 8, 0.1, 1.0, RecoveryState.RECOVERED),
-        Twin("slow", 80, 20.0, 1, None, 0.8, RecoveryState.RECOVERED),
+        Twin("slow", 75, 20.0, 1, None, 0.8, RecoveryState.RECOVERED),
     )
 }
 
