@@ -40,6 +40,10 @@ check_app = typer.Typer(
     help="The codified breaks: ask them, list them, write one.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(check_app, name="check")
+scenario_app = typer.Typer(
+    help="Make a scenario from recorded traffic.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(scenario_app, name="scenario")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="The configuration file; default: rehearse.toml here.")
@@ -51,6 +55,14 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on
 JsonOption = Annotated[
     bool, typer.Option("--json", help="The result as JSON on stdout, and nothing else there.")
 ]
+SourceArgument = Annotated[Path, typer.Argument(metavar="FILE", help="What was recorded.")]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", help="The Locust file; default: scenarios/NAME.py.")
+]
+SideEffectsOption = Annotated[
+    bool, typer.Option("--side-effects", help="Keep requests other than GET and HEAD, too.")
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 
 
 def main() -> None:
@@ -354,6 +366,54 @@ def demo(
         return the_demo.run(Path.cwd(), _parts(progress), _out, keep=keep)
 
 
+@scenario_app.command("from-har")
+@_command
+def from_har(
+    source: SourceArgument,
+    output: OutputOption = None,
+    host: Annotated[
+        str | None, typer.Option("--host", help="Whose requests to take; default: the first page's host.")
+    ] = None,
+    side_effects: SideEffectsOption = False,
+    force: ForceOption = False,
+) -> ExitCode:
+    """From a HAR that a browser exported.
+
+    Each page is a journey; secrets are taken out, other hosts are left out.
+    """
+    return _make_scenario("HAR", source, output, side_effects, force, host)
+
+
+@scenario_app.command("from-access-log")
+@_command
+def from_access_log(
+    source: SourceArgument,
+    output: OutputOption = None,
+    side_effects: SideEffectsOption = False,
+    force: ForceOption = False,
+) -> ExitCode:
+    """From an access log, common or combined format.
+
+    Routes as often as they were asked for, at the times at which they were.
+    """
+    return _make_scenario("access log", source, output, side_effects, force)
+
+
+@scenario_app.command("from-openapi")
+@_command
+def from_openapi(
+    source: SourceArgument,
+    output: OutputOption = None,
+    side_effects: SideEffectsOption = False,
+    force: ForceOption = False,
+) -> ExitCode:
+    """From an OpenAPI 3 document, as JSON.
+
+    One request for each operation, with values from its examples and types.
+    """
+    return _make_scenario("OpenAPI", source, output, side_effects, force)
+
+
 # --- what commands share ----------------------------------------------------------------------------------------
 
 
@@ -397,6 +457,17 @@ def _dry_run(
     print("\n".join(told.lines))
     if told.refusal is not None and not advisory:
         raise ConfigError(told.refusal)
+    return ExitCode.GO
+
+
+def _make_scenario(
+    kind: str, source: Path, output: Path | None, side_effects: bool, force: bool, host: str | None = None
+) -> ExitCode:
+    from rehearse.replay.making import SourceKind, Wish, make_scenario
+
+    wish = Wish(SourceKind(kind), source, output, side_effects, force, host)
+    for line in make_scenario(wish, _command_line()):
+        _out(line)
     return ExitCode.GO
 
 

@@ -28,7 +28,7 @@ from rehearse.judge.sequential import LiveBin, looks
 from rehearse.load.engine import LiveCounts
 from rehearse.load.orders import LoadOrder, SamplingOrder, ScenarioOrder, SideOrder
 from rehearse.load.rig import fingerprint
-from rehearse.load.schedule import Schedule
+from rehearse.load.schedule import Schedule, read_recorded
 from rehearse.load.statements import files_of
 from rehearse.load.turns import climb, hold
 from rehearse.model import (
@@ -100,7 +100,15 @@ def schedule_of(settings: Settings, kind: RunKind) -> Schedule:
         # Other arrival times than the baseline's own: the same ones would repeat its luck.
         seed=load.seed if is_baseline else load.seed + 1,
         shares=tuple(scenario.share for scenario in settings.scenarios),
+        recorded_s=_recorded_s(settings),
     )
+
+
+def _recorded_s(settings: Settings) -> tuple[float, ...]:
+    recorded = settings.load.recorded
+    if recorded is None:
+        return ()
+    return read_recorded((settings.root / recorded).read_text(encoding="utf-8"), str(recorded))
 
 
 def load_order(settings: Settings, record: RunRecord, round_number: int) -> LoadOrder:

@@ -1,4 +1,4 @@
-"""The real things that some tests need: a Chromium and a PostgreSQL server, named by environment variables.
+"""The real things that some tests need: a Chromium, an nginx and a PostgreSQL server, named by environment variables.
 
 Without its variable such a test is skipped, with the reason. In CI it fails instead: there a skipped real
 part would read as a tested one.
@@ -17,11 +17,13 @@ from sqlalchemy.pool import NullPool
 
 CHROMIUM = "REHEARSE_TEST_CHROMIUM"
 POSTGRES = "REHEARSE_TEST_POSTGRES_URL"
+NGINX = "REHEARSE_TEST_NGINX"
 NEEDS = {
     "browser": (CHROMIUM, "the path of a Chromium"),
     "postgres": (POSTGRES, "a PostgreSQL server where databases may be made"),
+    "nginx": (NGINX, "the path of an nginx"),
 }
-FIXTURE_MARKERS = {"chromium_path": "browser", "postgres_url": "postgres"}
+FIXTURE_MARKERS = {"chromium_path": "browser", "postgres_url": "postgres", "nginx_path": "nginx"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses: it must see these markers
@@ -56,6 +58,12 @@ def needed(marker: str) -> str:
 def chromium_path() -> Path:
     """The Chromium to look at pages with. As root it needs `--no-sandbox`."""
     return Path(needed("browser"))
+
+
+@pytest.fixture
+def nginx_path() -> Path:
+    """The nginx whose access log is read."""
+    return Path(needed("nginx"))
 
 
 @pytest.fixture

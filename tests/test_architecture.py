@@ -18,7 +18,7 @@ PACKAGE = ROOT / "rehearse"
 # the table
 
 LEAVES = set("allowlist codec databases errors histogram instants judge model process_groups tls".split())
-PARTS = {"config", "load", "edges", "checks", "cutover", "store", "report", "metrics", "targets"}
+PARTS = {"config", "load", "edges", "replay", "checks", "cutover", "store", "report", "metrics", "targets"}
 STORY = PARTS | LEAVES | {"journal", "progress", "sides"}
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": LEAVES,
     "load": LEAVES,
     "edges": LEAVES | {"load"},
+    "replay": LEAVES,
     "checks": LEAVES | {"config"},  # declared checks are TOML files in the words of rehearse.toml
     "cutover": LEAVES | {"load"},
     "store": LEAVES,

@@ -95,6 +95,11 @@ def _of_load(load: Load) -> Iterator[Mistake]:
     if arrivals < MIN_ARRIVALS:
         sentence = f"{load.rate:g}/s makes {arrivals:g} arrivals in a block of {write_duration(load.block_s)}"
         yield Mistake(("load", "rate"), f"{sentence}, {MIN_ARRIVALS} are needed; raise it, or load.block")
+    if (load.arrivals == "recorded") is (load.recorded is None):
+        both = 'recorded = "FILE" and arrivals = "recorded" need each other'
+        yield Mistake(
+            ("load", "recorded"), f"is of no use alone: {both}; see `rehearse scenario from-access-log`"
+        )
     capacity = load.capacity
     start_rate = capacity.start_rate or load.rate
     if capacity.max_rate is not None and capacity.max_rate < start_rate * (1 + capacity.step):

@@ -102,9 +102,14 @@ class Load(Section):
     rate: Annotated[Number, between(0.01, 50_000, "one host cannot do more on schedule")] = Field(
         description="Arrivals per second and side. Only you know what your users do: there is no default."
     )
-    arrivals: Literal["poisson", "uniform"] = Field(
+    arrivals: Literal["poisson", "uniform", "recorded"] = Field(
         default="poisson",
-        description="Times of arrivals: as users come (`poisson`) or evenly spaced (`uniform`).",
+        description="Times of arrivals: as users come (`poisson`), evenly spaced (`uniform`), or as they once came"
+        " (`recorded`).",
+    )
+    recorded: ExistingFile | None = Field(
+        default=None,
+        description='The file with the times of `arrivals = "recorded"`; they are repeated, and stretched to `rate`.',
     )
     warm_up_s: Annotated[Duration, between(0, HOUR_S, "it counts for nothing", write_duration)] = Field(
         default=10.0, description="Load before anything is measured, each round."

@@ -38,7 +38,7 @@ def short_climb(
 def hold(base: Schedule, plan: CapacityProbe, rate_per_s: float) -> Schedule:
     """One turn at one rate; its first step, while queues fill, is not counted."""
     return replace(
-        base,
+        base.as_poisson(),
         rate_per_s=rate_per_s,
         block_s=plan.step_s,
         warm_up_blocks=1,
@@ -51,7 +51,7 @@ def _staircase(
     base: Schedule, plan: CapacityProbe, start_per_s: float, growth_ratio: float, steps: int
 ) -> Schedule:
     return replace(
-        base,
+        base.as_poisson(),
         rate_per_s=start_per_s,
         block_s=plan.step_s,
         warm_up_blocks=0,

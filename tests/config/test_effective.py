@@ -55,6 +55,7 @@ def test_what_is_in_force_has_every_key_that_has_a_value(project: Project) -> No
         "key",
         "max_steal",
         "max_queue_wait",
+        "recorded",
         "users",
         "max_rate",
         "start_rate",

@@ -1,4 +1,4 @@
-"""A Chromium that tests look through: the DevTools protocol over a pipe, so no port and no extra package."""
+"""A Chromium that tests look through: the DevTools protocol over a pipe, so no extra package."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Mapping
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,14 +21,21 @@ _SWITCHES = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
     "--hide-scrollbars", "--remote-debugging-pipe",
 )  # fmt: skip
+_IS_LOOKING = """(async () => {
+  if (document.readyState !== 'complete') return false;
+  const sdk = await import('devtools://devtools/bundled/core/sdk/sdk.js');
+  const page = sdk.TargetManager.TargetManager.instance().primaryPageTarget();
+  return Boolean(page && page.model(sdk.NetworkManager.NetworkManager));
+})()"""  # DevTools in a tab of its own is connected to the other tab
 _FIRST_FREE = 20  # descriptors 3 and 4 are Chromium's ends of the pipes
 
 
 class Browser:
     """One page in a Chromium with a profile of its own; what it asked for and complained about is kept."""
 
-    def __init__(self, chromium: Path, profile: Path) -> None:
+    def __init__(self, chromium: Path, profile: Path, debugging_port: bool = False) -> None:
         self._profile = profile
+        self._port = _free_port() if debugging_port else None
         self._last_id = 0
         self._session: str | None = None
         self._unread = b""
@@ -37,7 +48,8 @@ class Browser:
         ours_in, theirs_out = (_moved(end) for end in os.pipe())
         actions = [(os.POSIX_SPAWN_DUP2, theirs_in, 3), (os.POSIX_SPAWN_DUP2, theirs_out, 4)]
         quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
-        command = [str(chromium), *_SWITCHES, f"--user-data-dir={self._profile}", "about:blank"]
+        port = [f"--remote-debugging-port={self._port}", "--remote-allow-origins=*"] if self._port else []
+        command = [str(chromium), *_SWITCHES, *port, f"--user-data-dir={self._profile}", "about:blank"]
         child = os.posix_spawn(
             str(chromium), command, os.environ, file_actions=[*quiet, *actions], setpgroup=0
         )
@@ -47,8 +59,8 @@ class Browser:
         return child
 
     def __enter__(self) -> Self:
-        target = self._call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._target = str(self._call("Target.createTarget", url="about:blank")["targetId"])
+        self._session = self._attached(self._target)
         for domain in ("Page", "Network", "Log", "Runtime"):
             self._call(f"{domain}.enable")
         return self
@@ -72,6 +84,41 @@ class Browser:
         self.emulate("screen", scheme)
         self._call("Page.navigate", url=page.as_uri())
         self._wait_for("Page.loadEventFired")
+
+    def visit(self, url: str) -> None:
+        """Load an address, and wait until it is loaded."""
+        self._call("Page.navigate", url=url)
+        self._wait_for("Page.loadEventFired")
+
+    def run(self, expression: str) -> Any:
+        """What a promise comes to, as JSON."""
+        answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        if "exceptionDetails" in answer:
+            raise RuntimeError(str(answer["exceptionDetails"])[:500])
+        return answer["result"].get("value")
+
+    @contextmanager
+    def devtools(self) -> Iterator[Tab]:
+        """A second tab with DevTools in it, looking at the first; needs a debugging port."""
+        page = f"devtools_app.html?ws=127.0.0.1:{self._port}/devtools/page/{self._target}"
+        mine, self._session = self._session, None
+        target = self._call("Target.createTarget", url=f"devtools://devtools/bundled/{page}")["targetId"]
+        tab = Tab(self, self._attached(target))
+        self._session = mine
+        while not tab.run(_IS_LOOKING):
+            time.sleep(0.05)
+        yield tab
+
+    def _attached(self, target: str) -> str:
+        return str(self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"])
+
+    def run_in(self, session: str, expression: str) -> Any:
+        """As `run`, in another tab."""
+        mine, self._session = self._session, session
+        try:
+            return self.run(expression)
+        finally:
+            self._session = mine
 
     def emulate(self, media: str, scheme: str = "light") -> None:
         """Pretend to be paper, or a screen in the dark."""
@@ -134,6 +181,24 @@ class Browser:
             self.complaints.append(message["params"]["entry"]["text"])
         if message.get("method") == "Runtime.exceptionThrown":
             self.complaints.append(str(message["params"]["exceptionDetails"]["text"]))
+
+
+@dataclass(frozen=True)
+class Tab:
+    """Another tab of the same browser."""
+
+    browser: Browser
+    session: str
+
+    def run(self, expression: str) -> Any:
+        """What a promise comes to there, as JSON."""
+        return self.browser.run_in(self.session, expression)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def _moved(descriptor: int) -> int:

@@ -1,0 +1,13 @@
+"""A real service that cannot get out of its own retries is caught; its cured twin and a slow one are not."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.edges.metastable import TWINS, Twin, run_once
+
+
+@pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
+def test_a_real_service_is_ruled_on_as_it_deserves(twin: Twin) -> None:
+    row = run_once(twin)  # which makes sure that the hang was really injected
+    assert row.is_right, row
