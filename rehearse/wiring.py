@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from rehearse.checks.contract import contracts_of
 from rehearse.checks.exhibits import check_evidence
 from rehearse.checks.orders import refuse_unknown_packs
 from rehearse.checks.values import Ask, Reply, differences_of
-from rehearse.config import Settings, effective_toml, policy_hash, policy_of, redact, secrets_of
+from rehearse.config import Settings, effective_toml, policy_hash, policy_of, secrets_of
 from rehearse.config.policy import users_for
 from rehearse.databases import is_database, shown_url
 from rehearse.errors import NotComparable, NotReady
@@ -43,6 +42,7 @@ from rehearse.model import (
     RunState,
     Side,
 )
+from rehearse.redaction import Clean, redactor
 from rehearse.sides import allowed_targets, headers_of, other_sides, tls_of, work_dir
 from rehearse.store.records import Store
 from rehearse.targets import ManagedTarget
@@ -228,9 +228,9 @@ def looks_s(settings: Settings) -> tuple[float, ...]:
     return looks(budget_s, schedule.block_s, settings.judge.min_pairs)
 
 
-def cleaner(settings: Settings) -> Callable[[str], str]:
+def cleaner(settings: Settings) -> Clean:
     """Takes every secret of the settings out of a text."""
-    return partial(redact, secrets=secrets_of(settings))
+    return redactor(secrets_of(settings))
 
 
 # --- records ----------------------------------------------------------------------------------------------------

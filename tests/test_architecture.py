@@ -17,7 +17,7 @@ PACKAGE = ROOT / "rehearse"
 
 # the table
 
-LEAVES = set("allowlist codec databases errors histogram instants judge model process_groups tls".split())
+LEAVES = set("allowlist codec databases errors histogram instants judge model process_groups redaction tls".split())
 PARTS = {"config", "load", "edges", "checks", "cutover", "store", "report", "metrics", "targets"}
 STORY = PARTS | LEAVES | {"journal", "progress", "sides"}
 
@@ -51,6 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "instants": {"errors"},
     "allowlist": {"errors"},
     "tls": set(),
+    "redaction": set(),
     "process_groups": {"errors"},
     "databases": {"allowlist", "errors"},
     "errors": set(),

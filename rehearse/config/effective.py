@@ -6,9 +6,10 @@ from typing import Any
 
 import tomli_w
 
-from rehearse.config.redaction import in_command, in_header, in_url, longest_first, redact, redact_argv
+from rehearse.config.redaction import in_command, in_header, in_url, longest_first, redact_argv
 from rehearse.config.settings import Settings
 from rehearse.config.targets import Target
+from rehearse.redaction import redact
 
 COMMANDS = ("facts", "prepare", "reset", "restart", "start")
 
