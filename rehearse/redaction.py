@@ -33,6 +33,11 @@ def redactor(secrets: Iterable[str]) -> Clean:
     return _redactor(tuple(secrets))
 
 
+def cut(text: str, longest: int) -> str:
+    """The start of a text that is too long. The dots are needed: by them a secret is known that was cut through."""
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
 @dataclass(frozen=True, slots=True)
 class _Spelling:
     """All the ways to write one secret."""
@@ -59,9 +64,10 @@ class _Redactor:
         if "..." not in text and "…" not in text:
             return text
         shown, at = [], 0
-        for cut in _CUT.finditer(text):
-            start = min([cut.start(), *(_stump_before(one, text, cut.start()) for one in self.secrets)])
-            end = max([cut.end(), *(_stump_after(one, text, cut.end()) for one in self.secrets)])
+        secrets = [one for one in self.secrets if one[:_STUMP] in text or one[-_STUMP:] in text]
+        for cut in _CUT.finditer(text) if secrets else ():
+            start = min([cut.start(), *(_stump_before(one, text, cut.start()) for one in secrets)])
+            end = max([cut.end(), *(_stump_after(one, text, cut.end()) for one in secrets)])
             start = max(at, start)
             if start < cut.start():
                 shown += [text[at:start], HIDDEN]
@@ -188,6 +194,7 @@ _NAMES = (
     r"token|secret|passw|passphrase|pwd|credential|csrf|xsrf|"
     r"(?:api|access|private|signing|encryption)[-_]?key|session[-_]?id"
 )
+_NAMES_A_SECRET = re.compile(_NAMES, re.IGNORECASE)
 _NAMED = re.compile(
     rf"((?:{_NAMES})[\w-]{{0,30}})(?:"
     rf"({_QUOTE}\s{{0,3}}[:,=]\s{{0,3}}b?{_QUOTE}|\s{{0,3}}[:=]\s{{0,3}}b?{_QUOTE})[^\"'\r\n]*?(?=\\{{0,3}}[\"'])|"
@@ -207,6 +214,11 @@ _NAMES_BEGIN = (
     "key",
     "session",
 )
+
+
+def names_a_secret(name: str) -> bool:
+    """Whether what has this name is a secret, most likely."""
+    return _NAMES_A_SECRET.search(name) is not None
 
 
 def _without_look_alikes(text: str) -> str:

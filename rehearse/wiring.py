@@ -111,6 +111,7 @@ def load_order(settings: Settings, record: RunRecord, round_number: int) -> Load
             key: record.provenance[key] for key in record.provenance if key.startswith(LOADED_PREFIXES)
         },
         sampling=_sampling(settings, record),
+        secrets=secrets_of(settings),
     )
 
 
@@ -270,7 +271,7 @@ def _record(
         started_at=iso(now),
         ended_at=None,
         baseline_name=name,
-        title=settings.title,
+        title=cleaner(settings)(settings.title),
         policy=policy_of(settings),
         planned_blocks=schedule_of(settings, kind).measured_blocks * rounds,
         expected_workers=settings.load.workers,

@@ -17,7 +17,9 @@ PACKAGE = ROOT / "rehearse"
 
 # the table
 
-LEAVES = set("allowlist codec databases errors histogram instants judge model process_groups redaction tls".split())
+LEAVES = set(
+    "allowlist codec databases errors histogram instants judge logs model process_groups redaction tls".split()
+)
 PARTS = {"config", "load", "edges", "checks", "cutover", "store", "report", "metrics", "targets"}
 STORY = PARTS | LEAVES | {"journal", "progress", "sides"}
 
@@ -52,6 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "allowlist": {"errors"},
     "tls": set(),
     "redaction": set(),
+    "logs": {"redaction"},
     "process_groups": {"errors"},
     "databases": {"allowlist", "errors"},
     "errors": set(),

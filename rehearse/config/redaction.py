@@ -46,11 +46,13 @@ def in_url(text: str) -> Iterator[str]:
 
 
 def in_header(name: str, value: str) -> Iterator[str]:
-    """A header's value, its part after "Bearer", and what is inside "Basic"."""
+    """A header's value, its part after "Bearer", what is inside "Basic", and the values of cookies."""
     if PUBLIC_HEADER.fullmatch(name):
         return
     scheme, _, credentials = value.rpartition(" ")
     yield from (value, credentials)
+    if name.lower() == "cookie":
+        yield from (pair.partition("=")[2].strip() for pair in value.split(";"))
     if scheme.lower() == "basic":
         try:
             both = base64.b64decode(credentials, validate=True).decode()
