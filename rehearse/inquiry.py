@@ -17,6 +17,7 @@ import httpx
 from rehearse.allowlist import AllowList, host_and_port, is_loopback, system_resolve
 from rehearse.databases import POSTGRESQL, SQLITE, DatabaseUrl, engine_to, read_database_url, way_to
 from rehearse.errors import NotReady
+from rehearse.redaction import cut
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -192,7 +193,7 @@ class DatabaseInquiry:
                 yield connection
         except SQLAlchemyError as error:
             said = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-            raise NotReady(f"{self.label} does not answer: {said[:300]}.") from error
+            raise NotReady(f"{self.label} does not answer: {cut(said, 300)}.") from error
         except NotReady as error:
             raise NotReady(f"{self.label} does not answer: {error}") from error
 

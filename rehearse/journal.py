@@ -23,7 +23,7 @@ from rehearse.load.engine import (
     Trouble,
     WorkerDone,
 )
-from rehearse.load.ledger import merge_series
+from rehearse.load.ledger import without_secrets
 from rehearse.model import (
     Block,
     Evidence,
@@ -87,7 +87,7 @@ class Journal:
 
     def add_block(self, block: Block) -> None:
         """A block closed."""
-        block = self._redacted_block(block)
+        block = without_secrets(block, self.clean)
         self.store.add_block(self.record.run_id, block)
         self.blocks.append(block)
 
@@ -130,21 +130,6 @@ class Journal:
         done = self.record.is_complete if is_complete is None else is_complete
         record = replace(self.record, is_complete=done)
         return evidence_of(record, self.blocks, self.finals, reference, self.exhibits)
-
-    def _redacted_block(self, block: Block) -> Block:
-        """Equal names after redaction are one series, as they should have been."""
-        texts = [text for one in block.series for text in (one.name, *(error.kind for error in one.errors))]
-        if all(self.clean(text) == text for text in texts):
-            return block
-        clean = (
-            replace(
-                one,
-                name=self.clean(one.name),
-                errors=tuple(replace(error, kind=self.clean(error.kind)) for error in one.errors),
-            )
-            for one in block.series
-        )
-        return replace(block, series=merge_series(clean))
 
     def _run_of(self, side: Side, round_number: int) -> int:
         indices = {

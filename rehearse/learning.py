@@ -16,10 +16,11 @@ from rehearse.checks.context import CheckContext, CheckedSide
 from rehearse.checks.declaration import read_declaration
 from rehearse.checks.learn import IsPrivate, Learnt, learn_file, learn_http, learn_sql, learn_tls, written
 from rehearse.checks.probes.reach import place_of
-from rehearse.config import Settings, redact, secrets_of
+from rehearse.config import Settings, secrets_of
 from rehearse.databases import is_database
 from rehearse.errors import ConfigError
 from rehearse.model import Side
+from rehearse.redaction import redact
 from rehearse.sides import allowed_targets
 
 PAUSE_S = 1.1  # instants that are written to the second have changed by then

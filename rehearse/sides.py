@@ -7,9 +7,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from rehearse.allowlist import AllowList, host_and_port, system_resolve
-from rehearse.config import Settings, Target
+from rehearse.config import Settings, Target, secrets_of
 from rehearse.databases import is_database, read_database_url
 from rehearse.model import Side
+from rehearse.redaction import redactor
 from rehearse.targets import ManagedTarget, TargetSpec
 from rehearse.tls import TlsOrder
 
@@ -42,6 +43,7 @@ def _target_spec(settings: Settings, side: Side) -> TargetSpec:
         proof_value=settings.safety.proof_value,
         working_dir=settings.root,
         log_dir=work_dir(settings) / "logs",
+        clean=redactor(secrets_of(settings)),
     )
 
 

@@ -21,13 +21,14 @@ from rehearse.allowlist import AllowList
 from rehearse.databases import is_database, shown_url
 from rehearse.errors import NotReady, TargetRefused
 from rehearse.inquiry import INQUIRY_TIMEOUT_S, HttpInquiry, Inquiry, database_inquiry
+from rehearse.logs import ChildLog
 from rehearse.model import Side, TargetFacts
 from rehearse.process_groups import begin_group, end_group, exit_code_of
+from rehearse.redaction import Clean, cut
 
 COMMAND_TIMEOUT_S = 600.0
 POLL_S = 0.1
 MAX_FACTS_BYTES = 1_000_000
-LAST_WORDS_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class TargetSpec:
     proof_value: str
     working_dir: Path
     log_dir: Path
+    clean: Clean = str  # what its commands say goes through this
 
     @property
     def shown_url(self) -> str:
@@ -79,7 +81,7 @@ class ManagedTarget:
     allow_list: AllowList
     _inquiry: Inquiry = field(init=False, repr=False)
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
-    _log_start: int = field(default=0, init=False)  # where the words of `_process` begin in its log
+    _words: ChildLog | None = field(default=None, init=False)  # of `_process`
 
     def __post_init__(self) -> None:
         self._inquiry = inquiry_of(self.spec, self.allow_list)
@@ -138,8 +140,13 @@ class ManagedTarget:
     def stop(self) -> None:
         """End what `start` began, if anything: the process and its children, also when only they are left."""
         process, self._process = self._process, None
-        if process is not None:
-            end_group(process)
+        words, self._words = self._words, None
+        try:
+            if process is not None:
+                end_group(process)
+        finally:
+            if words is not None:
+                words.close()
 
     def __enter__(self) -> Self:
         return self
@@ -158,22 +165,19 @@ class ManagedTarget:
             raise NotReady(
                 f"{self._label}: something answers there already; stop it, or take `start` out of its table."
             )
-        with self._log("start").open("ab") as log:
-            self._log_start = log.tell()
-            self._process = self._begin("start", argv, stdout=log, stderr=log)
+        self._words = self._log("start")
+        self._process = self._begin("start", argv, stdout=self._words.file, stderr=self._words.file)
 
     def _command(self, what: str, argv: Sequence[str] | None, stdout: IO[bytes] | None = None) -> None:
         """Run one configured command to its end. What it says goes to its log; `stdout` takes that part of it."""
         if argv is None:
             return
-        # A file and not a pipe: what a command leaves running (a daemon) would hold a pipe open, and us with it.
-        with self._log(what).open("ab") as log:
-            log_start = log.tell()
-            process = self._begin(what, argv, stdout=log if stdout is None else stdout, stderr=log)
+        with self._log(what) as log:
+            process = self._begin(what, argv, stdout=stdout or log.file, stderr=log.file)
             code = exit_code_of(process, COMMAND_TIMEOUT_S)
         if code != 0:
             how = f"ended with exit code {code}" if code is not None else f"took over {COMMAND_TIMEOUT_S:g} s"
-            raise NotReady(f"{self._label}: {what} {argv[0]!r} {how}. {self._last_words(what, log_start)}")
+            raise NotReady(f"{self._label}: {what} {argv[0]!r} {how}. {_last_words(log)}")
 
     def _said_by(self, what: str, argv: Sequence[str]) -> bytes:
         """The stdout of a command, cut off beyond what facts may have."""
@@ -190,9 +194,8 @@ class ManagedTarget:
         except OSError as error:
             raise NotReady(f"{self._label}: {what} {argv[0]!r} failed: {error}") from error
 
-    def _log(self, what: str) -> Path:
-        self.spec.log_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return self.spec.log_dir / f"{self.spec.name}-{what}.log"
+    def _log(self, what: str) -> ChildLog:
+        return ChildLog(self.spec.log_dir / f"{self.spec.name}-{what}.log", self.spec.clean)
 
     def _wait_until_ready(self) -> None:
         patience_s = (
@@ -205,9 +208,11 @@ class ManagedTarget:
             try:
                 said = self._inquiry.ask()
             except NotReady as error:
-                if self._process is not None and self._process.poll() is not None:
+                words = self._words
+                if words is not None and self._process is not None and self._process.poll() is not None:
+                    self.stop()
                     raise NotReady(
-                        f"{self._label}: its process ended at once. {self._last_words('start', self._log_start)}"
+                        f"{self._label}: its process ended at once. {_last_words(words)}"
                     ) from error
                 if monotonic() >= deadline:
                     raise
@@ -215,15 +220,6 @@ class ManagedTarget:
             else:
                 self._prove_staging(said)
                 return
-
-    def _last_words(self, what: str, log_start: int) -> str:
-        """The last line that one process wrote to its log, and where the rest is."""
-        log = self._log(what)
-        with log.open("rb") as file:
-            # From where this process began: the words of an earlier round would explain the wrong failure.
-            file.seek(max(log_start, log.stat().st_size - LAST_WORDS_BYTES))
-            lines = file.read().decode(errors="replace").strip().splitlines()
-        return f"{lines[-1][:300]} (all of it: {log})" if lines else f"It wrote nothing to {log}."
 
     def _prove_before_commands(self) -> None:
         """Off loopback, what is not ours to start proves to be staging before a command touches its data.
@@ -243,7 +239,7 @@ class ManagedTarget:
         if said != self.spec.proof_value:
             where, missing = self._inquiry.proof
             wanted = f"{where}{self.spec.proof_value}"
-            given = missing if said is None else f"{said[:100]!r}"
+            given = missing if said is None else cut(repr(said), 100)
             raise TargetRefused(
                 f"{self._label} does not prove that it is staging: {wanted!r} expected, {given} found."
             )
@@ -254,10 +250,21 @@ class ManagedTarget:
         try:
             document = json.loads(content)
         except ValueError as error:
-            raise NotReady(f"{self._label}: facts from {source!r} are not JSON: {content[:80]!r}.") from error
+            raise NotReady(
+                f"{self._label}: facts from {source!r} are not JSON: {cut(repr(content), 80)}."
+            ) from error
         if not isinstance(document, dict):
             raise NotReady(f"{self._label}: facts from {source!r} are not a JSON object.")
         return dict(sorted(_flat(document)))
+
+
+def _last_words(log: ChildLog) -> str:
+    """The last line that was said, and where the rest is."""
+    return (
+        f"{log.last_line[:300]} (all of it: {log.path})"
+        if log.last_line
+        else f"It wrote nothing to {log.path}."
+    )
 
 
 def _flat(document: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:

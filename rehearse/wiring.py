@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from rehearse.checks.exhibits import check_evidence
 from rehearse.checks.orders import refuse_unknown_packs
 from rehearse.checks.values import Ask, Reply, differences_of
 from rehearse.codec import to_bytes
-from rehearse.config import Settings, effective_toml, policy_hash, policy_of, redact, secrets_of
+from rehearse.config import Settings, effective_toml, policy_hash, policy_of, secrets_of
 from rehearse.config.policy import users_for
 from rehearse.databases import is_database, shown_url
 from rehearse.errors import ConfigError, NotComparable, NotReady, nearest
@@ -46,6 +45,7 @@ from rehearse.model import (
     RunState,
     Side,
 )
+from rehearse.redaction import Clean, redactor
 from rehearse.sides import allowed_targets, headers_of, other_sides, tls_of, work_dir
 from rehearse.store.records import Store
 from rehearse.targets import ManagedTarget
@@ -138,6 +138,7 @@ def load_order(settings: Settings, record: RunRecord, round_number: int) -> Load
             key: record.provenance[key] for key in record.provenance if key.startswith(LOADED_PREFIXES)
         },
         sampling=_sampling(settings, record),
+        secrets=secrets_of(settings),
     )
 
 
@@ -254,9 +255,9 @@ def looks_s(settings: Settings) -> tuple[float, ...]:
     return looks(budget_s, schedule.block_s, settings.judge.min_pairs)
 
 
-def cleaner(settings: Settings) -> Callable[[str], str]:
+def cleaner(settings: Settings) -> Clean:
     """Takes every secret of the settings out of a text."""
-    return partial(redact, secrets=secrets_of(settings))
+    return redactor(secrets_of(settings))
 
 
 # --- records ----------------------------------------------------------------------------------------------------
@@ -296,7 +297,7 @@ def _record(
         started_at=iso(now),
         ended_at=None,
         baseline_name=name,
-        title=settings.title,
+        title=cleaner(settings)(settings.title),
         policy=policy_of(settings),
         planned_blocks=schedule_of(settings, kind).measured_blocks * rounds,
         expected_workers=settings.load.workers,

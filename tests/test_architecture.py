@@ -17,7 +17,9 @@ PACKAGE = ROOT / "rehearse"
 
 # the table
 
-LEAVES = set("allowlist codec databases errors histogram instants judge model process_groups tls".split())
+LEAVES = set(
+    "allowlist codec databases errors histogram instants judge logs model process_groups redaction tls".split()
+)
 PARTS = {"config", "load", "edges", "replay", "checks", "cutover", "store", "report", "metrics", "targets"}
 STORY = PARTS | LEAVES | {"journal", "progress", "sides"}
 
@@ -55,6 +57,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "instants": {"errors"},
     "allowlist": {"errors"},
     "tls": set(),
+    "redaction": set(),
+    "logs": {"redaction"},
     "process_groups": {"errors"},
     "databases": {"allowlist", "errors"},
     "errors": set(),

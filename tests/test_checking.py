@@ -14,7 +14,7 @@ from rehearse import rehearsal
 from rehearse.checks.context import RecordedResponse
 from rehearse.checks.exhibits import check_evidence
 from rehearse.checks.orders import Began, CheckMessage, CheckOrder, Collected, Finished, Trouble
-from rehearse.checks.runner import Clean, Messages, ScriptedRunner
+from rehearse.checks.runner import Messages, ScriptedRunner
 from rehearse.errors import ConfigError, Interrupted
 from rehearse.load.engine import LiveCounts, LoadEvent, Sampled, ScriptedEngine, Tick
 from rehearse.model import (
@@ -31,6 +31,7 @@ from rehearse.model import (
     Side,
 )
 from rehearse.progress import Silence
+from rehearse.redaction import Clean
 from rehearse.report.terminal import summary_lines
 from tests.judge.evidence import recording
 from tests.project import make_project

@@ -32,6 +32,7 @@ from rehearse.checks.session import MISTAKES, ORDER, PLANNED, REACH, REFUSALS
 from rehearse.codec import from_jsonable, to_jsonable
 from rehearse.model import CheckResult
 from rehearse.process_groups import kill_live_groups
+from rehearse.redaction import cut
 
 SETTINGS = Path(__file__).parent / "pytest.ini"
 
@@ -109,7 +110,7 @@ def _phase(report: pytest.TestReport, call: pytest.CallInfo[None]) -> Phase:
     return Phase(
         when=str(report.when),
         outcome=report.outcome,
-        said=_said(report, call, reason)[:MOST_CHARACTERS],
+        said=cut(_said(report, call, reason), MOST_CHARACTERS),
         error="" if call.excinfo is None else call.excinfo.typename,
         is_xfail=reason is not None,
         duration_s=report.duration,

@@ -26,6 +26,7 @@ from rehearse.checks.probes.reach import Place
 from rehearse.checks.probes.tls import VERSIONS, expiry_of, handshake, names_of
 from rehearse.checks.tolerance import is_secret_name, plain, type_of
 from rehearse.errors import ConfigError, NotReady
+from rehearse.redaction import cut
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -262,7 +263,7 @@ def _rows(query: str, engine: Engine) -> tuple[list[str], list[list[object]]]:
             columns, rows = list(result.keys()), result.fetchmany(100_000)
     except SQLAlchemyError as error:
         said = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-        raise NotReady(f"the query is not answered: {said[:200]}.") from error
+        raise NotReady(f"the query is not answered: {cut(said, 200)}.") from error
     return columns, [list(map(_learnable, row)) for row in rows]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from rehearse.checks.breakage import Breakage
 from rehearse.model import CheckOutcome, CheckResult
+from rehearse.redaction import cut
 
 MOST_CHARACTERS = 20_000  # of what a failure says; `rehearse` redacts it before it is cut to a sentence
 # A mistake of the check itself says nothing of the side that it asked.
@@ -49,7 +50,7 @@ def result_of(
     outcome, sentence = _outcome(planned, phases, refusals, today)
     duration_s = sum(phase.duration_s for phase in phases)
     return replace(
-        planned, outcome=outcome, sentence=sentence[:MOST_CHARACTERS], duration_s=round(duration_s, 4)
+        planned, outcome=outcome, sentence=cut(sentence, MOST_CHARACTERS), duration_s=round(duration_s, 4)
     )
 
 

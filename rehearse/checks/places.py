@@ -18,6 +18,7 @@ from rehearse.checks.formats import (
     is_data,
     type_of,
 )
+from rehearse.redaction import HIDDEN
 
 ROOT = "$"
 MAX_PLACES = 500
@@ -29,7 +30,6 @@ _LONGEST_VALUE = 40
 _LONGEST_EXAMPLE = 80
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _SECRET_KEY = re.compile(r"token|secret|passw|pwd|credential|authori|cookie|api_?key|session", re.IGNORECASE)
-HIDDEN = "***"
 
 
 class NotJson(ValueError):

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,18 +32,18 @@ from rehearse.checks.orders import (
     Trouble,
 )
 from rehearse.codec import CodecError, from_jsonable, to_jsonable
+from rehearse.logs import clean_lines
 from rehearse.model import CheckOutcome, CheckResult
 from rehearse.process_groups import begin_group, kill_group
+from rehearse.redaction import Clean
 
 COLLECT_TIMEOUT_S = 60.0
 POLL_S = 0.1
 LAST_WORDS_S = 0.5  # after its end, until what it had written has come through the pipe
 MOST_LOG_BYTES = 2_000_000
-LONGEST_LOG_LINE = 100_000
 # A setting of these would change what pytest collects and runs, and a proxy where requests go.
 NOT_FOR_CHECKS = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD")
 
-Clean = Callable[[str], str]
 Messages = Generator[CheckMessage, None, None]
 
 
@@ -244,9 +244,9 @@ class _Child:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         left = MOST_LOG_BYTES
         with suppress(ValueError, OSError), path.open("ab") as log:
-            while line := stderr.readline(LONGEST_LOG_LINE):
+            for line in clean_lines(stderr.readline, clean):
                 if left > 0:
-                    text = clean(line.decode(errors="replace")).encode()[:left]
+                    text = line.encode()[:left]
                     left -= len(text)
                     log.write(text)
                     log.flush()

@@ -12,6 +12,7 @@ from rehearse.checks.clients import client_for, engine_for, is_http
 from rehearse.checks.context import CheckContext, CheckedSide
 from rehearse.errors import ConfigError, NotReady
 from rehearse.model import Severity
+from rehearse.redaction import cut
 
 if TYPE_CHECKING:
     from rehearse.codec import JsonData
@@ -202,7 +203,7 @@ def _sql_body(answers: Answers, context: CheckContext, side: CheckedSide) -> lis
             rows: Sequence[Sequence[object]] = connection.exec_driver_sql(answers.shows).all()
     except SQLAlchemyError as error:
         said = str(getattr(error, "orig", None) or error).partition("\n")[0]
-        raise NotReady(f"the baseline does not answer {answers.shows[:80]!r}: {said[:300]}") from error
+        raise NotReady(f"the baseline does not answer {answers.shows[:80]!r}: {cut(said, 300)}") from error
     return [
         'with database["candidate"].connect() as connection:',
         f"    rows = connection.exec_driver_sql({_text(answers.shows)}).all()",

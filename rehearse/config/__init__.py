@@ -8,7 +8,6 @@ from rehearse.config.judging import EndpointObjectives, JudgeSettings, NoiseSett
 from rehearse.config.load import Load, RigSettings, Scenario
 from rehearse.config.loading import load_settings
 from rehearse.config.policy import policy_hash, policy_of
-from rehearse.config.redaction import redact
 from rehearse.config.settings import BaselineSettings, ExitPlan, ReportSettings, Settings, StoreSettings
 from rehearse.config.targets import Safety, Target, Tls
 
@@ -33,6 +32,5 @@ __all__ = [
     "load_settings",
     "policy_hash",
     "policy_of",
-    "redact",
     "secrets_of",
 ]

@@ -6,9 +6,10 @@ from typing import Any
 
 import tomli_w
 
-from rehearse.config.redaction import in_command, in_header, in_url, longest_first, redact, redact_argv
+from rehearse.config.redaction import in_command, in_header, in_url, longest_first, redact_argv
 from rehearse.config.settings import Settings
 from rehearse.config.targets import Target
+from rehearse.redaction import names_a_secret, redact
 
 COMMANDS = ("facts", "prepare", "reset", "restart", "start")
 
@@ -23,6 +24,8 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
             values += in_header(name, header.get_secret_value())
         for command in _commands(target):
             values += in_command(command)
+    for options in settings.checks.options.values():
+        values += (str(value) for name, value in options.items() if names_a_secret(name))
     return longest_first(values)
 
 

@@ -29,8 +29,7 @@ from rehearse.config.quantities import read_duration, read_percent, write_durati
 from rehearse.databases import SQLITE, is_database, read_database_url
 from rehearse.errors import nearest
 from rehearse.model import Metric, Mode, Objective
-
-HIDDEN = "***"
+from rehearse.redaction import HIDDEN
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,11 @@ from rehearse.config.consistency import inconsistencies
 from rehearse.config.keys import written
 from rehearse.config.mistakes import Mistake, Where, mistakes_in
 from rehearse.config.overrides import Override, from_command_line, from_environment
-from rehearse.config.redaction import longest_first, redact
+from rehearse.config.redaction import longest_first
 from rehearse.config.settings import Settings
 from rehearse.config.sources import Filling, Source, read_source
 from rehearse.errors import ConfigError
+from rehearse.redaction import redact
 
 ONLY_IN_FILE = (
     "is set only in the file, which is under review; no variable and no option changes what may be loaded"

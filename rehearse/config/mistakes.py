@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from rehearse.config.keys import TABLE, TABLES, Key, key_at, keys_beside, literals
-from rehearse.config.redaction import redact
 from rehearse.config.section import Section
 from rehearse.config.settings import Settings
 from rehearse.databases import is_database
 from rehearse.errors import nearest
+from rehearse.redaction import redact
 
 LONGEST_SHOWN = 60
 Where = tuple[str | int, ...]

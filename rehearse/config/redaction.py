@@ -1,4 +1,4 @@
-"""Secrets stay out of every text: known values, passwords in URLs, and what options such as `--token=` carry."""
+"""Which values of the configuration are secret: passwords in URLs, headers, what options such as `--token=` carry."""
 
 from __future__ import annotations
 
@@ -8,22 +8,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import unquote
 
-from rehearse.config.fields import HIDDEN
+from rehearse.redaction import HIDDEN, SHORTEST
 
 SECRET_NAME = re.compile(r"token|secret|passw|pwd|key|credential|auth|cookie", re.IGNORECASE)
 PUBLIC_HEADER = re.compile(r"accept(-.*)?|user-agent|content-type|cache-control|connection", re.IGNORECASE)
-SHORTEST = 4  # a shorter value stands in every text by chance
 _USER_INFORMATION = re.compile(r"://([^\s'\"]*)@")
 _OPTION = re.compile(
     r"(--?[\w-]*(?:token|secret|passw|pwd|key|credential|auth)[\w-]*)(=?)(.*)", re.IGNORECASE | re.DOTALL
 )
-
-
-def redact(text: str, secrets: Iterable[str]) -> str:
-    """The text without any secret value, and without user information in its URLs."""
-    for secret in secrets:
-        text = text.replace(secret, HIDDEN)
-    return _USER_INFORMATION.sub(f"://{HIDDEN}@", text)
 
 
 def redact_argv(argv: Sequence[str]) -> tuple[str, ...]:
@@ -54,11 +46,13 @@ def in_url(text: str) -> Iterator[str]:
 
 
 def in_header(name: str, value: str) -> Iterator[str]:
-    """A header's value, its part after "Bearer", and what is inside "Basic"."""
+    """A header's value, its part after "Bearer", what is inside "Basic", and the values of cookies."""
     if PUBLIC_HEADER.fullmatch(name):
         return
     scheme, _, credentials = value.rpartition(" ")
     yield from (value, credentials)
+    if name.lower() == "cookie":
+        yield from (pair.partition("=")[2].strip() for pair in value.split(";"))
     if scheme.lower() == "basic":
         try:
             both = base64.b64decode(credentials, validate=True).decode()

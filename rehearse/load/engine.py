@@ -29,6 +29,7 @@ from rehearse.load.orders import LoadOrder, worker_file, worker_order
 from rehearse.load.outbox import spooled
 from rehearse.load.recorder import BINS_PER_S
 from rehearse.load.sampling import sample_of
+from rehearse.logs import ChildLog
 from rehearse.model import (
     Arrivals,
     Block,
@@ -39,6 +40,7 @@ from rehearse.model import (
     Side,
     WorkerFinal,
 )
+from rehearse.redaction import redactor
 
 READY_TIMEOUT_S = 60.0
 FINAL_TIMEOUT_S = 15.0
@@ -200,7 +202,7 @@ class WorkerProcess:
     side: Side
     number: int
     process: subprocess.Popen[bytes]
-    log: Path
+    log: ChildLog
     spool: Path
     boot_id: str = ""
     is_ready: bool = False
@@ -227,11 +229,8 @@ class WorkerProcess:
 
     def log_tail(self) -> str:
         """The last line that it wrote, for messages."""
-        try:
-            lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        except OSError:
-            return ""
-        return lines[-1][:300] if lines else ""
+        self.log.keep()
+        return self.log.last_line[:300]
 
 
 class LocustSession:
@@ -309,20 +308,19 @@ class LocustSession:
         for worker in self._workers:
             if worker.process.stdout is not None:
                 worker.process.stdout.close()
+            worker.log.close()
 
     def _launch(self, side: Side, number: int) -> None:
-        log = worker_file(self._order, side, number, "log")
-        log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with log.open("wb") as stderr:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "rehearse.load.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                env=_clean_environment(),
-                cwd=self._order.working_dir,
-                start_new_session=True,  # Ctrl-C in the terminal is ours to handle, in order
-            )
+        log = ChildLog(worker_file(self._order, side, number, "log"), redactor(self._order.secrets))
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "rehearse.load.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log.file,
+            env=_clean_environment(),
+            cwd=self._order.working_dir,
+            start_new_session=True,  # Ctrl-C in the terminal is ours to handle, in order
+        )
         _widen(process)
         worker = WorkerProcess(side, number, process, log, worker_file(self._order, side, number, "spool"))
         self._workers.append(worker)  # before anything else can fail: what is listed is ended
@@ -377,7 +375,7 @@ class LocustSession:
         elif kind == "failed":
             if not worker.is_ready:
                 raise ConfigError(
-                    f"the scenario cannot be run: {message['message']} (all of it: {worker.log})"
+                    f"the scenario cannot be run: {message['message']} (all of it: {worker.log.path})"
                 )
             yield self._trouble(worker, ReasonCode.WORKER_LOST, str(message["message"]))
 

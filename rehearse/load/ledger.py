@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from rehearse.histogram import Histogram
@@ -19,6 +20,7 @@ from rehearse.model import (
     Side,
     WorkerFinal,
 )
+from rehearse.redaction import Clean
 
 Number = TypeVar("Number", int, float)
 
@@ -144,3 +146,19 @@ def _merge_rig(parts: Sequence[RigHealth]) -> RigHealth:
 def _worst(values: Sequence[Number | None]) -> Number | None:
     known = [value for value in values if value is not None]
     return max(known) if len(known) == len(values) else None
+
+
+def without_secrets(block: Block, clean: Clean) -> Block:
+    """The block with redacted names and kinds of errors; names that are equal then are one series."""
+    texts = [text for one in block.series for text in (one.name, *(error.kind for error in one.errors))]
+    if all(clean(text) == text for text in texts):
+        return block
+    cleaned = (
+        replace(
+            one,
+            name=clean(one.name),
+            errors=tuple(replace(error, kind=clean(error.kind)) for error in one.errors),
+        )
+        for one in block.series
+    )
+    return replace(block, series=merge_series(cleaned))

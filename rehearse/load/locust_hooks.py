@@ -25,6 +25,7 @@ from rehearse.load.pacer import Journey, Pacer
 from rehearse.load.recorder import Ended, Recorder
 from rehearse.load.sampling import Sampler
 from rehearse.model import RequestOutcome
+from rehearse.redaction import Clean
 
 _CONTROL_FLOW = (InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser)
 _SHORTAGES = {  # what fails on this side of the wire, before a byte is sent
@@ -130,8 +131,11 @@ class InFlight:
 class RequestListener:
     """Books each `request` event; counts its own failures, because Locust would swallow them."""
 
-    def __init__(self, recorder: Recorder, pacer: Pacer, sampler: Sampler | None = None) -> None:
+    def __init__(
+        self, recorder: Recorder, pacer: Pacer, sampler: Sampler | None = None, clean: Clean = str
+    ) -> None:
         self._recorder = recorder
+        self._clean = clean
         self._pacer = pacer
         self._sampler = sampler
         self.failures = 0
@@ -151,7 +155,7 @@ class RequestListener:
             if exception is None:
                 self._keep(journey, name, duration_s, _OK)
             else:
-                outcome, kind, is_answered = classify(exception, response)
+                outcome, kind, is_answered = classify(exception, response, self._clean)
                 shortage = "" if is_answered else shortage_in(exception)
                 self._keep(journey, name, duration_s, outcome, kind, is_answered, shortage)
         except Exception:
@@ -185,7 +189,7 @@ class RequestListener:
             journey.note(ended, now)
 
 
-def classify(exception: object, response: object) -> tuple[RequestOutcome, str, bool]:
+def classify(exception: object, response: object, clean: Clean = str) -> tuple[RequestOutcome, str, bool]:
     """(outcome, kind of failure, whether the system answered) of one request event."""
     if isinstance(exception, KnownFailure):
         return exception.outcome, exception.kind, exception.is_answered
@@ -196,7 +200,7 @@ def classify(exception: object, response: object) -> tuple[RequestOutcome, str, 
     if isinstance(exception, (CatchResponseError, str)):
         return (
             RequestOutcome.ERROR,
-            f"rejected by the scenario: {_without_digits(str(exception))}",
+            f"rejected by the scenario: {_without_digits(clean(str(exception)))}",
             is_answered,
         )
     if is_answered:

@@ -60,6 +60,7 @@ class LoadOrder:
         default_factory=dict
     )  # what the run's record says the workers must load
     sampling: SamplingOrder | None = None  # None: answers are not looked into
+    secrets: tuple[str, ...] = ()  # that stand in no log and no report of a worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class WorkerOrder:
     timeout_s: float
     spool: str
     sampling: SamplingOrder | None = None
+    secrets: tuple[str, ...] = ()
 
 
 def worker_file(order: LoadOrder, side: Side, worker: int, kind: str) -> Path:
@@ -103,4 +105,5 @@ def worker_order(order: LoadOrder, target: SideOrder, worker: int) -> WorkerOrde
         timeout_s=order.timeout_s,
         spool=str(worker_file(order, target.side, worker, "spool")),
         sampling=order.sampling,
+        secrets=order.secrets,
     )

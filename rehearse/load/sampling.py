@@ -13,6 +13,7 @@ from time import perf_counter
 
 from rehearse.load.orders import SamplingOrder
 from rehearse.model import Sample, Side
+from rehearse.redaction import Clean
 
 FIRST = 5  # of each name and status, at once
 MAX_KINDS = 500  # names with ids in them would grow without bound
@@ -43,7 +44,9 @@ class Sampler:
         length_s: float,
         offer: Callable[[Mapping[str, object]], bool],
         clock: Callable[[], float] = perf_counter,
+        clean: Clean = str,
     ) -> None:
+        self._clean = clean
         self._order = order
         self._base_url = base_url
         self._slice_s = length_s / max(1, order.samples - FIRST)
@@ -83,7 +86,7 @@ class Sampler:
             "name": kind[0],
             "target": _target_of(response, self._base_url),
             "status": kind[1],
-            "headers": headers_that_matter(response),
+            "headers": headers_that_matter(response, self._clean),
             "body": base64.b64encode(kept).decode("ascii"),
             "whole": len(kept) == len(body),
         }
@@ -131,11 +134,11 @@ def _target_of(response: object, base_url: str) -> str:
 # --- headers ------------------------------------------------------------------------------------------------------
 
 
-def headers_that_matter(response: object) -> dict[str, str]:
+def headers_that_matter(response: object, clean: Clean = str) -> dict[str, str]:
     """Those that clients rely on, without what may be secret: of a cookie only its name and attributes."""
     kept: dict[str, str] = {}
     for name, value in _lines(response):
-        name = name.lower()
+        name, value = name.lower(), clean(value)  # before it is cut
         if name == "set-cookie":
             kept.update([_cookie(value)])
         elif name in ONLY_PRESENCE:

@@ -41,6 +41,7 @@ from rehearse.load.crew import (
     seed_of,
 )
 from rehearse.load.lean import LeanHttpSession
+from rehearse.load.ledger import without_secrets
 from rehearse.load.locust_hooks import RIG_KIND, InFlight, RequestListener, watch_requests
 from rehearse.load.locust_tasks import Conductor, Decks, follow_schedule
 from rehearse.load.orders import WorkerOrder
@@ -51,7 +52,8 @@ from rehearse.load.rig import RigWatch, fingerprint
 from rehearse.load.sampling import Sampler
 from rehearse.load.stalls import StallWatch
 from rehearse.load.statements import REQUEST_TYPE
-from rehearse.model import WorkerFinal
+from rehearse.model import Block, WorkerFinal
+from rehearse.redaction import redactor
 
 READY_TIMEOUT_S = 20.0
 ACKNOWLEDGED_WITHIN_S = 5.0  # twice: for the blocks, and for the closing account
@@ -114,22 +116,27 @@ class Worker:
         self._order = order
         self._outbox = outbox
         self._commands = commands
+        self._clean = redactor(order.secrets)
         schedule = order.schedule
         planned = schedule.planned(order.worker, order.workers)
-        self._recorder = Recorder(order.target.side, order.round, schedule, planned, outbox.send_block)
+        self._recorder = Recorder(order.target.side, order.round, schedule, planned, self._send_block)
         self._is_shortage_told = False
         self._crew = muster(order)
         slots = schedule.slots(order.target.side, order.round, order.worker, order.workers)
         lanes = [Lane(order.scenarios[member.scenario].name) for member in self._crew]
         self._pacer = Pacer(slots, lanes, Deal(self._crew), self._recorder)
         self._sampler = self._sampler_of(order)
-        self._listener = RequestListener(self._recorder, self._pacer, self._sampler)
+        self._listener = RequestListener(self._recorder, self._pacer, self._sampler, self._clean)
 
     def _sampler_of(self, order: WorkerOrder) -> Sampler | None:
         if order.sampling is None or is_database(order.target.url):
             return None
         offer = partial(self._outbox.offer, "sample")
-        return Sampler(order.sampling, order.target.url, order.schedule.length_s, offer)
+        return Sampler(order.sampling, order.target.url, order.schedule.length_s, offer, clean=self._clean)
+
+    def _send_block(self, block: Block) -> None:
+        """It goes to the spool too."""
+        self._outbox.send_block(without_secrets(block, self._clean))
 
     def run(self) -> None:
         """Set up users, wait for the common start, hand out the arrivals, close the account."""

@@ -7,8 +7,9 @@ import base64
 import pytest
 
 from rehearse.config import effective_toml, load_settings, policy_hash, secrets_of
-from rehearse.config.redaction import redact, redact_argv
+from rehearse.config.redaction import redact_argv
 from rehearse.errors import ConfigError
+from rehearse.redaction import redact
 from tests.config.conftest import Project, with_tables
 
 CANARY = "canary-4711-secret"
