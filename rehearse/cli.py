@@ -6,22 +6,24 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable
 from contextlib import suppress
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
-from rehearse.errors import ConfigError, ExitCode, Interrupted, RehearseError
+from rehearse.commands import baselines, runs
+from rehearse.commands.frame import ConfigOption, JsonOption, SetOption, out_json
+from rehearse.commands.frame import command as _command
+from rehearse.commands.frame import out as _out
+from rehearse.commands.frame import settings_of as _settings
+from rehearse.commands.frame import store_of as _store
+from rehearse.errors import ExitCode, Interrupted
 
 if TYPE_CHECKING:
-    from rehearse.config import Settings
     from rehearse.model import Result
     from rehearse.progress import TerminalProgress
     from rehearse.rehearsal import Comparison, Parts
-    from rehearse.store.records import Store
 
 P = ParamSpec("P")
 
@@ -34,19 +36,10 @@ app = typer.Typer(
     rich_markup_mode=None,  # rich would take longer to import than all the rest
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-runs_app = typer.Typer(help="Look at what is stored.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(runs_app, name="runs")
+app.add_typer(runs.app, name="runs")
+app.add_typer(baselines.app, name="baselines")
 
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="The configuration file; default: rehearse.toml here.")
-]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="Override one setting: --set load.rate=80. May be repeated.")
-]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="The result as JSON on stdout, and nothing else there.")
-]
 
 
 def main() -> None:
@@ -56,21 +49,6 @@ def main() -> None:
 
 
 # --- commands ---------------------------------------------------------------------------------------------------
-
-
-def _command(function: Callable[P, ExitCode]) -> Callable[P, None]:
-    """A command function returns its exit code; an error on purpose becomes one message and its own code."""
-
-    @wraps(function)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            code = function(*args, **kwargs)
-        except RehearseError as error:
-            _say(f"rehearse: {error}")
-            code = error.exit_code
-        raise typer.Exit(int(code))
-
-    return wrapper
 
 
 @app.command()
@@ -168,22 +146,6 @@ def report(
     return ExitCode.GO
 
 
-@runs_app.command("list")
-@_command
-def runs_list(
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many, newest first.")] = 20,
-    config: ConfigOption = None,
-    set_: SetOption = None,
-) -> ExitCode:
-    """The newest runs: id, state, verdict, baseline."""
-    settings = _settings(config, set_)
-    with _store(settings) as store:
-        for record in store.runs(limit):
-            verdict = record.verdict.decision if record.verdict else "-"
-            print(f"{record.run_id}  {record.state:<11}  {verdict:<12}  {record.baseline_name or '-'}")
-    return ExitCode.GO
-
-
 @app.command()
 @_command
 def demo(
@@ -203,18 +165,6 @@ def demo(
 # --- what commands share ----------------------------------------------------------------------------------------
 
 
-def _settings(config: Path | None, assignments: list[str] | None) -> Settings:
-    from rehearse.config import load_settings
-
-    overrides: dict[str, object] = {}
-    for assignment in assignments or []:
-        key, equals, value = assignment.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"--set {assignment!r}: write it as KEY=VALUE, such as load.rate=80.")
-        overrides[key] = value
-    return load_settings(config, os.environ, overrides)
-
-
 def _parts(progress: TerminalProgress) -> Parts:
     from datetime import UTC, datetime
 
@@ -232,20 +182,12 @@ def _progress(quiet: bool) -> TerminalProgress:
     return TerminalProgress(Console(stderr=True), quiet)
 
 
-def _store(settings: Settings) -> Store:
-    from rehearse.store.records import Store
-    from rehearse.wiring import store_url
-
-    return Store.open(store_url(settings))
-
-
 def _show(comparison: Comparison, as_json: bool) -> ExitCode:
-    from rehearse.codec import to_bytes
     from rehearse.report.terminal import summary_lines
 
     result = comparison.result
     if as_json:
-        print(to_bytes(result).decode())  # to the byte what result.json holds
+        out_json(result)
     else:
         html = next((str(path) for path in comparison.reports if path.suffix == ".html"), None)
         for line in summary_lines(result, html):
@@ -261,15 +203,6 @@ def _exit_code(result: Result) -> ExitCode:
 
 def _command_line() -> str:
     return shlex.join(["rehearse", *sys.argv[1:]])
-
-
-def _out(line: str) -> None:
-    print(line, flush=True)
-
-
-def _say(message: str) -> None:
-    text = "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in message)
-    print(text, file=sys.stderr, flush=True)
 
 
 def _raise_on_signals() -> None:

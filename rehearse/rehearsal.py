@@ -15,11 +15,13 @@ from pathlib import Path
 from rehearse import wiring
 from rehearse.config import Settings
 from rehearse.errors import ConfigError, Interrupted, NotReady, RehearseError
+from rehearse.holding import holding
 from rehearse.journal import Journal, evidence_of, iso, kept
 from rehearse.judge.sequential import Guard
 from rehearse.judge.verdict import baseline_findings, judge, judge_at_look, should_stop
 from rehearse.load.engine import BlockClosed, LiveCounts, LoadEngine, LoadEvent, Tick, Trouble
 from rehearse.load.schedule import Schedule
+from rehearse.load.tapped import TappedEngine
 from rehearse.model import Decision, Incident, Reference, Result, RunKind, RunRecord, RunState
 from rehearse.probe import run_probe
 from rehearse.progress import Listener
@@ -73,6 +75,7 @@ def baseline(settings: Settings, parts: Parts, name: str | None, command: str) -
         stack.enter_context(_errors_through(clean))
         store = stack.enter_context(Store.open(wiring.store_url(settings)))
         record = wiring.baseline_record(settings, parts.now(), name, command)
+        parts = stack.enter_context(_alone(store, targets, record, parts))
         journal = stack.enter_context(kept(store, record, parts.now, clean))
         for target in targets:
             stack.enter_context(target)
@@ -114,6 +117,7 @@ def compare(settings: Settings, parts: Parts, options: CompareOptions) -> Compar
         interrupted = None
         try:
             with ExitStack() as stack:
+                parts = stack.enter_context(_alone(store, targets, record, parts))
                 journal = stack.enter_context(kept(store, record, parts.now, clean))
                 for target in targets:
                     stack.enter_context(target)
@@ -243,6 +247,13 @@ def _errors_through(clean: Callable[[str], str]) -> Iterator[None]:
     except RehearseError as error:
         error.args = (clean(str(error)), *error.args[1:])
         raise
+
+
+@contextmanager
+def _alone(store: Store, targets: list[ManagedTarget], record: RunRecord, parts: Parts) -> Iterator[Parts]:
+    """Nobody else loads these targets meanwhile: the load stops when that can no longer be known."""
+    with holding(store, [target.spec.url for target in targets], record.run_id) as hold:
+        yield replace(parts, engine=TappedEngine(parts.engine, hold.check))
 
 
 def _bring_up(targets: list[ManagedTarget], journal: Journal, parts: Parts) -> None:

@@ -28,7 +28,7 @@ def write_reports(result: Result, folder: Path) -> tuple[Path, ...]:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, content in contents.items():
-            _replace(folder / name, content)
+            put_file(folder / name, content)
         _sync_folder(folder)
     except OSError as error:
         raise ReportError(
@@ -38,8 +38,8 @@ def write_reports(result: Result, folder: Path) -> tuple[Path, ...]:
     return folder / REPORT_NAME, folder / RESULT_NAME
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside `path`, force it to the disk, then put it in place in one step."""
+def put_file(path: Path, content: bytes) -> None:
+    """Write beside `path`, for its owner only, force it to the disk, then put it in place in one step."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

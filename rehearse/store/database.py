@@ -64,8 +64,8 @@ class Database:
                 _migrate(parsed, shown_url)
             else:
                 _prepare_file(file, parsed)
-            readers = _engine(parsed, QueuePool)
-            return cls(shown_url, readers, _writers(readers), file, _identity(file))
+            engine = _engine(parsed, QueuePool)
+            return cls(shown_url, _readers(engine), _writers(engine), file, _identity(file))
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -196,6 +196,13 @@ def _begin_sqlite(connection: Connection) -> None:
     # A plain BEGIN that writes later fails when somebody else wrote meanwhile; IMMEDIATE waits its turn.
     is_writing = connection.get_execution_options().get("is_writing", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+
+
+def _readers(engine: Engine) -> Engine:
+    # What several statements read must be of one moment; SQLite's transactions are so by themselves.
+    if engine.dialect.name == "sqlite":
+        return engine
+    return engine.execution_options(isolation_level="REPEATABLE READ")
 
 
 def _writers(engine: Engine) -> Engine:
