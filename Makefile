@@ -11,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --for
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --all-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lock bench-demo bench-sql clean
+.PHONY: help demo test test-live check lock bench-demo bench-load bench-sql clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -20,7 +20,10 @@ demo: $(READY) ## rehearse the sample shop's upgrade, with a report at the end
 	@$(BIN)/rehearse demo $(ARGS)
 
 test: $(READY) ## run the quick test suite
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -m "not live" $(ARGS)
+
+test-live: $(READY) ## run the tests that put real load on real servers; about eight minutes
+	@$(BIN)/pytest -m live $(ARGS)
 
 check: $(READY) ## check format, lint and types
 	@$(BIN)/ruff format --check --quiet .
@@ -29,6 +32,9 @@ check: $(READY) ## check format, lint and types
 
 bench-demo: $(READY) ## measure how often the demo reaches the right verdict
 	@$(BIN)/python bench/demo.py $(ARGS)
+
+bench-load: $(READY) ## measure the load generator itself; about an hour, needs nginx-light (and wrk, hey)
+	@$(BIN)/python -m bench.load
 
 bench-sql: $(READY) ## measure whether a lost index is found; ARGS="--postgres URL" names a PostgreSQL server
 	@$(BIN)/python bench/sql.py $(ARGS)

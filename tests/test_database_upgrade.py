@@ -10,6 +10,8 @@ from sqlalchemy import make_url
 
 from bench.sql import NEEDS_INDEX, SAME, WITHOUT, upgrade
 
+pytestmark = pytest.mark.live
+
 CANARY = "canary-4711-secret"  # a server that trusts loopback does not look at it
 
 

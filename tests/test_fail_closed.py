@@ -17,6 +17,8 @@ import pytest
 from tests.project import Done, make_project
 from tests.servers import Site, serving
 
+pytestmark = pytest.mark.live
+
 WORK_S = 0.05  # what each request costs: large against the noise of a busy test machine
 
 

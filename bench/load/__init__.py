@@ -1,1 +1,1 @@
-"""Measurements of the load generator itself, on one core, against nginx on loopback."""
+"""Measurements of the load generator itself, against real servers on loopback."""

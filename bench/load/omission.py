@@ -2,10 +2,10 @@
 
     .venv/bin/python -m bench.load.omission
 
-(a) nginx (or, without it, the small server beside this file) at 2,000 requests/s, stopped once for 1.4 s inside 30 s:
+(a) nginx at 2,000 requests/s, stopped once for 1.4 s inside 30 s:
     at least 1 % of the arrivals waited S - 0.01 T = 1.10 s or more (Gil Tene's arithmetic, wrk2's README).
 (b) A single-threaded server, 1 ms a request and 200 ms each 500th, at 450/s: the queue behind each stall is p99.
-(c) A calm server: service time as `wrk` and `hey` see it, independent of ours, at the same concurrency.
+(c) A calm server at a fifth of its capacity: service time as `wrk` and `hey` see it, independent of ours.
 
 Plain closed Locust of the same nominal rate stands beside (a) and (b). Loopback only; about three minutes.
 """
@@ -23,12 +23,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.load.servers import ROOT, fast_server, small_server
+from bench.load.servers import ROOT, limited_server, nginx, small_server
 from rehearse.histogram import Histogram
 from rehearse.load.engine import BlockClosed, LocustEngine, Trouble
 from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder
@@ -37,6 +37,8 @@ from rehearse.model import Scope, Side
 
 STALL_S, WINDOW_S = 1.4, 30.0
 LEAST_P99_S = STALL_S - 0.01 * WINDOW_S
+CALM_WORKERS, CALM_MS = 8, 5
+CALM_RATE = 0.2 * CALM_WORKERS / (CALM_MS / 1000)  # a fifth of its capacity
 
 OPEN = """
 from locust import FastHttpUser, task
@@ -79,8 +81,14 @@ def main() -> int:
     )
     parser.add_argument("--json", type=Path, default=ROOT / ".rehearse" / "bench-omission.json")
     parser.add_argument("--seconds", type=float, default=WINDOW_S, help="length of (b) and (c)")
+    parser.add_argument("--only", choices="abc", default="abc", help="one of the three")
     options = parser.parse_args()
-    rows = [*_stopped(), *_stalling(options.seconds), *_calm(options.seconds)]
+    cases: dict[str, Callable[[], Iterator[Row]]] = {
+        "a": _stopped,
+        "b": lambda: _stalling(options.seconds),
+        "c": lambda: _calm(options.seconds),
+    }
+    rows = [row for name in options.only for row in cases[name]()]
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1), encoding="utf-8")
     print(_table(rows))
@@ -94,7 +102,7 @@ def main() -> int:
 
 def _stopped() -> Iterator[Row]:
     case = f"(a) stopped for {STALL_S} s"
-    with fast_server() as (process, port):
+    with nginx() as (process, port):
         with _stopping(process, after_s=12.0):
             service, response = _open_load(port, 2000.0, WINDOW_S)
         met = (_p(response, 0.99) or 0.0) >= LEAST_P99_S * 1000
@@ -105,7 +113,7 @@ def _stopped() -> Iterator[Row]:
 
 
 @contextmanager
-def _stopping(process: subprocess.Popen[str], after_s: float) -> Iterator[None]:
+def _stopping(process: subprocess.Popen[bytes], after_s: float) -> Iterator[None]:
     """Stop a process and its children once, for STALL_S."""
 
     def stop() -> None:
@@ -141,8 +149,8 @@ def _stalling(seconds: float) -> Iterator[Row]:
 
 def _calm(seconds: float) -> Iterator[Row]:
     case = "(c) calm, 5 ms"
-    with small_server("5", "0", "0", "--sleeping") as (_, port):
-        service, response = _open_load(port, 400.0, seconds)
+    with limited_server(CALM_WORKERS, CALM_MS) as (_, port):
+        service, response = _open_load(port, CALM_RATE, seconds)
         yield _row(case, "rehearse", "service", service)
         yield _row(case, "rehearse", "response", response)
         for witness in (_wrk(port, seconds), _hey(port, seconds)):
@@ -165,7 +173,9 @@ def _wrk(port: int, seconds: float) -> tuple[str, int, float, float] | None:
 
 
 def _hey(port: int, seconds: float) -> tuple[str, int, float, float] | None:
-    said = _said("hey", "-c", "2", "-q", "200", "-z", f"{seconds:.0f}s", f"http://127.0.0.1:{port}/")
+    said = _said(
+        "hey", "-c", "2", "-q", f"{CALM_RATE / 2:.0f}", "-z", f"{seconds:.0f}s", f"http://127.0.0.1:{port}/"
+    )
     if said is None:
         return None
     quantiles = dict(re.findall(r"(\d+)%+ in ([\d.]+) secs", said))

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from bench.load.nginx import pin, serving
+from bench.load.servers import ROOT, nginx, pin
 from bench.load.throughput import GENERATOR_CORE, SERVER_CORE, Rehearsed, child, interval
 
 LIMIT_US = 5.0
@@ -36,6 +36,7 @@ def main() -> int:
     whole = _whole_us(options.rounds, options.rate, options.users) if options.rounds else []
     if whole:
         print(_line(f"rehearse less plain Locust at {options.rate:.0f}/s, {options.rounds} slices", whole))
+    options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps({"own_us": own, "whole_us": whole}), encoding="utf-8")
     if median(own) > LIMIT_US:
         print(f"NOT MET: {median(own):.2f} us, demanded {LIMIT_US} us")
@@ -54,7 +55,8 @@ def _own_us(slices: int) -> list[float]:
 def _whole_us(rounds: int, rate: float, users: int) -> list[float]:
     """CPU per request under `rehearse` less that under plain Locust, per round; who comes first alternates."""
     found = []
-    with serving(SERVER_CORE) as url, tempfile.TemporaryDirectory(prefix="bench-load-") as folder:
+    with nginx(SERVER_CORE) as (_, port), tempfile.TemporaryDirectory(prefix="bench-load-") as folder:
+        url = f"http://127.0.0.1:{port}"
         ours = Rehearsed("locust", "FastHttpUser", url, users, SECONDS, Path(folder), rate)
         for number in range(rounds):
             cpu: dict[str, float] = {}
@@ -78,7 +80,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--rate", type=float, default=3000.0)
     parser.add_argument("--users", type=int, default=50)
-    parser.add_argument("--json", type=Path, default=Path("bench-overhead.json"))
+    parser.add_argument("--json", type=Path, default=ROOT / ".rehearse" / "bench-overhead.json")
     return parser.parse_args()
 
 

@@ -1,9 +1,8 @@
 """A single-threaded HTTP server that stalls: the system under test of bench/load/omission.py.
 
-    python -m bench.load.slow_server PORT SERVICE_MS STALL_EVERY STALL_MS [--sleeping]
+    python -m bench.load.slow_server PORT SERVICE_MS STALL_EVERY STALL_MS
 
-Every request takes SERVICE_MS of the only thread; each STALL_EVERYth one takes STALL_MS. With --sleeping the service
-time is waited for side by side, as a server with threads to spare does.
+Every request takes SERVICE_MS of the only thread; each STALL_EVERYth one takes STALL_MS.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ class Server(asyncio.Protocol):
     service_s = 0.001
     stall_every = 0
     stall_s = 0.0
-    is_sleeping = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
@@ -41,9 +39,6 @@ class Server(asyncio.Protocol):
         Server.served += 1
         is_stall = Server.stall_every and Server.served % Server.stall_every == 0
         busy_s = Server.stall_s if is_stall else Server.service_s
-        if Server.is_sleeping:
-            asyncio.get_running_loop().call_later(busy_s, self._transport.write, ANSWER)
-            return
         time.sleep(busy_s)
         self._transport.write(ANSWER)
 
@@ -56,7 +51,6 @@ async def main() -> None:
         int(stall_every),
         stall_ms / 1000,
     )
-    Server.is_sleeping = "--sleeping" in sys.argv
     server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", int(port))
     print("ready", flush=True)
     await server.serve_forever()

@@ -26,7 +26,7 @@ from pathlib import Path
 from random import Random
 from statistics import fmean, median
 
-from bench.load.nginx import pin, serving
+from bench.load.servers import ROOT, nginx, pin
 from rehearse.load.engine import BlockClosed, LiveCounts, LocustEngine, Tick, Trouble
 from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder
 from rehearse.load.recorder import BINS_PER_S
@@ -65,8 +65,10 @@ Generator = Callable[[], tuple[float, float | None]]
 def main() -> int:
     """Run, print the table, write the JSON; 0 when every demand is met."""
     options = _options()
+    options.json.parent.mkdir(parents=True, exist_ok=True)
     pin(GENERATOR_CORE)
-    with serving(SERVER_CORE) as url, tempfile.TemporaryDirectory(prefix="bench-load-") as folder:
+    with nginx(SERVER_CORE) as (_, port), tempfile.TemporaryDirectory(prefix="bench-load-") as folder:
+        url = f"http://127.0.0.1:{port}"
         generators, absent = _generators(url, options.users, options.seconds, Path(folder), options.only)
         slices: list[Slice] = []
         for number in range(options.rounds):
@@ -234,7 +236,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=3, help="measured seconds of a slice")
     parser.add_argument("--users", type=int, default=50, help="connections")
     parser.add_argument("--only", nargs="*", default=[], help="generators beside plain Locust")
-    parser.add_argument("--json", type=Path, default=Path("bench-throughput.json"))
+    parser.add_argument("--json", type=Path, default=ROOT / ".rehearse" / "bench-throughput.json")
     return parser.parse_args()
 
 

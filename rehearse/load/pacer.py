@@ -20,7 +20,8 @@ from rehearse.load.recorder import Ended, Recorder
 from rehearse.load.schedule import Slot
 from rehearse.model import RequestOutcome
 
-_WORST = (RequestOutcome.OK, RequestOutcome.ERROR, RequestOutcome.TIMEOUT, RequestOutcome.CENSORED)
+_OK = RequestOutcome.OK
+_WORST = (_OK, RequestOutcome.ERROR, RequestOutcome.TIMEOUT, RequestOutcome.CENSORED)
 
 
 class Journey:
@@ -42,9 +43,10 @@ class Journey:
     def note(self, ended: Ended, now: float) -> None:
         """A request of this journey ended: the worst outcome is the journey's."""
         self.last_answer_at = now
-        self.is_rig_fault = self.is_rig_fault or ended.is_rig_fault
-        if ended.outcome is not _WORST[0] and _WORST.index(ended.outcome) > _WORST.index(self.outcome):
-            self.outcome, self.kind = ended.outcome, ended.kind
+        if ended.outcome is not _OK:
+            self.is_rig_fault = self.is_rig_fault or ended.is_rig_fault
+            if _WORST.index(ended.outcome) > _WORST.index(self.outcome):
+                self.outcome, self.kind = ended.outcome, ended.kind
 
 
 @dataclass(slots=True)
@@ -129,7 +131,7 @@ class Pacer:
         ended_at = perf_counter() if journey.last_answer_at is None else journey.last_answer_at
         response_s = max(0.0, ended_at - journey.started_at)
         at_s = ended_at - self.start_at
-        ended = Ended(journey.outcome, response_s, at_s, journey.kind, is_rig_fault=journey.is_rig_fault)
+        ended = Ended(journey.outcome, response_s, at_s, journey.kind, True, journey.is_rig_fault)
         self._recorder.finish(journey.slot, journey.scenario, journey.task, ended)
 
     def cut_off(self) -> None:

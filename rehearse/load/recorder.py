@@ -48,34 +48,38 @@ class Ended(NamedTuple):  # made twice for every arrival, and three times as qui
 class SeriesRecorder:
     """Counts one series in one block."""
 
-    __slots__ = ("durations", "errors", "kinds", "name", "scenario", "scope")
+    __slots__ = ("errors", "failed", "kinds", "name", "ok", "scenario", "scope")
 
     def __init__(self, scope: Scope, name: str, scenario: str = "") -> None:
         self.scope = scope
         self.name = name
         self.scenario = scenario  # that a task belongs to
-        self.durations: dict[RequestOutcome, Histogram] = {}
+        self.ok = Histogram()
+        self.failed: dict[RequestOutcome, Histogram] = {}
         self.errors: dict[tuple[str, int], int] = {}
         self.kinds: set[str] = set()
 
     def record(self, ended: Ended) -> None:
         """Count one request or task."""
-        histogram = self.durations.get(ended.outcome)
-        if histogram is None:
-            histogram = self.durations[ended.outcome] = Histogram()
-        histogram.record(ended.duration_s)
-        if ended.outcome is not _OK:
-            kind = ended.kind if ended.kind in self.kinds or len(self.kinds) < MAX_KINDS else OTHER
-            self.kinds.add(kind)
-            key = (kind, max(0, int(ended.at_s * BINS_PER_S)))
-            self.errors[key] = self.errors.get(key, 0) + 1
+        if ended.outcome is _OK:
+            self.ok.record(ended.duration_s)
+        else:
+            self._record_failure(ended)
+
+    def _record_failure(self, ended: Ended) -> None:
+        self.failed.setdefault(ended.outcome, Histogram()).record(ended.duration_s)
+        kind = ended.kind if ended.kind in self.kinds or len(self.kinds) < MAX_KINDS else OTHER
+        self.kinds.add(kind)
+        key = (kind, max(0, int(ended.at_s * BINS_PER_S)))
+        self.errors[key] = self.errors.get(key, 0) + 1
 
     def series(self) -> Iterator[Series]:
         """The frozen form; a task's is also its scenario's part."""
         errors = tuple(ErrorBin(kind, bin_, n) for (kind, bin_), n in sorted(self.errors.items()))
-        yield Series(self.scope, self.name, dict(self.durations), errors)
+        durations = {_OK: self.ok, **self.failed} if self.ok.count else self.failed
+        yield Series(self.scope, self.name, dict(durations), errors)
         if self.scope is _TASK:
-            yield Series(Scope.SCENARIO, self.scenario, dict(self.durations), errors)
+            yield Series(Scope.SCENARIO, self.scenario, dict(durations), errors)
 
 
 @dataclass(slots=True)
@@ -83,21 +87,52 @@ class OpenBlock:
     """A block whose arrivals do not all have an outcome yet."""
 
     remaining: int
-    counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    series: dict[tuple[Scope, str, str], SeriesRecorder] = field(default_factory=dict)
+    dispatched: int = 0
+    concurrency_limited: int = 0
+    unsent: int = 0
+    ok: int = 0
+    failed: dict[RequestOutcome, int] = field(default_factory=lambda: defaultdict(int))
+    endpoints: dict[str, SeriesRecorder] = field(default_factory=dict)
+    tasks: dict[tuple[str, str], SeriesRecorder] = field(default_factory=dict)  # by scenario and name
     rig_lag: Histogram = field(default_factory=Histogram)
     backlog_lag: Histogram = field(default_factory=Histogram)
     exhausted: int = 0
 
-    def of(self, scope: Scope, name: str, scenario: str = "") -> SeriesRecorder:
-        """The recorder of one series, made when first seen; beyond MAX_SERIES they share one."""
-        key = (scope, name, scenario)
-        found = self.series.get(key)
+    def endpoint(self, name: str) -> SeriesRecorder:
+        """The recorder of one endpoint, made when first seen; beyond MAX_SERIES they share one."""
+        found = self.endpoints.get(name)
         if found is None:
-            if len(self.series) >= MAX_SERIES:
-                key = (scope, OTHER, scenario)
-            found = self.series.setdefault(key, SeriesRecorder(*key))
+            name = self._name_of_new(name)
+            found = self.endpoints.setdefault(name, SeriesRecorder(_ENDPOINT, name))
         return found
+
+    def task(self, scenario: str, name: str) -> SeriesRecorder:
+        """The recorder of one task, as `endpoint`."""
+        found = self.tasks.get((scenario, name))
+        if found is None:
+            name = self._name_of_new(name)
+            found = self.tasks.setdefault((scenario, name), SeriesRecorder(_TASK, name, scenario))
+        return found
+
+    def _name_of_new(self, name: str) -> str:
+        return name if len(self.endpoints) + len(self.tasks) < MAX_SERIES else OTHER
+
+    def recorders(self) -> Iterator[SeriesRecorder]:
+        """All of them."""
+        yield from self.endpoints.values()
+        yield from self.tasks.values()
+
+    def arrivals(self, planned: int) -> Arrivals:
+        """The account, as it is now."""
+        failed = {str(outcome): self.failed[outcome] for outcome in RequestOutcome if outcome is not _OK}
+        return Arrivals(
+            planned,
+            self.dispatched,
+            self.unsent,
+            self.ok,
+            concurrency_limited=self.concurrency_limited,
+            **failed,
+        )
 
 
 class Recorder:
@@ -117,6 +152,7 @@ class Recorder:
         self._side = side
         self._round = round_number
         self._schedule = schedule
+        self._block_s = schedule.block_s
         self._planned = planned
         self._on_block = on_block
         self._open = {index: OpenBlock(remaining=count) for index, count in enumerate(planned)}
@@ -132,9 +168,9 @@ class Recorder:
     def dispatch(self, slot: Slot, lag_s: float, from_backlog: bool) -> None:
         """An arrival was taken by a user, `lag_s` late: the rig's lateness, or the system's (backlog)."""
         block = self._open[slot.block]
-        block.counts["dispatched"] += 1
+        block.dispatched += 1
         if from_backlog:
-            block.counts["concurrency_limited"] += 1
+            block.concurrency_limited += 1
             block.backlog_lag.record(lag_s)
         else:
             block.rig_lag.record(lag_s)
@@ -149,24 +185,26 @@ class Recorder:
             self.unscheduled_requests += 1
             self.unscheduled_errors += ended.outcome is not _OK
             return
-        self._open[slot.block].of(_ENDPOINT, name).record(ended)
+        self._open[slot.block].endpoint(name).record(ended)
 
     def finish(self, slot: Slot, scenario: str, task: str, ended: Ended) -> None:
         """An arrival has its outcome; its duration is the response time: from the intended start, the rig's own
         lag left out."""
         if ended.is_rig_fault:
             self._note_shortage(slot, ended)
-        if ended.outcome is RequestOutcome.OK:
-            self._completed[int(ended.at_s // self._schedule.block_s)] += 1
         block = self._open[slot.block]
-        block.counts[ended.outcome] += 1
+        if ended.outcome is _OK:
+            block.ok += 1
+            self._completed[int(ended.at_s / self._block_s)] += 1
+        else:
+            block.failed[ended.outcome] += 1
         block.remaining -= 1
-        block.of(_TASK, task, scenario).record(ended)  # the scenario's series is the sum of its tasks'
+        block.task(scenario, task).record(ended)  # the scenario's series is the sum of its tasks'
 
     def unsent(self, slot: Slot) -> None:
         """No user ever took this arrival."""
         block = self._open[slot.block]
-        block.counts["unsent"] += 1
+        block.unsent += 1
         block.remaining -= 1
 
     def rig_window(self, block: int, window: RigWindow) -> None:
@@ -190,7 +228,7 @@ class Recorder:
 
     def abandoned(self) -> int:
         """Arrivals that were dispatched or due in blocks that never closed (the load was stopped early)."""
-        return sum(block.counts["dispatched"] + block.counts["unsent"] for block in self._open.values())
+        return sum(block.dispatched + block.unsent for block in self._open.values())
 
     def take_live(self) -> list[tuple[int, int, int, int]]:
         """(bin, requests, errors, answered) per 0.5 s bin of completions since the last call."""
@@ -214,16 +252,15 @@ class Recorder:
 
     def _frozen(self, index: int, block: OpenBlock) -> Block:
         rig = self._rig.pop(index)
-        counts = {name: block.counts[name] for name in Arrivals.__slots__ if name != "planned"}
         return Block(
             side=self._side,
             round=self._round,
             index=index,
             is_warm_up=self._schedule.is_warm_up(index),
-            start_s=index * self._schedule.block_s,
-            length_s=self._schedule.block_s,
-            arrivals=Arrivals(planned=self._planned[index], **counts),
-            series=merge_series(part for recorder in block.series.values() for part in recorder.series()),
+            start_s=index * self._block_s,
+            length_s=self._block_s,
+            arrivals=block.arrivals(self._planned[index]),
+            series=merge_series(part for recorder in block.recorders() for part in recorder.series()),
             rig=RigHealth(
                 rig_lag=block.rig_lag,
                 backlog_lag=block.backlog_lag,

@@ -24,6 +24,8 @@ from rehearse.model import (
     WorkerFinal,
 )
 
+pytestmark = pytest.mark.live
+
 SCENARIO = """
 from locust import FastHttpUser, task
 

@@ -93,7 +93,7 @@ SAME = {
     "many on one connection": ([[HELLO] * 3], [get(), get(), get("/other?x=1#part", name="other")]),
     "no content": ([[b"HTTP/1.1 204 No Content\r\n\r\n", HELLO]], [get(), get()]),
     "not modified": ([[b'HTTP/1.1 304 Not Modified\r\nETag: "x"\r\n\r\n']], [get()]),
-    "not found": ([[answer(b"no", "404 Not Found")]], [get(), {**get(), "catch_response": True}]),
+    "not found": ([[answer(b"no", "404 Not Found")] * 2], [get(), {**get(), "catch_response": True}]),
     "server error": ([[answer(b"{}", "500 Internal Server Error")]], [get()]),
     "a head": (
         [[b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", HELLO]],

@@ -21,6 +21,8 @@ from rehearse.wiring import hosts_elsewhere
 from tests.load.test_engine import incidents, run, total
 from tests.servers import serving
 
+pytestmark = pytest.mark.live
+
 Order = Callable[..., LoadOrder]
 
 SHOP = """

@@ -28,6 +28,8 @@ from rehearse.model import Arrivals, ReasonCode, Side, WorkerFinal
 from tests.load.test_engine import SIMPLE, incidents, total
 from tests.servers import Site, serving
 
+pytestmark = pytest.mark.live
+
 RATE = 20
 
 
