@@ -11,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --for
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --all-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-live check lock bench-demo bench-load bench-sql clean
+.PHONY: help demo test test-live check lock bench-demo bench-load bench-sql bench-store clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -38,6 +38,9 @@ bench-load: $(READY) ## measure the load generator itself; about an hour, needs 
 
 bench-sql: $(READY) ## measure whether a lost index is found; ARGS="--postgres URL" names a PostgreSQL server
 	@$(BIN)/python bench/sql.py $(ARGS)
+
+bench-store: $(READY) ## measure how long a full store takes to look at; ARGS="--postgres URL" names an empty database
+	@$(BIN)/python -m bench.store $(ARGS)
 
 lock: $(READY) ## choose versions anew, within the ranges of pyproject.toml
 	@$(COMPILE) --upgrade --group dev --output-file requirements.lock pyproject.toml

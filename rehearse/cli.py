@@ -6,7 +6,9 @@ import os
 import shlex
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ParamSpec
 
@@ -18,7 +20,8 @@ from rehearse.commands.frame import command as _command
 from rehearse.commands.frame import out as _out
 from rehearse.commands.frame import settings_of as _settings
 from rehearse.commands.frame import store_of as _store
-from rehearse.errors import ExitCode, Interrupted
+from rehearse.commands.pipeline import tell_pipeline
+from rehearse.errors import ConfigError, ExitCode, Interrupted
 
 if TYPE_CHECKING:
     from rehearse.model import Result
@@ -39,6 +42,16 @@ app = typer.Typer(
 app.add_typer(runs.app, name="runs")
 app.add_typer(baselines.app, name="baselines")
 
+MetricsPortOption = Annotated[
+    int | None,
+    typer.Option("--metrics-port", min=0, max=65535, help="Serve /metrics for Prometheus while it runs."),
+]
+MetricsHostOption = Annotated[
+    str,
+    typer.Option(
+        "--metrics-host", help="The address to serve it at; others can read it if it is not loopback."
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 
 
@@ -58,6 +71,9 @@ def baseline(
     config: ConfigOption = None,
     set_: SetOption = None,
     quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    metrics_port: MetricsPortOption = None,
+    metrics_host: MetricsHostOption = "127.0.0.1",
 ) -> ExitCode:
     """Record known-good behaviour.
 
@@ -66,9 +82,12 @@ def baseline(
     from rehearse import rehearsal
 
     settings = _settings(config, set_)
-    with _progress(quiet) as progress:
-        record = rehearsal.baseline(settings, _parts(progress), name, _command_line())
-    print(f"recorded baseline {record.baseline_name!r}: run {record.run_id}")
+    with _progress(quiet) as progress, _watched(_parts(progress), metrics_host, metrics_port) as parts:
+        record = rehearsal.baseline(settings, parts, name, _command_line())
+    if as_json:
+        out_json(record)
+    else:
+        _out(f"recorded baseline {record.baseline_name!r}: run {record.run_id}")
     return ExitCode.GO
 
 
@@ -88,6 +107,8 @@ def compare(
     set_: SetOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
+    metrics_port: MetricsPortOption = None,
+    metrics_host: MetricsHostOption = "127.0.0.1",
 ) -> ExitCode:
     """Rehearse the upgrade, and decide.
 
@@ -95,6 +116,8 @@ def compare(
     """
     from rehearse import rehearsal
 
+    if dry_run and as_json:
+        raise ConfigError("--json prints a result, and --dry-run has none: leave one of them out.")
     settings = _settings(config, set_)
     if dry_run:
         from rehearse.wiring import dry_run_lines
@@ -102,8 +125,8 @@ def compare(
         print("\n".join(dry_run_lines(settings)))
         return ExitCode.GO
     options = rehearsal.CompareOptions(baseline_name, without_baseline, _command_line())
-    with _progress(quiet) as progress:
-        comparison = rehearsal.compare(settings, _parts(progress), options)
+    with _progress(quiet) as progress, _watched(_parts(progress), metrics_host, metrics_port) as parts:
+        comparison = rehearsal.compare(settings, parts, options)
     return _show(comparison, as_json)
 
 
@@ -174,6 +197,21 @@ def _parts(progress: TerminalProgress) -> Parts:
     return rehearsal.Parts(LocustEngine(), progress, lambda: datetime.now(UTC))
 
 
+@contextmanager
+def _watched(parts: Parts, host: str, port: int | None) -> Iterator[Parts]:
+    """The same parts; with a port, their load is told at `/metrics`."""
+    if port is None:
+        yield parts
+        return
+    from rehearse.load.tapped import TappedEngine
+    from rehearse.metrics.exporter import LiveMetrics, serving
+
+    metrics = LiveMetrics()
+    with serving(metrics, host, port) as chosen:
+        parts.listener.phase(f"serving http://{host}:{chosen}/metrics")
+        yield replace(parts, engine=TappedEngine(parts.engine, metrics.see))
+
+
 def _progress(quiet: bool) -> TerminalProgress:
     from rich.console import Console
 
@@ -186,6 +224,7 @@ def _show(comparison: Comparison, as_json: bool) -> ExitCode:
     from rehearse.report.terminal import summary_lines
 
     result = comparison.result
+    tell_pipeline(result, os.environ)
     if as_json:
         out_json(result)
     else:

@@ -615,6 +615,7 @@ class Result:
     command: str  # reproduces the comparison
     blind_spots: tuple[str, ...]  # what this report cannot tell
     capacity: tuple[CapacityStep, ...] = ()  # empty when the capacity was not probed
+    checks: tuple[CheckResult, ...] = ()  # failed ones first
     schema_version: int = 1
 
 

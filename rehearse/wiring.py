@@ -513,11 +513,7 @@ def _work_dir(settings: Settings) -> Path:
 
 def store_url(settings: Settings) -> str:
     """The store's url; a relative SQLite path is relative to the project."""
-    url = settings.store.url.get_secret_value()
-    prefix = "sqlite:///"
-    if url.startswith(prefix) and not url.startswith(prefix + "/") and url != prefix + ":memory:":
-        return f"{prefix}{settings.root / url.removeprefix(prefix)}"
-    return url
+    return settings.store_url
 
 
 def report_dir(settings: Settings, run_id: str) -> Path:

@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cutover": LEAVES | {"load"},
     "store": LEAVES,
     "report": LEAVES,
-    "metrics": LEAVES,
+    "metrics": LEAVES | {"load"},
     "targets": LEAVES | {"inquiry"},
     "inquiry": LEAVES,
     "progress": {"errors"},

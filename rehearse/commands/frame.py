@@ -66,9 +66,8 @@ def settings_of(config: Path | None, assignments: list[str] | None) -> Settings:
 def store_of(settings: Settings) -> Store:
     """The store that the configuration names."""
     from rehearse.store.records import Store
-    from rehearse.wiring import store_url
 
-    return Store.open(store_url(settings))
+    return Store.open(settings.store_url)
 
 
 def out(line: str) -> None:

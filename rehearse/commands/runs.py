@@ -25,6 +25,7 @@ from rehearse.errors import ConfigError, ExitCode, StoreError
 if TYPE_CHECKING:
     from rehearse.store.archive import Imported
     from rehearse.store.catalogue import RunSummary
+    from rehearse.store.records import Store
 
 app = typer.Typer(
     help="Look at what is stored, take it along, remove it.", no_args_is_help=True, rich_markup_mode=None
@@ -56,11 +57,15 @@ def list_(
 def show(
     run_id: RunArgument, config: ConfigOption = None, set_: SetOption = None, as_json: JsonOption = False
 ) -> ExitCode:
-    """One run: what it was, how it ended, what it recorded, and whether it still is what was recorded."""
+    """One run: what it was, how it ended, what it recorded, and whether it still is what was recorded.
+
+    RUN may be `latest`, or `baseline:NAME`: the recording that this name means now.
+    """
     from rehearse.report.run_view import run_lines, view_of
 
     with store_of(settings_of(config, set_)) as store:
-        record = store.run(run_id)
+        record = store.run(_run_id(store, run_id))
+        run_id = record.run_id
         try:
             digest, trouble = store.verify(run_id), ""
         except StoreError as error:
@@ -90,7 +95,7 @@ def export(
 ) -> ExitCode:
     """Write a run into one file with a checksum, to import it elsewhere; or its numbers as a table.
 
-    RUN may be `baseline:NAME`: the recording that this name means now.
+    RUN may be `latest`, or `baseline:NAME`: the recording that this name means now.
     """
     from rehearse.report.table import table_of
 
@@ -98,8 +103,7 @@ def export(
         raise ConfigError("--csv and --parquet: choose one of the two.")
     ending = "csv" if as_csv else "parquet" if as_parquet else "rehearse"
     with store_of(settings_of(config, set_)) as store:
-        name = run_id.removeprefix("baseline:")
-        run_id = store.baseline(name).run_id if name != run_id else run_id
+        run_id = _run_id(store, run_id)
         if as_csv or as_parquet:
             content = table_of(store.run(run_id), store.blocks(run_id), ending)
         else:
@@ -180,6 +184,15 @@ def prune(
     _list(found)
     out(f"{len(found)} {'would be removed; nothing was changed' if dry_run else 'removed'}")
     return ExitCode.GO
+
+
+def _run_id(store: Store, given: str) -> str:
+    """The run that a command means."""
+    name = given.removeprefix("baseline:")
+    if name != given:
+        return store.baseline(name).run_id
+    newest = store.summaries(1) if given == "latest" else ()
+    return newest[0].run_id if newest else given
 
 
 def _list(found: Sequence[RunSummary]) -> None:

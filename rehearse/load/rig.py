@@ -22,7 +22,9 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 def fingerprint() -> dict[str, str]:
     """What must be the same for two recordings to be comparable: machine, kernel, Python, engine versions."""
-    packages = {f"rig.{name}": version(name) for name in ("locust", "gevent", "geventhttpclient", "httptools")}
+    packages = {
+        f"rig.{name}": version(name) for name in ("locust", "gevent", "geventhttpclient", "httptools")
+    }
     return {
         "rig.cpu": _cpu_model(),
         "rig.cores": str(_cores()),

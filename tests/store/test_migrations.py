@@ -20,11 +20,9 @@ from sqlalchemy.pool import NullPool
 from rehearse.errors import NotReady, StoreError
 from rehearse.model import RunKind
 from rehearse.store import Store
-from rehearse.store.schema import VERSION_TABLE, alembic_config, migrate
+from rehearse.store.schema import HEAD, VERSION_TABLE, alembic_config, migrate
 from rehearse.store.tables import Base
 from tests.store.examples import ABORT, block, finished, keep, record, sqlite_url
-
-HEAD = "0003"
 
 
 @contextmanager
@@ -166,7 +164,7 @@ def test_a_store_of_a_newer_rehearse_is_left_alone(store_url: str) -> None:
         connection.execute(text("UPDATE rehearse_version SET version_num = '0009'"))
     with pytest.raises(
         StoreError,
-        match=r"was written by a newer rehearse: its schema is 0009, and this one knows up to 0003",
+        match=rf"was written by a newer rehearse: its schema is 0009, and this one knows up to {HEAD}",
     ):
         Store.open(store_url)
 
