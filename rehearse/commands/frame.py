@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
-from rehearse.errors import ConfigError, ExitCode, RehearseError
+from rehearse.errors import ConfigError, DiskFull, ExitCode, RehearseError
 
 if TYPE_CHECKING:
     from rehearse.config import Settings
@@ -90,7 +91,8 @@ def put(file: Path, content: bytes) -> None:
     try:
         put_file(file, content)
     except OSError as error:
-        raise ConfigError(f"{file}: cannot be written ({error.strerror or error}).") from error
+        kind = DiskFull if error.errno == errno.ENOSPC else ConfigError
+        raise kind(f"{file}: cannot be written ({error.strerror or error}).") from error
 
 
 def say(message: str) -> None:
