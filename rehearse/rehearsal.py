@@ -25,6 +25,7 @@ from rehearse.load.tapped import TappedEngine
 from rehearse.model import Decision, Incident, Reference, Result, RunKind, RunRecord, RunState
 from rehearse.probe import run_probe
 from rehearse.progress import Listener
+from rehearse.renewing import RenewingEngine
 from rehearse.report.assemble import assemble
 from rehearse.report.files import write_reports
 from rehearse.store.records import Store
@@ -76,6 +77,7 @@ def baseline(settings: Settings, parts: Parts, name: str | None, command: str) -
         store = stack.enter_context(Store.open(wiring.store_url(settings)))
         record = wiring.baseline_record(settings, parts.now(), name, command)
         parts = stack.enter_context(_alone(store, targets, record, parts))
+        parts = replace(parts, engine=RenewingEngine(parts.engine, wiring.token_sources(settings)))
         journal = stack.enter_context(kept(store, record, parts.now, clean))
         for target in targets:
             stack.enter_context(target)
@@ -118,6 +120,7 @@ def compare(settings: Settings, parts: Parts, options: CompareOptions) -> Compar
         try:
             with ExitStack() as stack:
                 parts = stack.enter_context(_alone(store, targets, record, parts))
+                parts = replace(parts, engine=RenewingEngine(parts.engine, wiring.token_sources(settings)))
                 journal = stack.enter_context(kept(store, record, parts.now, clean))
                 for target in targets:
                     stack.enter_context(target)

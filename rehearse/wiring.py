@@ -9,7 +9,6 @@ import ssl
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -43,6 +42,7 @@ from rehearse.model import (
 )
 from rehearse.store.records import Store
 from rehearse.targets import ManagedTarget, TargetSpec
+from rehearse.tokens import FreshHeaders, TokenCommand, TokenSource, source_of, told
 
 LOADED_PREFIXES = ("scenario.", "rig.", "rehearse")  # of the provenance: what each worker loads by itself
 COMPARABLE_PREFIXES = ("scenario.", "schedule", "load.", "rig.")
@@ -76,7 +76,7 @@ def _target_spec(settings: Settings, side: Side) -> TargetSpec:
         side=side,
         name=target.name,
         url=target.url,
-        headers=_headers(target),
+        headers=_headers(settings, target),
         ready=target.ready,
         facts=target.facts,
         prepare=target.prepare,
@@ -92,8 +92,31 @@ def _target_spec(settings: Settings, side: Side) -> TargetSpec:
     )
 
 
-def _headers(target: TargetSettings) -> Mapping[str, str]:
-    return {name: value.get_secret_value() for name, value in target.headers.items()}
+def _headers(settings: Settings, target: TargetSettings) -> Mapping[str, str]:
+    """What every request has; a token in it is asked for when they are read."""
+    fixed = {name: value.get_secret_value() for name, value in target.headers.items()}
+    source = token_source(settings, target)
+    return fixed if source is None else FreshHeaders(fixed, source)
+
+
+def token_source(settings: Settings, target: TargetSettings) -> TokenSource | None:
+    """Where a target's token comes from; None when it has none."""
+    auth = target.auth
+    if auth.command is None:
+        return None
+    return source_of(
+        TokenCommand(
+            auth.command, settings.root, auth.header, auth.scheme, auth.refresh_before_s, auth.valid_for_s
+        )
+    )
+
+
+def token_sources(settings: Settings) -> Mapping[Side, TokenSource]:
+    """The same of every side that has one."""
+    roles = {target.role for target in settings.targets}
+    sides = [side for side in Side if roles & {str(side), "in-place"}]
+    found = {side: token_source(settings, settings.target(side)) for side in sides}
+    return {side: source for side, source in found.items() if source is not None}
 
 
 def _tls_order(settings: Settings, target: TargetSettings) -> TlsOrder:
@@ -171,7 +194,11 @@ def _side_order(settings: Settings, side: Side) -> SideOrder:
     target = settings.target(side)
     others = [other.url for other in settings.targets if other is not target]
     return SideOrder(
-        side, target.url, _headers(target), _tls_order(settings, target), hosts_elsewhere(target.url, others)
+        side,
+        target.url,
+        dict(_headers(settings, target)),
+        _tls_order(settings, target),
+        hosts_elsewhere(target.url, others),
     )
 
 
@@ -275,7 +302,8 @@ def looks_s(settings: Settings) -> tuple[float, ...]:
 
 def cleaner(settings: Settings) -> Callable[[str], str]:
     """Takes every secret of the settings out of a text."""
-    return partial(redact, secrets=secrets_of(settings))
+    known = secrets_of(settings)
+    return lambda text: redact(text, (*told(), *known))
 
 
 # --- records ----------------------------------------------------------------------------------------------------

@@ -19,17 +19,19 @@ PACKAGE = ROOT / "rehearse"
 
 LEAVES = {"judge", "histogram", "codec", "instants", "allowlist", "databases", "model", "errors"}
 PARTS = {"config", "load", "edges", "checks", "cutover", "store", "report", "metrics", "targets"}
-STORY = PARTS | LEAVES | {"journal", "progress"}
+STORY = PARTS | LEAVES | {"journal", "progress", "tokens"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": STORY | {"rehearsal", "wiring", "demo", "commands"},  # lazily: see AT_START_OF_CLI
     "demo": STORY | {"rehearsal"},
     "commands": STORY | {"rehearsal", "wiring"},  # lazily, as cli
-    "rehearsal": STORY | {"wiring", "probe", "holding"},
+    "rehearsal": STORY | {"wiring", "probe", "holding", "renewing"},
     "probe": STORY | {"wiring"},
     "wiring": STORY,
     "journal": LEAVES | {"store", "load"},
+    "tokens": {"errors"},
+    "renewing": LEAVES | {"load", "tokens"},
     "holding": LEAVES | {"store", "load"},
     "config": LEAVES,
     "load": LEAVES,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import random
 import subprocess
+import sys
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from rehearse.store import Store
@@ -33,6 +37,13 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         file = rig.project.root / "baseline.rehearse"
         assert rig.project.run("runs", "export", run_id, str(file)).code == 0
         return file.read_bytes()
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    """Two servers and a project, with nothing stored."""
+    with rig_in(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
@@ -94,6 +105,35 @@ def test_prometheus_can_read_how_far_it_is(ready: Rig) -> None:
         process.terminate()
         process.communicate()
     assert process.returncode == 143
+
+
+def test_a_token_is_renewed_under_load_and_stands_in_no_artefact_command_line_or_environment(
+    rig: Rig,
+) -> None:
+    root = rig.project.root
+    (root / "tell.py").write_text(
+        'import json, time\nprint(json.dumps({"token": f"canary-{time.time_ns()}", "expires_in": 8}))\n'
+    )
+    for role in ("baseline", "candidate"):
+        argv = json.dumps([sys.executable, "tell.py"])
+        table = f'[targets.{role}.auth]\ncommand = {argv}\nrefresh_before = "5s"\n\n[safety]'
+        rig.project.edit("[safety]", table)
+    process = rig.project.start("compare", "--without-baseline")
+    wait_for(rig.under_load(200))
+    for child in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
+        assert "canary" not in " ".join([*child.cmdline(), *child.environ().values()])
+    out, err = process.communicate(timeout=90)
+    assert process.returncode in {0, 11}, (out, err)
+    told = set(rig.left.authorizations) | set(rig.right.authorizations)
+    assert len(told) >= 3
+    assert all(one.startswith("Bearer canary-") for one in told), "no request went without"
+    assert rig.project.run("runs", "export", "latest", "run.rehearse").code == 0
+    exported = zlib.decompress((root / "run.rehearse").read_bytes().partition(b"\n")[2][65:])
+    artefacts = [path for path in root.rglob("*") if path.is_file() and path.name != "tell.py"]
+    assert {"report.html", "rehearse.db", "run.rehearse"} <= {path.name for path in artefacts}
+    for content in [out.encode(), err.encode(), exported, *(path.read_bytes() for path in artefacts)]:
+        assert b"canary" not in content
+        assert base64.b64encode(b"canary")[:7] not in content
 
 
 def test_kill_minus_nine_at_any_moment_is_never_go_and_the_next_run_works(ready: Rig) -> None:

@@ -17,6 +17,7 @@ from rehearse.commands.frame import (
     out,
     out_json,
     put,
+    say,
     settings_of,
     store_of,
 )
@@ -150,14 +151,16 @@ def verify(
         for run_id, digest in check_file(_content(file)):
             out(f"{run_id}  {digest or 'never finished: nothing was sealed'}")
         return ExitCode.GO
+    code = ExitCode.GO
     with store_of(settings_of(config, set_)) as store:
         everything = [one.run_id for one in store.summaries(2**31 - 1) if one.state == RunState.FINISHED]
         for run_id in dict.fromkeys(run_ids or everything):
-            baseline_run_id = store.run(run_id).baseline_run_id
-            digests = {one: store.verify(one) for one in (run_id, baseline_run_id) if one is not None}
-            with_baseline = f"  with baseline {baseline_run_id}" if baseline_run_id else ""
-            out(f"{run_id}  {digests[run_id]}{with_baseline}")
-    return ExitCode.GO
+            try:
+                out(f"{run_id}  {_verified(store, run_id)}")
+            except StoreError as error:
+                say(f"rehearse: {error}")
+                code = error.exit_code
+    return code
 
 
 @app.command()
@@ -184,6 +187,21 @@ def prune(
     _list(found)
     out(f"{len(found)} {'would be removed; nothing was changed' if dry_run else 'removed'}")
     return ExitCode.GO
+
+
+def _verified(store: Store, run_id: str) -> str:
+    """The digest of a run; and which baseline was looked at with it. Raises StoreError."""
+    baseline_run_id = store.run(run_id).baseline_run_id
+    digest = store.verify(run_id)
+    if baseline_run_id is None:
+        return digest
+    if not store.has_run(baseline_run_id):
+        raise StoreError(
+            f"run {run_id} rests on the baseline recording {baseline_run_id}, which is not in this store. "
+            "Import it: `rehearse runs export RUN --with-baseline` brings it along."
+        )
+    store.verify(baseline_run_id)
+    return f"{digest}  with baseline {baseline_run_id}"
 
 
 def _run_id(store: Store, given: str) -> str:

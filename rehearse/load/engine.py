@@ -102,6 +102,10 @@ class LoadSession(AbstractContextManager["LoadSession"], Protocol):
         """Send no further arrivals; what is in flight has `drain_s` to be answered."""
         ...
 
+    def tell_headers(self, side: Side, headers: Mapping[str, str]) -> None:
+        """From now on this side's requests have these headers instead of those of the same names."""
+        ...
+
 
 class LoadEngine(Protocol):
     """Where load comes from."""
@@ -118,6 +122,7 @@ class ScriptedSession:
     script: Sequence[LoadEvent]
     is_stopped: bool = False
     played: list[Block] = field(default_factory=list)
+    headers_told: list[tuple[Side, Mapping[str, str]]] = field(default_factory=list)
 
     def events(self) -> Iterator[LoadEvent]:
         """The script, cut short once stopped."""
@@ -139,6 +144,10 @@ class ScriptedSession:
     def stop(self, drain_s: float) -> None:  # noqa: ARG002  # the protocol's signature
         """Remember that it was stopped."""
         self.is_stopped = True
+
+    def tell_headers(self, side: Side, headers: Mapping[str, str]) -> None:
+        """Remember what was told."""
+        self.headers_told.append((side, headers))
 
     def __enter__(self) -> Self:
         return self
@@ -254,6 +263,12 @@ class LocustSession:
         self._must_end_at = min(self._must_end_at, perf_counter() + drain_s + FINAL_TIMEOUT_S)
         for worker in self._workers:
             worker.tell(f"stop {drain_s}")
+
+    def tell_headers(self, side: Side, headers: Mapping[str, str]) -> None:
+        """See LoadSession. By pipe: neither command line nor environment holds them."""
+        for worker in self._workers:
+            if worker.side is side and not worker.is_gone:
+                worker.tell(f"headers {json.dumps(dict(headers))}")
 
     def __enter__(self) -> Self:
         return self

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from rehearse.load.engine import LoadEngine, LoadEvent, LoadSession
 from rehearse.load.orders import LoadOrder
+from rehearse.model import Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,10 @@ class TappedSession:
     def stop(self, drain_s: float) -> None:
         """Send no further arrivals."""
         self.session.stop(drain_s)
+
+    def tell_headers(self, side: Side, headers: Mapping[str, str]) -> None:
+        """See LoadSession."""
+        self.session.tell_headers(side, headers)
 
     def __enter__(self) -> Self:
         self.session.__enter__()

@@ -37,6 +37,7 @@ from rehearse.load.crew import (
     muster,
     own_options,
     refuse_strangers,
+    renew_headers,
     seed_of,
 )
 from rehearse.load.lean import LeanHttpSession
@@ -59,13 +60,14 @@ ORPHANED = 4  # exit code when `rehearse` went away
 
 
 class Commands:
-    """What `rehearse` says after the order: "start T0", "stop DRAIN_S", "ack N". Read by a real thread, outside
-    gevent."""
+    """What `rehearse` says after the order: "start T0", "stop DRAIN_S", "ack N", "headers {...}". Read by a real
+    thread, outside gevent."""
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self.start_at: float | None = None
         self.drain_s: float | None = None
+        self.headers: dict[str, str] | None = None  # to be sent from now on
         start_new_thread = gevent.monkey.get_original("_thread", "start_new_thread")
         start_new_thread(self._read, ())
 
@@ -83,6 +85,8 @@ class Commands:
             self.start_at = float(value)
         elif word == "stop":
             self.drain_s = float(value)
+        elif word == "headers":
+            self.headers = json.loads(value)
         elif word == "ack":
             self._outbox.acknowledge(int(value))
 
@@ -116,6 +120,8 @@ class Worker:
         planned = schedule.planned(order.worker, order.workers)
         self._recorder = Recorder(order.target.side, order.round, schedule, planned, outbox.send_block)
         self._is_shortage_told = False
+        self._runner: Any = None
+        self._headers = dict(order.target.headers)
         self._crew = muster(order)
         slots = schedule.slots(order.target.side, order.round, order.worker, order.workers)
         lanes = [Lane(order.scenarios[member.scenario].name) for member in self._crew]
@@ -159,6 +165,7 @@ class Worker:
         )
         users = sum(member.users for member in self._crew)
         runner.start(users, spawn_rate=users)
+        self._runner = runner
         self._wait_for_users(users)
         return runner
 
@@ -214,6 +221,7 @@ class Worker:
             self._outbox.resend_overdue()
             if ticks % LIVE_EVERY_TICKS == 0:
                 self._send_live(start_at)
+            self._renew_headers()
             cut_off_at = self._after_stop(cut_off_at)
             if perf_counter() >= cut_off_at or (self._pacer.is_stopped and self._pacer.in_flight == 0):
                 break
@@ -239,6 +247,14 @@ class Worker:
         digests = {one.name: hashlib.sha256(Path(one.file).read_bytes()) for one in self._order.scenarios}
         scenarios = {f"scenario.{name}": digest.hexdigest() for name, digest in digests.items()}
         return {"rehearse": __version__, **scenarios, **fingerprint()}
+
+    def _renew_headers(self) -> None:
+        """Between two turns of the event loop: no request has half of the new ones."""
+        headers, self._commands.headers = self._commands.headers, None
+        if headers is not None and self._runner is not None:
+            for greenlet in self._runner.user_greenlets:
+                renew_headers(greenlet.args[0], self._headers, headers)
+            self._headers = {**self._headers, **headers}
 
     def _after_stop(self, cut_off_at: float) -> float:
         if self._commands.drain_s is None or self._pacer.is_stopped:

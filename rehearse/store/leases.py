@@ -38,9 +38,8 @@ def take(
     Raises NotReady, naming who holds one of them.
     """
     now_s = _now_s(session)
-    for place in sorted(
-        places
-    ):  # everybody in the same order: two who want the same two never wait for each other
+    # Everybody in the same order: two who want the same two never wait for each other.
+    for place in sorted(places):
         row = session.scalar(select(LeaseRow).where(LeaseRow.place == place).with_for_update())
         if row is not None:
             _refuse_if_held(row, now_s, is_gone)

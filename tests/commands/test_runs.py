@@ -149,7 +149,20 @@ def test_verify_without_its_baseline_fails(
     there = make("there")
     there.told("runs", "import", file)
     code, _, err = there.run("runs", "verify", "compared")
-    assert (code, "no run 'base'" in err) == (ExitCode.USAGE_ERROR, True)
+    assert (code, "the baseline recording base, which is not in this store" in err) == (
+        ExitCode.NOT_READY,
+        True,
+    )
+
+
+def test_verify_looks_at_every_run_also_after_a_damaged_one(project: Project) -> None:
+    with Store.open(sqlite_url(project.file)) as store:
+        keep(store, record("other", minute=30))
+    change(project.file, "DELETE FROM finals WHERE run_number = 2")
+    code, out, err = project.run("runs", "verify")
+    assert code == ExitCode.NOT_READY
+    assert [line.split()[0] for line in out.splitlines()] == ["other", "base"]
+    assert err.count("rehearse: run compared is not what was recorded") == 1
 
 
 def test_what_would_be_removed_is_said_and_only_then_removed(project: Project) -> None:
