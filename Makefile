@@ -11,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --for
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --all-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-live check lock bench-demo bench-load bench-sql bench-upgrades bench-verdict clean
+.PHONY: help demo test test-live check lock bench-demo bench-load bench-sql bench-store bench-upgrades bench-verdict clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -44,6 +44,8 @@ bench-upgrades: $(READY) ## rehearse a real upgrade, pydantic 1 to 2, in environ
 
 bench-verdict: $(READY) ## measure how often verdicts are wrong, and how soon they decide; ARGS="--quick" for a first look
 	@$(BIN)/python -m bench.verdict $(ARGS)
+bench-store: $(READY) ## measure how long a full store takes to look at; ARGS="--postgres URL" names an empty database
+	@$(BIN)/python -m bench.store $(ARGS)
 
 lock: $(READY) ## choose versions anew, within the ranges of pyproject.toml
 	@$(COMPILE) --upgrade --group dev --output-file requirements.lock pyproject.toml

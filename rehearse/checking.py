@@ -77,7 +77,7 @@ def _checked_side(settings: Settings, side: Side, facts: Mapping[str, str]) -> C
         side=side,
         name=target.name,
         url=target.url,
-        headers=headers_of(target),
+        headers=dict(headers_of(settings, target)),
         facts=facts,
         tls=tls_of(settings, target),
         other_sides=other_sides(settings, target),

@@ -6,6 +6,7 @@ RehearseError                  1   internal: something that should not happen
 ├── NotReady                  13   an environment that is not ready, or nothing to compare with
 │   ├── NotComparable         13   recorded under other conditions than the ones of now
 │   └── StoreError            13   the store cannot be read or written
+│       └── DiskFull           1   there is no room for what is recorded: before, under or after load
 └── Interrupted           130/143  SIGINT or SIGTERM; the evidence so far is kept
 
 They are caught once, in `cli.py`; nothing else turns them into an exit code.
@@ -66,6 +67,12 @@ class NotComparable(NotReady):
 
 class StoreError(NotReady):
     """The store cannot be read or written."""
+
+
+class DiskFull(StoreError):
+    """There is no room for what is recorded. No state of the environment, and it can happen at any moment."""
+
+    exit_code = ExitCode.INTERNAL_ERROR
 
 
 class Interrupted(RehearseError):

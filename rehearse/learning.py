@@ -16,12 +16,11 @@ from rehearse.checks.context import CheckContext, CheckedSide
 from rehearse.checks.declaration import read_declaration
 from rehearse.checks.learn import IsPrivate, Learnt, learn_file, learn_http, learn_sql, learn_tls, written
 from rehearse.checks.probes.reach import place_of
-from rehearse.config import Settings, secrets_of
+from rehearse.config import Settings
 from rehearse.databases import is_database
 from rehearse.errors import ConfigError
 from rehearse.model import Side
-from rehearse.redaction import redact
-from rehearse.sides import allowed_targets
+from rehearse.sides import allowed_targets, cleaner
 
 PAUSE_S = 1.1  # instants that are written to the second have changed by then
 
@@ -54,7 +53,7 @@ def learn(
     if sum(given is not None for given in (subject.url, subject.sql, subject.file)) != 1:
         raise ConfigError("name one thing to learn from: a path on the baseline, --sql QUERY, or --file PATH")
     checks = list(_learnt(settings, subject, pause))
-    command = redact(command, secrets_of(settings))
+    command = cleaner(settings)(command)
     text = written(checks, command, datetime.now(UTC).date().isoformat())
     return Lesson(text, settings.checks.dir / f"{checks[0].id.replace('/', '-')}.toml", settings.root)
 
@@ -96,8 +95,8 @@ def _learnt(settings: Settings, subject: Subject, pause: Callable[[], object]) -
 
 def _private_to(settings: Settings, side: CheckedSide) -> IsPrivate:
     """Whether a value holds a secret of the configuration, or the address of the baseline itself."""
-    secrets, place = secrets_of(settings), urlsplit(side.url).netloc.rpartition("@")[2]
-    return lambda value: redact(value, secrets) != value or bool(place and place in value)
+    clean, place = cleaner(settings), urlsplit(side.url).netloc.rpartition("@")[2]
+    return lambda value: clean(value) != value or bool(place and place in value)
 
 
 def _baseline(settings: Settings) -> tuple[CheckedSide, CheckContext]:

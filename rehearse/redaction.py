@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from html.entities import codepoint2name
@@ -31,6 +31,11 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 def redactor(secrets: Iterable[str]) -> Clean:
     """`redact` for many texts and the same secrets."""
     return _redactor(tuple(secrets))
+
+
+def credentials_in(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """What is secret in such headers as hold nothing else: each value, and what stands behind its scheme."""
+    return tuple(one for value in headers.values() for one in (value, value.rpartition(" ")[2]))
 
 
 def cut(text: str, longest: int) -> str:

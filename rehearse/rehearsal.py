@@ -20,18 +20,21 @@ from rehearse.checks.runner import CheckRunner, PytestRunner
 from rehearse.checks.values import compare_values, values_exhibit
 from rehearse.config import Settings
 from rehearse.errors import ConfigError, Interrupted, NotReady, RehearseError
+from rehearse.holding import holding
 from rehearse.journal import Journal, evidence_of, iso, kept
 from rehearse.judge.checks import judge_checks, settled
 from rehearse.judge.forecast_words import forecast_lines
 from rehearse.judge.policies import policy_differences
 from rehearse.judge.verdict import baseline_findings, judge
 from rehearse.load.engine import LoadEngine, Tick
+from rehearse.load.tapped import TappedEngine
 from rehearse.model import CheckReport, Policy, Reference, Result, RunKind, RunRecord, RunState, Side
 from rehearse.probe import run_probe
 from rehearse.progress import Listener
+from rehearse.renewing import RenewingEngine
 from rehearse.report.assemble import assemble
 from rehearse.report.files import write_reports
-from rehearse.sides import allowed_targets
+from rehearse.sides import allowed_targets, cleaner, token_sources
 from rehearse.store.blocks import many_objects
 from rehearse.store.records import Store
 from rehearse.targets import ManagedTarget
@@ -80,11 +83,13 @@ def baseline(settings: Settings, parts: Parts, name: str | None, command: str) -
     """
     name = name or settings.baseline.name
     targets = allowed_targets(settings, wiring.sides_of_baseline(settings))
-    clean = wiring.cleaner(settings)
+    clean = cleaner(settings)
     with ExitStack() as stack:
         stack.enter_context(_errors_through(clean))
         store = stack.enter_context(Store.open(wiring.store_url(settings)))
         record = wiring.baseline_record(settings, parts.now(), name, command)
+        parts = stack.enter_context(_alone(store, targets, record, parts))
+        parts = replace(parts, engine=RenewingEngine(parts.engine, token_sources(settings)))
         journal = stack.enter_context(kept(store, record, parts.now, clean))
         for target in targets:
             stack.enter_context(target)
@@ -117,7 +122,7 @@ def compare(settings: Settings, parts: Parts, options: CompareOptions) -> Compar
     is judged (never GO) and reported, and `Comparison.interrupted` says what happened.
     """
     targets = allowed_targets(settings, wiring.sides_of_comparison(settings))
-    clean = wiring.cleaner(settings)
+    clean = cleaner(settings)
     with _errors_through(clean), Store.open(wiring.store_url(settings)) as store:
         record = wiring.comparison_record(settings, parts.now(), options.command)
         stored = (
@@ -131,6 +136,8 @@ def compare(settings: Settings, parts: Parts, options: CompareOptions) -> Compar
         interrupted = None
         try:
             with ExitStack() as stack:
+                parts = stack.enter_context(_alone(store, targets, record, parts))
+                parts = replace(parts, engine=RenewingEngine(parts.engine, token_sources(settings)))
                 journal = stack.enter_context(kept(store, record, parts.now, clean))
                 for target in targets:
                     stack.enter_context(target)
@@ -166,7 +173,7 @@ def check(settings: Settings, parts: Parts, command: str) -> CheckReport:
             " is empty. Write the first check with `rehearse check new`."
         )
     targets = allowed_targets(settings, wiring.sides_of_comparison(settings))
-    clean = wiring.cleaner(settings)
+    clean = cleaner(settings)
     with _errors_through(clean), Store.open(wiring.store_url(settings)) as store:
         record = wiring.checks_record(settings, parts.now(), command)
         with ExitStack() as stack:
@@ -186,7 +193,7 @@ def check(settings: Settings, parts: Parts, command: str) -> CheckReport:
 def registry(settings: Settings, parts: Parts) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
     """Every check with its last results in the store, and what could not be collected."""
     today = parts.now().date()
-    clean = wiring.cleaner(settings)
+    clean = cleaner(settings)
     planned, troubles = listing(settings, parts.checks, clean, today.isoformat())
     with Store.open(wiring.store_url(settings)) as store:
         past = [
@@ -295,7 +302,7 @@ def _keep_contract(settings: Settings, targets: list[ManagedTarget], journal: Jo
         return
     asked = journal.contract.targets()
     ask = wiring.asker(settings, targets)
-    journal.add_exhibit(values_exhibit(compare_values(asked, ask, wiring.cleaner(settings))))
+    journal.add_exhibit(values_exhibit(compare_values(asked, ask, cleaner(settings))))
 
 
 # --- one round of load ------------------------------------------------------------------------------------------
@@ -309,6 +316,13 @@ def _errors_through(clean: Callable[[str], str]) -> Iterator[None]:
     except RehearseError as error:
         error.args = (clean(str(error)), *error.args[1:])
         raise
+
+
+@contextmanager
+def _alone(store: Store, targets: list[ManagedTarget], record: RunRecord, parts: Parts) -> Iterator[Parts]:
+    """Nobody else loads these targets meanwhile: the load stops when that can no longer be known."""
+    with holding(store, [target.spec.url for target in targets], record.run_id) as hold:
+        yield replace(parts, engine=TappedEngine(parts.engine, hold.check))
 
 
 def _bring_up(targets: list[ManagedTarget], journal: Journal, parts: Parts) -> None:

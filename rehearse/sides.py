@@ -1,4 +1,4 @@
-"""How the two sides are reached, out of the settings: targets, headers, certificates, hosts that are not their own."""
+"""How the two sides are reached, out of the settings: targets, headers, tokens, certificates, foreign hosts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from rehearse.allowlist import AllowList, host_and_port, system_resolve
 from rehearse.config import Settings, Target, secrets_of
 from rehearse.databases import is_database, read_database_url
 from rehearse.model import Side
-from rehearse.redaction import redactor
+from rehearse.redaction import Clean, redact
 from rehearse.targets import ManagedTarget, TargetSpec
 from rehearse.tls import TlsOrder
+from rehearse.tokens import FreshHeaders, TokenCommand, TokenSource, source_of, told
 
 
 def allowed_targets(settings: Settings, sides: tuple[Side, ...]) -> list[ManagedTarget]:
@@ -30,7 +31,7 @@ def _target_spec(settings: Settings, side: Side) -> TargetSpec:
         side=side,
         name=target.name,
         url=target.url,
-        headers=headers_of(target),
+        headers=headers_of(settings, target),
         ready=target.ready,
         facts=target.facts,
         prepare=target.prepare,
@@ -43,13 +44,45 @@ def _target_spec(settings: Settings, side: Side) -> TargetSpec:
         proof_value=settings.safety.proof_value,
         working_dir=settings.root,
         log_dir=work_dir(settings) / "logs",
-        clean=redactor(secrets_of(settings)),
+        clean=cleaner(settings),
     )
 
 
-def headers_of(target: Target) -> Mapping[str, str]:
-    """The headers of every request to it, secrets included."""
-    return {name: value.get_secret_value() for name, value in target.headers.items()}
+def headers_of(settings: Settings, target: Target) -> Mapping[str, str]:
+    """The headers of every request to it, secrets included; a token in them is asked for when they are read."""
+    fixed = {name: value.get_secret_value() for name, value in target.headers.items()}
+    source = _token_source(settings, target)
+    return fixed if source is None else FreshHeaders(fixed, source)
+
+
+def token_sources(settings: Settings) -> Mapping[Side, TokenSource]:
+    """Where the token of each side comes from that has one."""
+    roles = {target.role for target in settings.targets}
+    sides = [side for side in Side if roles & {str(side), "in-place"}]
+    found = {side: _token_source(settings, settings.target(side)) for side in sides}
+    return {side: source for side, source in found.items() if source is not None}
+
+
+def _token_source(settings: Settings, target: Target) -> TokenSource | None:
+    auth = target.auth
+    if auth.command is None:
+        return None
+    return source_of(
+        TokenCommand(
+            auth.command, settings.root, auth.header, auth.scheme, auth.refresh_before_s, auth.valid_for_s
+        )
+    )
+
+
+def secrets_now(settings: Settings) -> tuple[str, ...]:
+    """Every secret of the settings, and every token that a command told so far."""
+    return (*told(), *secrets_of(settings))
+
+
+def cleaner(settings: Settings) -> Clean:
+    """Takes all of them out of a text, also the tokens that are told later."""
+    known = secrets_of(settings)
+    return lambda text: redact(text, (*told(), *known))
 
 
 def tls_of(settings: Settings, target: Target) -> TlsOrder:

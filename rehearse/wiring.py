@@ -18,7 +18,7 @@ from rehearse.checks.exhibits import check_evidence
 from rehearse.checks.orders import refuse_unknown_packs
 from rehearse.checks.values import Ask, Reply, differences_of
 from rehearse.codec import to_bytes
-from rehearse.config import Settings, effective_toml, policy_hash, policy_of, secrets_of
+from rehearse.config import Settings, effective_toml, policy_hash, policy_of
 from rehearse.config.policy import users_for
 from rehearse.databases import is_database, shown_url
 from rehearse.errors import ConfigError, NotComparable, NotReady, nearest
@@ -45,8 +45,7 @@ from rehearse.model import (
     RunState,
     Side,
 )
-from rehearse.redaction import Clean, redactor
-from rehearse.sides import allowed_targets, headers_of, other_sides, tls_of, work_dir
+from rehearse.sides import allowed_targets, cleaner, headers_of, other_sides, secrets_now, tls_of, work_dir
 from rehearse.store.records import Store
 from rehearse.targets import ManagedTarget
 
@@ -138,7 +137,7 @@ def load_order(settings: Settings, record: RunRecord, round_number: int) -> Load
             key: record.provenance[key] for key in record.provenance if key.startswith(LOADED_PREFIXES)
         },
         sampling=_sampling(settings, record),
-        secrets=secrets_of(settings),
+        secrets=secrets_now(settings),  # after the headers: what a command told for them is one
     )
 
 
@@ -170,7 +169,11 @@ def _users(settings: Settings) -> int:
 def _side_order(settings: Settings, side: Side) -> SideOrder:
     target = settings.target(side)
     return SideOrder(
-        side, target.url, headers_of(target), tls_of(settings, target), other_sides(settings, target)
+        side,
+        target.url,
+        dict(headers_of(settings, target)),
+        tls_of(settings, target),
+        other_sides(settings, target),
     )
 
 
@@ -253,11 +256,6 @@ def looks_s(settings: Settings) -> tuple[float, ...]:
     schedule = schedule_of(settings, RunKind.COMPARISON)
     budget_s = schedule.measured_blocks * schedule.block_s * settings.load.rounds
     return looks(budget_s, schedule.block_s, settings.judge.min_pairs)
-
-
-def cleaner(settings: Settings) -> Clean:
-    """Takes every secret of the settings out of a text."""
-    return redactor(secrets_of(settings))
 
 
 # --- records ----------------------------------------------------------------------------------------------------
@@ -548,11 +546,7 @@ def policy_to_judge_by(settings: Settings, choice: str, changed: Iterable[str]) 
 
 def store_url(settings: Settings) -> str:
     """The store's url; a relative SQLite path is relative to the project."""
-    url = settings.store.url.get_secret_value()
-    prefix = "sqlite:///"
-    if url.startswith(prefix) and not url.startswith(prefix + "/") and url != prefix + ":memory:":
-        return f"{prefix}{settings.root / url.removeprefix(prefix)}"
-    return url
+    return settings.store_url
 
 
 def folder_of_other_policy(folder: Path, policy: Policy) -> Path:

@@ -32,6 +32,7 @@ class Site:
     released: threading.Event = field(default_factory=threading.Event)
     connections: int = 0
     requests: list[str] = field(default_factory=list)
+    authorizations: list[str] = field(default_factory=list)  # of each request
 
     @property
     def url(self) -> str:
@@ -59,6 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         self.rfile.read(length)
         site.requests.append(f"{self.command} {self.path}")
+        site.authorizations.append(self.headers.get("Authorization", ""))
         if site.hang.is_set():
             site.released.wait(30)
         if site.delay_s:

@@ -10,7 +10,7 @@ from rehearse.config.load import Load
 from rehearse.config.mistakes import Mistake
 from rehearse.config.quantities import write_duration
 from rehearse.config.settings import Settings
-from rehearse.config.targets import Target, Tls, complaint_about_targets
+from rehearse.config.targets import Auth, Target, Tls, complaint_about_targets
 from rehearse.databases import CAN_BE_KEPT_TO_READS, is_database, only_with_side_effects, read_database_url
 from rehearse.model import Metric
 
@@ -35,6 +35,8 @@ def _of_targets(settings: Settings) -> Iterator[Mistake]:
     for target in settings.targets:
         if target.tls.key and not target.tls.cert:
             yield Mistake(("targets", target.name, "tls", "key"), "is of no use without tls.cert; add it")
+        for sentence in _of_auth(target):
+            yield Mistake(("targets", target.name, "auth"), sentence)
     urls = Counter(target.url for target in settings.targets)
     for url, count in urls.items():
         if count > 1:
@@ -42,6 +44,16 @@ def _of_targets(settings: Settings) -> Iterator[Mistake]:
                 ("targets",), f"{url} is both sides: nothing could be compared; one needs another url"
             )
     yield from _of_databases(settings)
+
+
+def _of_auth(target: Target) -> Iterator[str]:
+    auth = target.auth
+    if auth.command is None and auth != Auth():
+        yield "is of no use without auth.command, which tells the token; add it"
+    if auth.command is not None and is_database(target.url):
+        yield "is for HTTP, and this is a database; put its password into the url"
+    if auth.command is not None and auth.header.lower() in map(str.lower, target.headers):
+        yield f"sets {auth.header}, and so does headers; leave one of them out"
 
 
 def _of_databases(settings: Settings) -> Iterator[Mistake]:

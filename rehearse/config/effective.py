@@ -31,6 +31,7 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
 
 def _commands(target: Target) -> list[tuple[str, ...]]:
     given = [getattr(target, name) for name in COMMANDS]
+    given.append(target.auth.command)
     return [command for command in given if isinstance(command, tuple)]
 
 
@@ -49,7 +50,10 @@ def effective_toml(settings: Settings) -> str:
 
 def _shown(target: dict[str, Any]) -> dict[str, Any]:
     commands = {name: target[name] for name in COMMANDS if isinstance(target.get(name), tuple)}
-    return target | {name: redact_argv(command) for name, command in commands.items()}
+    shown = target | {name: redact_argv(command) for name, command in commands.items()}
+    if command := target["auth"].get("command"):
+        shown["auth"] = target["auth"] | {"command": redact_argv(command)}
+    return shown
 
 
 def _as_in_file(url: str, settings: Settings) -> str:

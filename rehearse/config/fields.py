@@ -81,6 +81,7 @@ Word = Annotated[
     _only(r"[A-Za-z0-9][A-Za-z0-9._-]*", "a word of letters, digits, '.', '_' and '-'"),
 ]
 HeaderName = Annotated[str, _only(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", "the name of a header")]
+AuthHeader = Annotated[HeaderName, Kind("name of a header", "'Authorization'")]
 Whole = Annotated[int, Kind("whole number", "3", from_text="as TOML")]
 Number = Annotated[float, Kind("number", "2.5", from_text="as TOML")]
 Switch = Annotated[bool, Kind("boolean", "true", from_text="as TOML")]

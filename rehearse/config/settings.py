@@ -115,6 +115,15 @@ class Settings(Section):
         return self.source.parent
 
     @property
+    def store_url(self) -> str:
+        """The store's url; a relative SQLite path is relative to the project."""
+        url = self.store.url.get_secret_value()
+        prefix = "sqlite:///"
+        if url.startswith(prefix) and not url.startswith(prefix + "/") and url != prefix + ":memory:":
+            return f"{prefix}{self.root / url.removeprefix(prefix)}"
+        return url
+
+    @property
     def resolved_mode(self) -> Mode:
         """How the sides are compared: decided by this file, never by what happens to answer."""
         if complaint := complaint_about_targets(self.targets, self.mode):

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 from rehearse.config.fields import (
     AllowedHosts,
     Argv,
+    AuthHeader,
     Duration,
     ExistingFile,
     Facts,
@@ -18,6 +19,7 @@ from rehearse.config.fields import (
     Name,
     ProductionHosts,
     Switch,
+    Text,
     Url,
     UrlPath,
     Word,
@@ -40,6 +42,28 @@ class Tls(Section):
     cert: ExistingFile | None = Field(default=None, description="The client's certificate, for mutual TLS.")
     key: ExistingFile | None = Field(
         default=None, description="The client's private key, when `cert` lacks it."
+    )
+
+
+class Auth(Section):
+    """A credential that a command tells, and tells again before it expires."""
+
+    command: Argv | None = Field(
+        default=None,
+        description="Left out: no token. Prints the token on stdout: as it is, or as JSON with `token` and `expires_in`"
+        " (seconds). Runs in the folder of the configuration, without a shell; what it prints is shown nowhere.",
+        repr=False,
+    )
+    header: AuthHeader = Field(default="Authorization", description="The header that holds the token.")
+    scheme: Text = Field(default="Bearer", description="Stands before the token; empty for nothing.")
+    refresh_before_s: Annotated[Duration, between(1, 3600, "a token has to live longer", write_duration)] = (
+        Field(default=60.0, description="How long before it expires another one is asked for.")
+    )
+    valid_for_s: (
+        Annotated[Duration, between(5, 366 * 86400, "it is a time to live", write_duration)] | None
+    ) = Field(
+        default=None,
+        description="How long a token is good when the command does not say; left out: for the whole run.",
     )
 
 
@@ -85,6 +109,7 @@ class Target(Section):
     ready_timeout_s: Annotated[
         Duration, between(0.1, 3600, "nothing takes longer to start", write_duration)
     ] = Field(default=30.0, description="How long it may take until `ready` answers.")
+    auth: Auth = Field(default=Auth(), description="A token that expires, and the command that tells it.")
     tls: Tls = Field(default=Tls(), description="Its certificates.")
 
 

@@ -8,7 +8,7 @@ import re
 import ssl
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -246,3 +246,18 @@ def _aim_requests(user_class: type[HttpUser], order: WorkerOrder) -> None:
         self.client.cert = (tls.cert, tls.key) if tls.cert and tls.key else tls.cert
 
     user_class.__init__ = initialise  # type: ignore[method-assign]
+
+
+def renew_headers(user: User, before: Mapping[str, str], after: Mapping[str, str]) -> None:
+    """Give a user's client what is new, where it still has what was given before: its own headers stay its own."""
+    if isinstance(user, LeanHttpUser):
+        user.client.renew_headers(before, after)
+        return
+    headers: Any = {}
+    if isinstance(user, FastHttpUser):
+        headers = user.client.client.default_headers
+    elif isinstance(user, HttpUser):
+        headers = user.client.headers
+    for name, value in after.items():
+        if name in headers and headers[name] == before.get(name):
+            headers[name] = value

@@ -40,7 +40,7 @@ from rehearse.model import (
     Side,
     WorkerFinal,
 )
-from rehearse.redaction import redactor
+from rehearse.redaction import credentials_in, redact
 
 READY_TIMEOUT_S = 60.0
 FINAL_TIMEOUT_S = 15.0
@@ -130,6 +130,10 @@ class LoadSession(AbstractContextManager["LoadSession"], Protocol):
         """Send no further arrivals; what is in flight has `drain_s` to be answered."""
         ...
 
+    def tell_headers(self, side: Side, headers: Mapping[str, str]) -> None:
+        """From now on this side's requests have these headers instead of those of the same names."""
+        ...
+
 
 class LoadEngine(Protocol):
     """Where load comes from."""
@@ -146,6 +150,7 @@ class ScriptedSession:
     script: Sequence[LoadEvent]
     is_stopped: bool = False
     played: list[Block] = field(default_factory=list)
+    headers_told: list[tuple[Side, Mapping[str, str]]] = field(default_factory=list)
 
     def events(self) -> Iterator[LoadEvent]:
         """The script, cut short once stopped."""
@@ -167,6 +172,10 @@ class ScriptedSession:
     def stop(self, drain_s: float) -> None:  # noqa: ARG002  # the protocol's signature
         """Remember that it was stopped."""
         self.is_stopped = True
+
+    def tell_headers(self, side: Side, headers: Mapping[str, str]) -> None:
+        """Remember what was told."""
+        self.headers_told.append((side, headers))
 
     def __enter__(self) -> Self:
         return self
@@ -238,6 +247,7 @@ class LocustSession:
 
     def __init__(self, order: LoadOrder) -> None:
         self._order = order
+        self._secrets = order.secrets
         self._queue: queue.Queue[tuple[WorkerProcess, dict[str, object] | None]] = queue.Queue()
         self._ledger = BlockLedger(order.workers)
         self._readers: list[threading.Thread] = []
@@ -281,6 +291,16 @@ class LocustSession:
         for worker in self._workers:
             worker.tell(f"stop {drain_s}")
 
+    def tell_headers(self, side: Side, headers: Mapping[str, str]) -> None:
+        """See LoadSession. By pipe: neither command line nor environment holds them."""
+        self._secrets += credentials_in(headers)
+        for worker in self._workers:
+            if worker.side is side and not worker.is_gone:
+                worker.tell(f"headers {json.dumps(dict(headers))}")
+
+    def _clean(self, text: str) -> str:
+        return redact(text, self._secrets)
+
     def __enter__(self) -> Self:
         return self
 
@@ -311,7 +331,7 @@ class LocustSession:
             worker.log.close()
 
     def _launch(self, side: Side, number: int) -> None:
-        log = ChildLog(worker_file(self._order, side, number, "log"), redactor(self._order.secrets))
+        log = ChildLog(worker_file(self._order, side, number, "log"), self._clean)
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "rehearse.load.worker"],
             stdin=subprocess.PIPE,

@@ -77,6 +77,13 @@ class LeanHttpSession:
         """From now on `check_method` may refuse each request, and `listener` books each, and those given up."""
         cls.check_method, cls.listener = staticmethod(check_method), listener
 
+    def renew_headers(self, before: Mapping[str, str], after: Mapping[str, str]) -> None:
+        """Send what is new from now on, where what was given before is still sent."""
+        for name, value in after.items():
+            if self._fields.get(name) == before.get(name):
+                self._fields[name] = value
+        self._known.clear()
+
     def get(self, url: str, **options: Any) -> LeanCaughtResponse:
         """Send a GET request."""
         return self.request("GET", url, **options)

@@ -38,6 +38,7 @@ from rehearse.load.crew import (
     muster,
     own_options,
     refuse_strangers,
+    renew_headers,
     seed_of,
 )
 from rehearse.load.lean import LeanHttpSession
@@ -53,7 +54,7 @@ from rehearse.load.sampling import Sampler
 from rehearse.load.stalls import StallWatch
 from rehearse.load.statements import REQUEST_TYPE
 from rehearse.model import Block, WorkerFinal
-from rehearse.redaction import redactor
+from rehearse.redaction import credentials_in, redact
 
 READY_TIMEOUT_S = 20.0
 ACKNOWLEDGED_WITHIN_S = 5.0  # twice: for the blocks, and for the closing account
@@ -63,13 +64,14 @@ ORPHANED = 4  # exit code when `rehearse` went away
 
 
 class Commands:
-    """What `rehearse` says after the order: "start T0", "stop DRAIN_S", "ack N". Read by a real thread, outside
-    gevent."""
+    """What `rehearse` says after the order: "start T0", "stop DRAIN_S", "ack N", "headers {...}". Read by a real
+    thread, outside gevent."""
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self.start_at: float | None = None
         self.drain_s: float | None = None
+        self.headers: dict[str, str] | None = None  # to be sent from now on
         start_new_thread = gevent.monkey.get_original("_thread", "start_new_thread")
         start_new_thread(self._read, ())
 
@@ -87,6 +89,8 @@ class Commands:
             self.start_at = float(value)
         elif word == "stop":
             self.drain_s = float(value)
+        elif word == "headers":
+            self.headers = json.loads(value)
         elif word == "ack":
             self._outbox.acknowledge(int(value))
 
@@ -116,11 +120,13 @@ class Worker:
         self._order = order
         self._outbox = outbox
         self._commands = commands
-        self._clean = redactor(order.secrets)
+        self._secrets = order.secrets
         schedule = order.schedule
         planned = schedule.planned(order.worker, order.workers)
         self._recorder = Recorder(order.target.side, order.round, schedule, planned, self._send_block)
         self._is_shortage_told = False
+        self._runner: Any = None
+        self._headers = dict(order.target.headers)
         self._crew = muster(order)
         slots = schedule.slots(order.target.side, order.round, order.worker, order.workers)
         lanes = [Lane(order.scenarios[member.scenario].name) for member in self._crew]
@@ -133,6 +139,9 @@ class Worker:
             return None
         offer = partial(self._outbox.offer, "sample")
         return Sampler(order.sampling, order.target.url, order.schedule.length_s, offer, clean=self._clean)
+
+    def _clean(self, text: str) -> str:
+        return redact(text, self._secrets)
 
     def _send_block(self, block: Block) -> None:
         """It goes to the spool too."""
@@ -175,6 +184,7 @@ class Worker:
         )
         users = sum(member.users for member in self._crew)
         runner.start(users, spawn_rate=users)
+        self._runner = runner
         self._wait_for_users(users)
         return runner
 
@@ -230,6 +240,7 @@ class Worker:
             self._outbox.resend_overdue()
             if ticks % LIVE_EVERY_TICKS == 0:
                 self._send_live(start_at)
+            self._renew_headers()
             cut_off_at = self._after_stop(cut_off_at)
             if perf_counter() >= cut_off_at or (self._pacer.is_stopped and self._pacer.in_flight == 0):
                 break
@@ -255,6 +266,15 @@ class Worker:
         digests = {one.name: hashlib.sha256(Path(one.file).read_bytes()) for one in self._order.scenarios}
         scenarios = {f"scenario.{name}": digest.hexdigest() for name, digest in digests.items()}
         return {"rehearse": __version__, **scenarios, **fingerprint()}
+
+    def _renew_headers(self) -> None:
+        """Between two turns of the event loop: no request has half of the new ones."""
+        headers, self._commands.headers = self._commands.headers, None
+        if headers is not None and self._runner is not None:
+            for greenlet in self._runner.user_greenlets:
+                renew_headers(greenlet.args[0], self._headers, headers)
+            self._headers = {**self._headers, **headers}
+            self._secrets += credentials_in(headers)
 
     def _after_stop(self, cut_off_at: float) -> float:
         if self._commands.drain_s is None or self._pacer.is_stopped:

@@ -9,6 +9,8 @@ from rehearse.model import ContractChange, Outcome, Weight
 
 _OUTCOMES = {Weight.GATE: Outcome.FAIL, Weight.WARN: Outcome.INCONCLUSIVE, Weight.NOTE: Outcome.PASS}
 _WORDS = {Weight.GATE: "breaks clients", Weight.WARN: "warning", Weight.NOTE: "note"}
+_WAIVED = "waived"
+WORDS = (*_WORDS.values(), _WAIVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class ShownChange:
     @property
     def word(self) -> str:
         """What it leads to, in a word."""
-        return "waived" if self.change.waiver is not None else _WORDS[self.change.weight]
+        return _WAIVED if self.change.waiver is not None else _WORDS[self.change.weight]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""report.html and result.json, written so that a reader finds a whole file or none."""
+"""The files of one result, for people and for pipelines, written so that a reader finds a whole file or none."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from rehearse.codec import to_bytes
 from rehearse.errors import RehearseError
 from rehearse.model import Result
 from rehearse.report.html import render_html
+from rehearse.report.junit import junit_xml
+from rehearse.report.markdown import summary_md
+from rehearse.report.openmetrics import metrics_txt
 
 RESULT_NAME = "result.json"
 REPORT_NAME = "report.html"
+SUMMARY_NAME = "summary.md"
 
 
 class ReportError(RehearseError):
@@ -20,26 +24,32 @@ class ReportError(RehearseError):
 
 
 def write_reports(result: Result, folder: Path) -> tuple[Path, ...]:
-    """Write both files into `folder` (private when it is new) and return their paths, the page first.
+    """Write all files into `folder` (private when it is new) and return their paths, the page first.
 
     Raises ReportError when the folder cannot be written.
     """
-    contents = {RESULT_NAME: to_bytes(result), REPORT_NAME: render_html(result).encode()}
+    contents = {
+        REPORT_NAME: render_html(result).encode(),
+        RESULT_NAME: to_bytes(result),
+        SUMMARY_NAME: summary_md(result).encode(),
+        "junit.xml": junit_xml(result),
+        "metrics.txt": metrics_txt(result),
+    }
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, content in contents.items():
-            _replace(folder / name, content)
+            put_file(folder / name, content)
         _sync_folder(folder)
     except OSError as error:
         raise ReportError(
             f"{folder}: cannot write the report ({error.strerror or error})."
             f" The run is stored: `rehearse report {result.run_id}` writes it again."
         ) from error
-    return folder / REPORT_NAME, folder / RESULT_NAME
+    return tuple(folder / name for name in contents)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside `path`, force it to the disk, then put it in place in one step."""
+def put_file(path: Path, content: bytes) -> None:
+    """Write beside `path`, for its owner only, force it to the disk, then put it in place in one step."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rehearse.judge.checks import subject_of
+from rehearse.judge.waivers import WAIVED
 from rehearse.model import (
     CheckOutcome,
     CheckResult,
@@ -238,6 +239,11 @@ def cautions(result: Result) -> tuple[Caution, ...]:
     told = f"{'; '.join(result.other_policy)}. The run keeps its own verdict."
     other = Caution("Other objectives", f"re-judged under others than were fixed before the run: {told}")
     return (*([advisory] if result.is_advisory else ()), *([other] if result.other_policy else ()))
+
+
+def waived(result: Result) -> tuple[Finding, ...]:
+    """What a named person accepted: it decides nothing, and stays visible."""
+    return tuple(finding for finding in result.verdict.warnings if finding.code == WAIVED)
 
 
 def partial_note(result: Result) -> str | None:

@@ -13,7 +13,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, Pool, QueuePool, creat
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from rehearse.errors import ConfigError, StoreError, nearest
+from rehearse.errors import ConfigError, DiskFull, StoreError, nearest
 from rehearse.store.schema import migrate
 
 if TYPE_CHECKING:
@@ -39,8 +39,13 @@ _SQLITE_SAYS = {
     "unable to open": "cannot be opened. Give this user the file and its folder, or use another store url",
     "locked": f"was in use by another process for {_WAIT_S} s. Wait for it to end, then try again",
     "is full": "cannot grow: the disk is full. Make room, then try again",
+    "No space left": "cannot grow: the disk is full. Make room, then try again",
+    "disk I/O error": "cannot be written or read: look at its disk",
     "no such": "is damaged: its schema is not complete. Restore a copy, or move it away to start a new store",
 }
+# How SQLite, PostgreSQL and the operating system say it.
+_LEAST_BYTES = 64 * 1024  # SQLite extends its files by no more than this
+_DISK_FULL = ("disk is full", "disk full", "No space left")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +69,8 @@ class Database:
                 _migrate(parsed, shown_url)
             else:
                 _prepare_file(file, parsed)
-            readers = _engine(parsed, QueuePool)
-            return cls(shown_url, readers, _writers(readers), file, _identity(file))
+            engine = _engine(parsed, QueuePool)
+            return cls(shown_url, _readers(engine), _writers(engine), file, _identity(file))
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -107,9 +112,25 @@ def reported(url: URL) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise StoreError(_explained(url, str(error.orig))) from error
+        raise _error(url, str(error.orig)) from error
     except (SQLAlchemyError, OSError, UnicodeError) as error:
-        raise StoreError(_explained(url, str(error))) from error
+        raise _error(url, str(error)) from error
+
+
+def _error(url: URL, said: str) -> StoreError:
+    if _has_no_room(url) and "disk I/O error" in said:  # as SQLite calls it for one of its files
+        said = "database or disk is full"
+    is_full = any(words in said for words in _DISK_FULL)
+    return (DiskFull if is_full else StoreError)(_explained(url, said))
+
+
+def _has_no_room(url: URL) -> bool:
+    if url.drivername != "sqlite" or not url.database:
+        return False
+    with suppress(OSError):
+        system = os.statvfs(Path(url.database).parent)
+        return system.f_bavail * system.f_frsize < _LEAST_BYTES
+    return False
 
 
 def _explained(url: URL, said: str) -> str:
@@ -202,6 +223,13 @@ def _begin_sqlite(connection: Connection) -> None:
     # A plain BEGIN that writes later fails when somebody else wrote meanwhile; IMMEDIATE waits its turn.
     is_writing = connection.get_execution_options().get("is_writing", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+
+
+def _readers(engine: Engine) -> Engine:
+    # What several statements read must be of one moment; SQLite's transactions are so by themselves.
+    if engine.dialect.name == "sqlite":
+        return engine
+    return engine.execution_options(isolation_level="REPEATABLE READ")
 
 
 def _writers(engine: Engine) -> Engine:

@@ -10,13 +10,24 @@ from sqlalchemy.exc import IntegrityError
 
 from rehearse.errors import ConfigError, NotReady, StoreError, nearest
 from rehearse.model import RunKind, RunRecord, RunState
+from rehearse.store.archive import Imported, export_runs, import_runs
 from rehearse.store.blocks import many_objects
+from rehearse.store.catalogue import (
+    BaselineSummary,
+    Pruning,
+    RunSummary,
+    baseline_summaries,
+    prunable,
+    remove,
+    run_summaries,
+)
 from rehearse.store.database import Database, file_is_there
+from rehearse.store.evidence import block_rows, digest, exhibit_rows, final_rows, verify
+from rehearse.store.leases import Holder, release, renew, take
 from rehearse.store.rows import (
     block_name,
     block_of,
     block_row,
-    digest_of,
     evidence_of,
     exhibit_name,
     exhibit_of,
@@ -27,10 +38,10 @@ from rehearse.store.rows import (
     final_row,
     record_of,
 )
-from rehearse.store.tables import BaselineRow, BlockRow, ExhibitRow, FinalRow, RunRow
+from rehearse.store.tables import BaselineRow, RunRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
     from sqlalchemy.orm import Session
@@ -89,7 +100,7 @@ class Store:
             _refuse_change(row, was, record)
             fill(row, record)
             if was is not RunState.FINISHED or record.state is not RunState.FINISHED:
-                row.digest = _digest(session, row) if record.state is RunState.FINISHED else None
+                row.digest = digest(session, row) if record.state is RunState.FINISHED else None
             elif evidence_of(row) != evidence:
                 raise StoreError(f"run {record.run_id} is finished: only its verdict can still change")
 
@@ -134,24 +145,29 @@ class Store:
         with self._database.reading() as session:
             return tuple(record_of(row) for row in session.scalars(_newest_first().limit(limit)))
 
+    def summaries(self, limit: int) -> tuple[RunSummary, ...]:
+        """One line for each of the runs that began last, newest first; reads neither records nor blocks."""
+        with self._database.reading() as session:
+            return run_summaries(session, limit)
+
     def blocks(self, run_id: str) -> tuple[Block, ...]:
         """All blocks of a run by (side, round, index). Raises StoreError for one that cannot be read."""
         with self._database.reading() as session:
             run = self._row(session, run_id)
             with many_objects():
-                return tuple(block_of(run_id, row) for row in _blocks(session, run))
+                return tuple(block_of(run_id, row) for row in block_rows(session, run))
 
     def finals(self, run_id: str) -> tuple[WorkerFinal, ...]:
         """All closing accounts of a run by (side, round, worker). Raises StoreError like `blocks`."""
         with self._database.reading() as session:
             run = self._row(session, run_id)
-            return tuple(final_of(run_id, row) for row in _finals(session, run))
+            return tuple(final_of(run_id, row) for row in final_rows(session, run))
 
     def exhibits(self, run_id: str) -> tuple[Exhibit, ...]:
         """All exhibits of a run by (kind, name). Raises StoreError like `blocks`."""
         with self._database.reading() as session:
             run = self._row(session, run_id)
-            return tuple(exhibit_of(run_id, row) for row in _exhibits(session, run))
+            return tuple(exhibit_of(run_id, row) for row in exhibit_rows(session, run))
 
     # baselines
 
@@ -167,7 +183,7 @@ class Store:
                     f"run {run_id} cannot be the baseline {name!r}: it is a {row.state} {row.kind}, and only "
                     "a finished baseline can be one. Record one with `rehearse baseline`."
                 )
-            _verify(session, row)
+            verify(session, row)
             session.add(BaselineRow(name=name, run_number=row.number))
 
     def baseline(self, name: str) -> RunRecord:
@@ -183,20 +199,82 @@ class Store:
             if row is None:
                 hint = nearest(name, session.scalars(select(BaselineRow.name).distinct()))
                 raise NotReady(f"no baseline is named {name!r}. {hint} Record one with `rehearse baseline`.")
-            _verify(session, row)
+            verify(session, row)
             return record_of(row)
+
+    def baselines(self) -> tuple[BaselineSummary, ...]:
+        """Every name of a baseline with the recording that it means now."""
+        with self._database.reading() as session:
+            return baseline_summaries(session)
+
+    # moving and removing
+
+    def export(self, run_id: str, *, with_baseline: bool = False) -> bytes:
+        """One run as one file, sealed; with the baseline that it was compared with, if that is asked for.
+
+        Raises StoreError when it is not what was recorded, or too large for an import.
+        """
+        with self._database.reading() as session:
+            rows = [self._row(session, run_id)]
+            baseline_run_id = record_of(rows[0]).baseline_run_id
+            if with_baseline and baseline_run_id is not None:
+                rows.insert(0, self._row(session, baseline_run_id))
+            return export_runs(session, rows)
+
+    def import_file(self, content: bytes) -> tuple[Imported, ...]:
+        """Keep the runs of an exported file, all or none. Raises StoreError for a damaged one, and for a run that is
+        here already with other content."""
+        with self._database.writing() as session:
+            return import_runs(session, content)
+
+    def prune(self, pruning: Pruning, *, is_dry: bool = False) -> tuple[RunSummary, ...]:
+        """Delete what `pruning` lets go, or only look with `is_dry`; what it is or would be."""
+        with self._database.reading() if is_dry else self._database.writing() as session:
+            found = prunable(session, pruning)
+            if not is_dry:
+                remove(session, tuple(one.run_id for one in found))
+            return found
+
+    # who may load what
+
+    def take_leases(
+        self, places: Sequence[str], holder: Holder, is_gone: Callable[[Holder], bool | None]
+    ) -> None:
+        """Take every place, or none. Raises NotReady, naming who holds one of them."""
+        try:
+            self._take(places, holder, is_gone)
+        except StoreError as error:
+            if not isinstance(error.__cause__, IntegrityError):
+                raise
+            self._take(
+                places, holder, is_gone
+            )  # somebody took one in the same moment: now it can be seen who
+
+    def _take(self, places: Sequence[str], holder: Holder, is_gone: Callable[[Holder], bool | None]) -> None:
+        with self._database.writing() as session:
+            take(session, places, holder, is_gone)
+
+    def renew_leases(self, token: str) -> int:
+        """Say that a holder lives; how many places it still holds."""
+        with self._database.writing() as session:
+            return renew(session, token)
+
+    def release_leases(self, token: str) -> None:
+        """Give back every place of one taking."""
+        with self._database.writing() as session:
+            release(session, token)
 
     # integrity
 
     def digest(self, run_id: str) -> str:
         """SHA-256 over all that a verdict on this run rests on, as it is stored now."""
         with self._database.reading() as session:
-            return _digest(session, self._row(session, run_id))
+            return digest(session, self._row(session, run_id))
 
-    def verify(self, run_id: str) -> None:
-        """Raise StoreError unless the run is finished and still is what it was then."""
+    def verify(self, run_id: str) -> str:
+        """The digest of a finished run. Raises StoreError unless it still is what it was then."""
         with self._database.reading() as session:
-            _verify(session, self._row(session, run_id))
+            return verify(session, self._row(session, run_id))
 
     # inside
 
@@ -237,37 +315,3 @@ def _refuse_change(row: RunRow, was: RunState, record: RunRecord) -> None:
         raise StoreError(f"run {row.run_id} is {was} and cannot go on. Begin a new run.")
     if was in (RunState.INTERRUPTED, RunState.FAILED) and record.state is RunState.FINISHED:
         raise StoreError(f"run {row.run_id} is {was} and cannot be finished any more. Begin a new run.")
-
-
-def _blocks(session: Session, run: RunRow) -> Iterator[BlockRow]:
-    query = select(BlockRow).where(BlockRow.run_number == run.number)
-    ordered = query.order_by(BlockRow.side, BlockRow.round, BlockRow.index_in_round)
-    yield from session.scalars(ordered.execution_options(yield_per=16))
-
-
-def _finals(session: Session, run: RunRow) -> Iterator[FinalRow]:
-    query = select(FinalRow).where(FinalRow.run_number == run.number)
-    yield from session.scalars(query.order_by(FinalRow.side, FinalRow.round, FinalRow.worker))
-
-
-def _exhibits(session: Session, run: RunRow) -> Iterator[ExhibitRow]:
-    query = select(ExhibitRow).where(ExhibitRow.run_number == run.number)
-    # Sorted here: databases do not agree on the order of texts, and the digest depends on it.
-    yield from sorted(session.scalars(query), key=lambda row: (row.kind, row.name))
-
-
-def _digest(session: Session, run: RunRow) -> str:
-    return digest_of(run, _blocks(session, run), _finals(session, run), _exhibits(session, run))
-
-
-def _verify(session: Session, run: RunRow) -> None:
-    if run.state != RunState.FINISHED or run.digest is None:
-        raise StoreError(
-            f"run {run.run_id} is {run.state}: only a finished run has a digest to verify against"
-        )
-    found = _digest(session, run)
-    if found != run.digest:
-        raise StoreError(
-            f"run {run.run_id} is not what was recorded: its digest was {run.digest[:12]} and is now "
-            f"{found[:12]}. The store was damaged or changed: restore a copy, or record again."
-        )

@@ -33,7 +33,33 @@ def fill(row: RunRow, record: RunRecord) -> RunRow:
     verdict = data.pop("verdict")
     row.verdict = None if verdict is None else seal(verdict, where)
     row.document = seal(data, where)
+    return list_as(row, record)
+
+
+def list_as(row: RunRow, record: RunRecord) -> RunRow:
+    """Write into `row` what a list of runs shows of `record`."""
+    for name, value in _listed(record).items():
+        setattr(row, name, value)
     return row
+
+
+def is_listed_as(row: RunRow, record: RunRecord) -> bool:
+    """Whether a list of runs shows `record` as it is."""
+    return all(getattr(row, name) == value for name, value in _listed(record).items())
+
+
+def _listed(record: RunRecord) -> dict[str, str | None]:
+    return {
+        "title": _storable(record.title),
+        "baseline_name": record.baseline_name and _storable(record.baseline_name),
+        "baseline_run_id": record.baseline_run_id,
+        "decision": record.verdict.decision.value if record.verdict else None,
+    }
+
+
+def _storable(text: str) -> str:
+    """Neither database takes every character as plain text, and this copy is only for looking at."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def record_of(row: RunRow) -> RunRecord:

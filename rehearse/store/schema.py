@@ -7,23 +7,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
 from rehearse.errors import StoreError
 
 if TYPE_CHECKING:
+    from alembic.config import Config
     from sqlalchemy import Connection
 
 # A name of our own: `alembic_version` in a shared database may be somebody else's.
 VERSION_TABLE = "rehearse_version"
+HEAD = "0003"  # the newest migration; said here too, so that a current store is opened without Alembic
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
     """What Alembic's commands need; `env.py` works on `connection`, inside its transaction."""
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", "rehearse.store:migrations")
     config.attributes["connection"] = connection
@@ -35,17 +35,28 @@ def migrate(connection: Connection, shown_url: str) -> None:
 
     Raises StoreError for a database that a newer `rehearse` or something else wrote.
     """
+    heads = _heads(connection)
+    if heads == (HEAD,):
+        return
+    # Slow to import, and seldom needed.
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
     config = alembic_config(connection)
     script = ScriptDirectory.from_config(config)
-    heads = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_heads()
-    if heads == tuple(script.get_heads()):
-        return
     known = {revision.revision for revision in script.walk_revisions()}
     _refuse_unknown(heads, known, shown_url)
     if not heads:
         _refuse_foreign(connection, shown_url)
     command.upgrade(config, "head")
     _refuse_broken_references(connection, shown_url)
+
+
+def _heads(connection: Connection) -> tuple[str, ...]:
+    """The revision that the database is at; nothing for a new one."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return ()
+    return tuple(connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalars())  # noqa: S608
 
 
 def _refuse_unknown(heads: tuple[str, ...], known: set[str], shown_url: str) -> None:

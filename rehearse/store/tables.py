@@ -5,7 +5,7 @@ A change here needs a migration in `migrations/versions/`; a test compares the t
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, MetaData, Text
+from sqlalchemy import BigInteger, Double, ForeignKey, Index, Integer, LargeBinary, MetaData, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # Names that both databases agree on: a migration can only drop a constraint whose name it knows.
@@ -42,6 +42,11 @@ class RunRow(Base):
     document: Mapped[str] = mapped_column(Text)
     verdict: Mapped[str | None] = mapped_column(Text)
     digest: Mapped[str | None] = mapped_column(Text)  # set when the run is finished
+    # Said again, from `document` and `verdict`: a list of a thousand runs must not read those.
+    title: Mapped[str] = mapped_column(Text)
+    baseline_name: Mapped[str | None] = mapped_column(Text)
+    baseline_run_id: Mapped[str | None] = mapped_column(Text)
+    decision: Mapped[str | None] = mapped_column(Text)
 
 
 class BlockRow(Base):
@@ -96,3 +101,20 @@ class BaselineRow(Base):
     run_number: Mapped[int] = mapped_column(
         _NUMBER, ForeignKey(RunRow.number, ondelete="RESTRICT"), index=True
     )
+
+
+class LeaseRow(Base):
+    """Who may load one target at this moment; gone when they have ended, or have not renewed it for too long."""
+
+    __tablename__ = "leases"
+
+    place: Mapped[str] = mapped_column(Text, primary_key=True)  # the target: "host:port"
+    token: Mapped[str] = mapped_column(Text)  # of one taking: nobody renews or ends another's
+    run_id: Mapped[str] = mapped_column(Text)
+    host: Mapped[str] = mapped_column(Text)
+    pid: Mapped[int] = mapped_column(Integer)
+    process: Mapped[str] = mapped_column(
+        Text
+    )  # which process of which machine that pid means, where it is known
+    since: Mapped[str] = mapped_column(Text)
+    renewed_at_s: Mapped[float] = mapped_column(Double)  # by the database's clock, since 1970

@@ -50,6 +50,8 @@ def test_what_is_in_force_has_every_key_that_has_a_value(project: Project) -> No
         "reset",
         "restart",
         "start",
+        "command",
+        "valid_for",
         "ca",
         "cert",
         "key",

@@ -140,6 +140,41 @@ def test_two_workers_share_one_side(order: Callable[..., LoadOrder]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_header_that_is_told_under_load_replaces_the_one_before_it(
+    order: Callable[..., LoadOrder], kind: str
+) -> None:
+    """Each user sends it from then on, and none loses an arrival over it."""
+
+    def renew(session: LocustSession, event: LoadEvent) -> None:
+        if isinstance(event, BlockClosed) and event.block.index == 0:
+            session.tell_headers(Side.BASELINE, {"Authorization": "Bearer two"})
+            session.tell_headers(Side.CANDIDATE, {"Authorization": "Bearer of somebody else"})
+
+    with serving() as site:
+        made = order(site, scenario=SIMPLE.replace("FastHttpUser", kind), blocks=4)
+        side = replace(made.sides[0], headers={"Authorization": "Bearer one"})
+        events = run(replace(made, sides=(side,)), renew)
+        assert total(events, Side.BASELINE) == Arrivals(80, 80, 0, 80)
+    assert set(site.authorizations) == {"Bearer one", "Bearer two"}
+    switch = site.authorizations.index("Bearer two")
+    assert switch >= 20
+    assert set(site.authorizations[switch + 20 :]) == {"Bearer two"}
+
+
+def test_a_scenario_s_own_credentials_are_not_replaced(order: Callable[..., LoadOrder]) -> None:
+    own = SIMPLE.replace("    @task", '    default_headers = {"Authorization": "its own"}\n\n    @task')
+
+    def renew(session: LocustSession, event: LoadEvent) -> None:
+        if isinstance(event, BlockClosed) and event.block.index == 0:
+            session.tell_headers(Side.BASELINE, {"Authorization": "Bearer two"})
+
+    with serving() as site:
+        made = order(site, scenario=own, blocks=3)
+        run(replace(made, sides=(replace(made.sides[0], headers={"Authorization": "Bearer one"}),)), renew)
+    assert set(site.authorizations) == {"its own"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_failures_are_told_apart_and_live_counts_arrive(order: Callable[..., LoadOrder], kind: str) -> None:
     with serving(status=500) as site:
         events = run(order(site, scenario=SIMPLE.replace("FastHttpUser", kind)))

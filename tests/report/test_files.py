@@ -24,6 +24,7 @@ from tests.report.examples import EXAMPLES, abort, empty, go
 from tests.report.pages import HOSTILE, Make, with_texts
 
 SCHEMA = json.loads((Path(report.__file__).parent / "result.schema.json").read_text(encoding="utf-8"))
+FILES = ["report.html", "result.json", "summary.md", "junit.xml", "metrics.txt"]
 
 
 def _problems(data: object) -> list[str]:
@@ -33,18 +34,18 @@ def _problems(data: object) -> list[str]:
 # writing
 
 
-def test_both_files_are_written_and_named_the_page_first(tmp_path: Path) -> None:
+def test_all_files_are_written_and_named_the_page_first(tmp_path: Path) -> None:
     paths = write_reports(abort(), tmp_path / "runs" / "r1")
-    assert [path.name for path in paths] == ["report.html", "result.json"]
+    assert [path.name for path in paths] == FILES
     assert paths[0].read_text(encoding="utf-8") == render_html(abort())
     assert from_bytes(Result, paths[1].read_bytes()) == abort()
-    assert sorted(path.name for path in paths[0].parent.iterdir()) == ["report.html", "result.json"]
+    assert sorted(path.name for path in paths[0].parent.iterdir()) == sorted(FILES)
 
 
 def test_only_the_owner_can_read_them(tmp_path: Path) -> None:
     paths = write_reports(go(), tmp_path / "reports")
     assert stat.S_IMODE((tmp_path / "reports").stat().st_mode) == 0o700
-    assert [stat.S_IMODE(path.stat().st_mode) for path in paths] == [0o600, 0o600]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in paths] == [0o600] * len(FILES)
 
 
 def test_writing_again_replaces_and_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -92,7 +93,7 @@ def test_each_file_is_forced_to_the_disk_before_it_is_put_in_place(
     monkeypatch.setattr(os, "fsync", noted_fsync)
     monkeypatch.setattr(Path, "replace", noted_replace)
     write_reports(go(), tmp_path)
-    assert steps == ["sync", "result.json", "sync", "report.html", "sync"]
+    assert steps == [step for name in FILES for step in ("sync", name)] + ["sync"]
 
 
 # the schema

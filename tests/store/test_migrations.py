@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,11 @@ from sqlalchemy import Column, Connection, String, Text, create_engine, inspect,
 from sqlalchemy.pool import NullPool
 
 from rehearse.errors import NotReady, StoreError
+from rehearse.model import RunKind
 from rehearse.store import Store
-from rehearse.store.schema import VERSION_TABLE, alembic_config, migrate
+from rehearse.store.schema import HEAD, VERSION_TABLE, alembic_config, migrate
 from rehearse.store.tables import Base
-from tests.store.examples import block, finished, keep, record, sqlite_url
-
-HEAD = "0002"
+from tests.store.examples import ABORT, block, finished, keep, record, sqlite_url
 
 
 @contextmanager
@@ -80,6 +80,40 @@ def test_the_way_back_and_forth_with_rows_in_the_tables(store_url: str) -> None:
         store.verify("run-1")
 
 
+@pytest.mark.parametrize("revision", ["0002", "0001"])
+def test_a_store_of_an_older_rehearse_keeps_its_runs_and_their_digests(store_url: str, revision: str) -> None:
+    """Down with data in the tables, and up again; before 0002 there were no exhibits to keep."""
+    with Store.open(store_url) as store:
+        for run_id, kind in (("base", RunKind.BASELINE), ("compared", RunKind.COMPARISON)):
+            store.begin_run(record(run_id, kind))
+            store.add_block(run_id, block())
+            store.update_run(finished(record(run_id, kind)))
+        store.update_run(replace(store.run("compared"), verdict=ABORT))
+        store.name_baseline("main", "base")
+        before = store.summaries(9)
+        assert before[0].title.startswith("Django 5.2")
+    with connected(store_url) as connection:
+        command.downgrade(alembic_config(connection), revision)
+        assert "decision" not in {column["name"] for column in inspect(connection).get_columns("runs")}
+    with Store.open(store_url) as store:
+        assert store.summaries(9) == before
+        assert [one.decision for one in before] == ["ABORT", None]
+        assert store.baseline("main").run_id == "base"
+        store.verify("compared")
+
+
+def test_a_damaged_run_does_not_stop_an_upgrade_and_is_found_when_it_is_read(file: Path) -> None:
+    with Store.open(sqlite_url(file)) as store:
+        keep(store, record())
+    with connected(sqlite_url(file)) as connection:
+        command.downgrade(alembic_config(connection), "0002")
+        connection.execute(text("UPDATE runs SET document = 'x'"))
+    with Store.open(sqlite_url(file)) as store:
+        assert [(one.run_id, one.title) for one in store.summaries(9)] == [("run-1", "")]
+        with pytest.raises(StoreError, match="run run-1 cannot be read"):
+            store.run("run-1")
+
+
 def test_opening_a_current_store_changes_nothing(store_url: str) -> None:
     with Store.open(store_url) as store:
         kept = keep(store, record())
@@ -130,7 +164,7 @@ def test_a_store_of_a_newer_rehearse_is_left_alone(store_url: str) -> None:
         connection.execute(text("UPDATE rehearse_version SET version_num = '0009'"))
     with pytest.raises(
         StoreError,
-        match=r"was written by a newer rehearse: its schema is 0009, and this one knows up to 0002",
+        match=rf"was written by a newer rehearse: its schema is 0009, and this one knows up to {HEAD}",
     ):
         Store.open(store_url)
 

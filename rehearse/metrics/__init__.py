@@ -1,0 +1,1 @@
+"""What a rehearsal tells a monitoring system while it runs."""
