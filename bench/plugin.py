@@ -53,7 +53,7 @@ WITHOUT = {
 class Answer(BaseHTTPRequestHandler):
     """Nothing, quickly."""
 
-    def do_GET(self) -> None:  # noqa: N802  # the name that http.server asks for
+    def do_GET(self) -> None:  # the name that http.server asks for
         """200."""
         self.send_response(200)
         self.send_header("Content-Length", "0")
@@ -84,7 +84,9 @@ def make(root: Path, url: str, check: str) -> Path:
 def shown(name: str, differences: Sequence[float]) -> str:
     """The median difference, and where it lies."""
     interval = bootstrap((differences,), statistics.median, vectorized=False, rng=1).confidence_interval
-    return f"{name}: +{statistics.median(differences):.3f} s (95 %: {interval.low:.3f} to {interval.high:.3f})"
+    return (
+        f"{name}: +{statistics.median(differences):.3f} s (95 %: {interval.low:.3f} to {interval.high:.3f})"
+    )
 
 
 def main() -> None:
@@ -92,6 +94,7 @@ def main() -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_address[1]}"
+    with_plugin = ("-p", "rehearse.pytest_plugin", "-p", "no:locust")
     without_plugins = ("-p", "no:rehearse.pytest_plugin", "-p", "no:locust")
     with tempfile.TemporaryDirectory() as folder:
         ours = make(Path(folder) / "with", url, WITH)
@@ -100,11 +103,11 @@ def main() -> None:
             cpu, wall = [], []
             for pair in range(PAIRS + 1):
                 if pair % 2:
-                    mine = session(ours, "-p", "no:locust")
+                    mine = session(ours, *with_plugin)
                     theirs = session(other, *without_plugins)
                 else:
                     theirs = session(other, *without_plugins)
-                    mine = session(ours, "-p", "no:locust")
+                    mine = session(ours, *with_plugin)
                 if pair:  # the first one warms the disk
                     cpu.append(mine[0] - theirs[0])
                     wall.append(mine[1] - theirs[1])
