@@ -94,6 +94,7 @@ def main() -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_address[1]}"
+    with_plugin = ("-p", "rehearse.pytest_plugin", "-p", "no:locust")
     without_plugins = ("-p", "no:rehearse.pytest_plugin", "-p", "no:locust")
     with tempfile.TemporaryDirectory() as folder:
         ours = make(Path(folder) / "with", url, WITH)
@@ -102,11 +103,11 @@ def main() -> None:
             cpu, wall = [], []
             for pair in range(PAIRS + 1):
                 if pair % 2:
-                    mine = session(ours, "-p", "no:locust")
+                    mine = session(ours, *with_plugin)
                     theirs = session(other, *without_plugins)
                 else:
                     theirs = session(other, *without_plugins)
-                    mine = session(ours, "-p", "no:locust")
+                    mine = session(ours, *with_plugin)
                 if pair:  # the first one warms the disk
                     cpu.append(mine[0] - theirs[0])
                     wall.append(mine[1] - theirs[1])

@@ -137,11 +137,11 @@ def compare(
 
     Exit code 0 is GO, 10 ABORT, 11 INCONCLUSIVE; each has a report. 12: refused target. 13: not ready.
     """
-    from rehearse import rehearsal
-
     settings = _settings(config, set_)
     if dry_run:
         return _dry_run(settings, baseline_name, without_baseline, advisory)
+    from rehearse import rehearsal
+
     options = rehearsal.CompareOptions(baseline_name, without_baseline, advisory, _command_line())
     with _progress(quiet) as progress:
         comparison = rehearsal.compare(settings, _parts(progress), options)
