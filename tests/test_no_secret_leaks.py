@@ -157,10 +157,16 @@ class Echo(BaseHTTPRequestHandler):
         """Quiet: what a target that `rehearse` starts says is another test's."""
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that went away is no trouble."""
+
+
 @contextmanager
 def echoing() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), Echo)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -176,7 +182,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
         config = tmp_path / "rehearse.toml"
         more = "".join(MORE_CONFIG.format(side=side) for side in ("baseline", "candidate"))
         command = (
-            'prepare = ["sh", "-c", "env | grep -a canary; echo Set-Cookie: sid=' + LOGIN + '"]\n'
+            'prepare = ["sh", "-c", "env | grep -a canary; echo Set-Cookie: sid=$SEEN_TOKEN"]\n'
             'facts = ["sh", "-c", "printf \'{\\"said\\": \\"%s\\"}\' $COOKIE"]'
         )
         text = config.read_text().replace("[targets.candidate]", f"{command}\n[targets.candidate]", 1)
@@ -188,6 +194,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 
 ENV = {
+    "SEEN_TOKEN": LOGIN,
     "HEADER_TOKEN": HEADER,
     "COOKIE": COOKIE,
     "BASIC": base64.b64encode(BASIC.encode()).decode(),
@@ -258,11 +265,10 @@ def test_no_secret_is_in_any_artefact_in_any_spelling(project: Project) -> None:
     assert "7 already broken" in runs["check run"].out
 
     logs = [content for name, content in artefacts if name.endswith("checks.log")]
-    assert len(logs) == 3
-    assert all(content.count(b"***") > 20 for content in logs)
+    assert sum(content.count(b"***") > 20 for content in logs) == 3
     assert any(b"signed in with" in content for name, content in artefacts if name.endswith("worker0.log"))
     assert any(b"prepare.log" in name.encode() and b"***" in content for name, content in artefacts)
-    assert sum("sqlite" in name or "store" in name for name, _ in artefacts) > 10
+    assert sum(": blocks" in name for name, _ in artefacts) > 10, "compressed values of the store were read"
 
     wanted = {**CONFIGURED, "login": LOGIN, "jwt": JWT}
     found = [
