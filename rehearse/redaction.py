@@ -122,6 +122,9 @@ def _needle(text: str) -> str:
     return max(re.findall(r"[A-Za-z0-9]+", text), key=len, default="")
 
 
+_ESCAPED = dict(zip("\a\b\t\n\v\f\r", "abtnvfr", strict=True))  # as "\\t" in JSON or Python
+
+
 def _ways(char: str) -> str:
     """A pattern of all ways to write one character, or a run of backslashes."""
     if char in _LETTERS_AND_DIGITS:
@@ -129,7 +132,7 @@ def _ways(char: str) -> str:
     if char[0] == "\\":  # as one: what escapes them cannot be told from them
         times = len(char)
         return rf"(?:\\{{{times},{8 * times}}}|(?:{'|'.join(_encoded(char[0]))}){{{times}}})"
-    own = {" ": [r"\+"], "\t": [r"\\{1,8}t"], "\r": [r"\\{1,8}r"]}.get(char, [])
+    own = [r"\+"] if char == " " else [rf"\\{{1,8}}{_ESCAPED[char]}"] if char in _ESCAPED else []
     plain = rf"\\{{0,8}}{re.escape(char)}"  # escaped for JSON, Python or a shell
     return f"(?:{'|'.join([plain, *own, *_encoded(char)])})"
 
