@@ -24,7 +24,7 @@ from rehearse.model import CheckOutcome, Result, Weight
 from rehearse.progress import Silence
 
 ROOT = Path(__file__).resolve().parent.parent
-SHORT = {"load.rate": "30", "load.budget": "32s"}
+SHORT = {"load.rate": "40", "load.warm_up": "2s", "load.block": "2s", "load.budget": "16s"}
 SHOP_CHECKS = {f"SHOP-{number}" for number in range(1, 9)}
 
 

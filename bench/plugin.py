@@ -21,16 +21,19 @@ from pathlib import Path
 
 from scipy.stats import bootstrap
 
-PAIRS = 15
+PAIRS = 11
 CONFIG = """
 [targets.baseline]
-url = "{url}"
+url = "http://127.0.0.1:9"
 
 [targets.candidate]
 url = "{url}"
 
 [safety]
 allow = ["127.0.0.1"]
+
+[load]
+rate = 50
 
 [[scenarios]]
 name = "shop"
@@ -67,7 +70,8 @@ def session(root: Path, *options: str) -> tuple[float, float]:
     """(CPU, wall) seconds of one session of pytest."""
     before, began = os.times(), time.perf_counter()
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "checks"]
-    subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
     wall_s, after = time.perf_counter() - began, os.times()
     return after.children_user + after.children_system - before.children_user - before.children_system, wall_s
 
@@ -94,6 +98,7 @@ def main() -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_address[1]}"
+    with_plugin = ("-p", "rehearse.pytest_plugin", "-p", "no:locust")
     without_plugins = ("-p", "no:rehearse.pytest_plugin", "-p", "no:locust")
     with tempfile.TemporaryDirectory() as folder:
         ours = make(Path(folder) / "with", url, WITH)
@@ -102,11 +107,11 @@ def main() -> None:
             cpu, wall = [], []
             for pair in range(PAIRS + 1):
                 if pair % 2:
-                    mine = session(ours, "-p", "no:locust")
+                    mine = session(ours, *with_plugin)
                     theirs = session(other, *without_plugins)
                 else:
                     theirs = session(other, *without_plugins)
-                    mine = session(ours, "-p", "no:locust")
+                    mine = session(ours, *with_plugin)
                 if pair:  # the first one warms the disk
                     cpu.append(mine[0] - theirs[0])
                     wall.append(mine[1] - theirs[1])

@@ -23,6 +23,7 @@ from rehearse.checks.scaffold import Answers, source_of
 from rehearse.config import Settings, load_settings
 from rehearse.errors import ConfigError
 from rehearse.model import CheckOutcome, CheckResult, ChecksEnd, Mode, RunKind, Sample, Side
+from rehearse.redaction import Clean
 from rehearse.sides import allowed_targets, headers_of, other_sides, tls_of, work_dir
 
 if TYPE_CHECKING:
@@ -105,6 +106,24 @@ def of_plain_pytest(file: Path | None, side: str) -> tuple[CheckOrder, Callable[
 
 
 @dataclass(slots=True)
+class _Ids:
+    """How ids are shown: without secrets, and each another one, also when they differ only by a secret."""
+
+    clean: Clean
+    _shown: dict[str, str] = field(default_factory=dict)
+
+    def of(self, check_id: str) -> str:
+        """The same for the same check, in every pass."""
+        if check_id not in self._shown:
+            clean, number, shown = self.clean(check_id), 1, self.clean(check_id)
+            while shown in self._shown.values():
+                number += 1
+                shown = f"{clean} ({number})"
+            self._shown[check_id] = shown
+        return self._shown[check_id]
+
+
+@dataclass(slots=True)
 class _Pass:
     """One run of checks with one side under test."""
 
@@ -134,11 +153,12 @@ def run_checks(
     log = work_dir(settings) / "logs" / journal.record.run_id / "checks.log"
     recorded = tuple(_recorded(sample) for sample in journal.contract.recorded())
     order = replace(order_of(settings, under_test, facts, today, recorded), log=str(log))
-    found = _run_pass(order, journal, runner, listener)
+    ids = _Ids(journal.clean)
+    found = _run_pass(order, journal, runner, listener, ids)
     if found.failed and under_test is Side.CANDIDATE and order.context.baseline is not None:
         context = replace(order.context, under_test=Side.BASELINE)
         again = replace(order, context=context, only=tuple(found.failed))
-        found.troubles += _run_pass(again, journal, runner, listener).troubles
+        found.troubles += _run_pass(again, journal, runner, listener, ids).troubles
     if not found.planned and not found.troubles:
         found.troubles.append("no check was collected; write one with `rehearse check new`")
     troubles = tuple(dict.fromkeys(found.troubles))
@@ -154,7 +174,9 @@ def _recorded(sample: Sample) -> RecordedResponse:
     return RecordedResponse(sample.side, sample.endpoint, method, sample.status, sample.headers, text)
 
 
-def _run_pass(order: CheckOrder, journal: Journal, runner: CheckRunner, listener: Listener) -> _Pass:
+def _run_pass(
+    order: CheckOrder, journal: Journal, runner: CheckRunner, listener: Listener, ids: _Ids
+) -> _Pass:
     under_test = order.context.under_test
     again = f": the {len(order.only)} that failed, again" if order.only is not None else ""
     listener.phase(f"checks on the {under_test}{again}")
@@ -165,7 +187,7 @@ def _run_pass(order: CheckOrder, journal: Journal, runner: CheckRunner, listener
                 case Collected(checks):
                     found.planned = len(checks)
                 case Finished(result):
-                    journal.add_exhibit(exhibit_of(_told(result, journal.clean), under_test))
+                    journal.add_exhibit(exhibit_of(_told(result, ids), under_test))
                     found.failed += [result.source] if result.outcome is CheckOutcome.FAILED else []
                 case Trouble(sentence):
                     found.troubles.append(_short(journal.clean(sentence), LONGEST_SENTENCE))
@@ -174,11 +196,12 @@ def _run_pass(order: CheckOrder, journal: Journal, runner: CheckRunner, listener
     return found
 
 
-def _told(result: CheckResult, clean: Callable[[str], str]) -> CheckResult:
+def _told(result: CheckResult, ids: _Ids) -> CheckResult:
     """What checks and targets say, without secrets, on one line, and not for ever."""
+    clean = ids.clean
     return replace(
         result,
-        check_id=clean(result.check_id),
+        check_id=ids.of(result.check_id),
         source=clean(result.source),
         story=_short(clean(result.story), LONGEST_STORY),
         sentence=_short(clean(result.sentence), LONGEST_SENTENCE),
@@ -202,11 +225,12 @@ def listing(
     checks: tuple[CheckResult, ...] = ()
     troubles: list[str] = []
     order = replace(order_of(settings, Side.CANDIDATE, {}, today), is_listing=True)
+    ids = _Ids(clean)
     with closing(runner.run(order, clean)) as messages:
         for message in messages:
             match message:
                 case Collected(found):
-                    checks = tuple(_told(check, clean) for check in found)
+                    checks = tuple(_told(check, ids) for check in found)
                 case Trouble(sentence):
                     troubles.append(_short(clean(sentence), LONGEST_SENTENCE))
                 case _:

@@ -129,13 +129,13 @@ def compare(
 
     Exit code 0 is GO, 10 ABORT, 11 INCONCLUSIVE; each has a report. 12: refused target. 13: not ready.
     """
-    from rehearse import rehearsal
-
     if dry_run and as_json:
         raise ConfigError("--json prints a result, and --dry-run has none: leave one of them out.")
     settings = settings_of(config, set_)
     if dry_run:
         return _dry_run(settings, baseline_name, without_baseline, advisory)
+    from rehearse import rehearsal
+
     options = rehearsal.CompareOptions(baseline_name, without_baseline, advisory, command_line())
     with progress_on(quiet) as progress, _watched(parts_with(progress), metrics_host, metrics_port) as parts:
         comparison = rehearsal.compare(settings, parts, options)

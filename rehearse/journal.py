@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rehearse.checks.contract import ContractLearner, contracts_of, samplings_of
 from rehearse.checks.exhibits import check_evidence
@@ -38,7 +38,9 @@ from rehearse.model import (
     TargetFacts,
     WorkerFinal,
 )
-from rehearse.store.records import Store
+
+if TYPE_CHECKING:
+    from rehearse.store.records import Store
 
 
 def iso(moment: datetime) -> str:

@@ -127,6 +127,9 @@ def _needle(text: str) -> str:
     return max(re.findall(r"[A-Za-z0-9]+", text), key=len, default="")
 
 
+_ESCAPED = dict(zip("\a\b\t\n\v\f\r", "abtnvfr", strict=True))  # as "\\t" in JSON or Python
+
+
 def _ways(char: str) -> str:
     """A pattern of all ways to write one character, or a run of backslashes."""
     if char in _LETTERS_AND_DIGITS:
@@ -134,7 +137,7 @@ def _ways(char: str) -> str:
     if char[0] == "\\":  # as one: what escapes them cannot be told from them
         times = len(char)
         return rf"(?:\\{{{times},{8 * times}}}|(?:{'|'.join(_encoded(char[0]))}){{{times}}})"
-    own = {" ": [r"\+"], "\t": [r"\\{1,8}t"], "\r": [r"\\{1,8}r"]}.get(char, [])
+    own = [r"\+"] if char == " " else [rf"\\{{1,8}}{_ESCAPED[char]}"] if char in _ESCAPED else []
     plain = rf"\\{{0,8}}{re.escape(char)}"  # escaped for JSON, Python or a shell
     return f"(?:{'|'.join([plain, *own, *_encoded(char)])})"
 
@@ -186,13 +189,17 @@ def _base64_ways(char: str) -> str:
 
 _USER_INFORMATION = re.compile(r"://[^\s'\"]{0,2000}@")
 _QUOTE = r"\\{0,3}[\"']"
-_BETWEEN = rf"(?:{_QUOTE}\s{{0,3}}[:,=]|\s{{0,3}}[:=](?!=))\s{{0,3}}b?(?:{_QUOTE})?"
+_BETWEEN = rf"(?:{_QUOTE}\s{{0,3}}[:,=]|\s{{0,3}}[:=](?!=))\s{{0,3}}+b?+(?:{_QUOTE})?+"
 _TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+){0,2}")  # "eyJ" is Base64 of '{"'
 _SCHEME = re.compile(
-    r"\b((?i:basic|bearer|negotiate)\s{1,3})(?=\S{0,300}(?:\d|[a-z][A-Z]|=))[A-Za-z0-9+/=._~-]{8,}"
+    r"(?:\b|(?<=%20))((?i:basic|bearer|negotiate)(?:\s|\+|%20){1,3})(?=\S{0,300}(?:\d|[a-z][A-Z]|=))[A-Za-z0-9+/=._~-]{8,}"
 )
 _HEADER = re.compile(
     rf"\b(authorization{_BETWEEN})(?!\*\*\*)[^\r\n\"'<\\]+|(cookie{_BETWEEN})[^=\s\"',;]{{1,100}}=[^\r\n\"'<\\]*",
+    re.IGNORECASE,
+)
+_COOKIE = re.compile(
+    r"=[^\s;\"',=]{1,4096}={0,2}(?=;\s{0,2}(?:path=|domain=|httponly|secure|samesite=|max-age=|expires=))",
     re.IGNORECASE,
 )
 _NAMES = (
@@ -237,6 +244,8 @@ def _without_look_alikes(text: str) -> str:
         text = _SCHEME.sub(rf"\1{HIDDEN}", text)
     if "authorization" in lowered or "cookie" in lowered:
         text = _HEADER.sub(lambda found: f"{found[1] or found[2]}{HIDDEN}", text)
+    if ";" in text:
+        text = _COOKIE.sub(f"={HIDDEN}", text)
     if any(name in lowered for name in _NAMES_BEGIN):
         text = _NAMED.sub(lambda found: f"{found[1]}{found[2] or found[3] or found[4]}{HIDDEN}", text)
     return text

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rehearse import __version__
 from rehearse.checks.contract import contracts_of
@@ -23,7 +24,7 @@ from rehearse.config.policy import users_for
 from rehearse.databases import is_database, shown_url
 from rehearse.errors import ConfigError, NotComparable, NotReady, nearest
 from rehearse.journal import iso
-from rehearse.judge.sequential import LiveBin, looks
+from rehearse.judge.looks import looks
 from rehearse.load.engine import LiveCounts
 from rehearse.load.orders import LoadOrder, SamplingOrder, ScenarioOrder, SideOrder
 from rehearse.load.rig import fingerprint
@@ -46,8 +47,11 @@ from rehearse.model import (
     Side,
 )
 from rehearse.sides import allowed_targets, cleaner, headers_of, other_sides, secrets_now, tls_of, work_dir
-from rehearse.store.records import Store
 from rehearse.targets import ManagedTarget
+
+if TYPE_CHECKING:  # SQLAlchemy and SciPy take a second, and a dry run neither stores nor judges
+    from rehearse.judge.sequential import LiveBin
+    from rehearse.store.records import Store
 
 LOADED_PREFIXES = ("scenario.", "rig.", "rehearse")  # of the provenance: what each worker loads by itself
 COMPARABLE_PREFIXES = ("scenario.", "schedule", "load.", "rig.")
@@ -248,6 +252,8 @@ def _check_lines(settings: Settings) -> list[str]:
 
 def live_bin(event: LiveCounts) -> LiveBin:
     """The guard's view of live counters."""
+    from rehearse.judge.sequential import LiveBin
+
     return LiveBin(event.side, event.bin, event.requests, event.errors, event.answered)
 
 

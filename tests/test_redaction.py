@@ -181,6 +181,9 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0NzExIn0.c2lnbmF0dXJl-_x"
         '{"Authorization": "canary"}',
         r"{\"authorization\": \"Bearer canary\"}",
         "got Bearer canary47",
+        "a%20Bearer%20canary47",
+        "'session=canary; Path=/; HttpOnly'",
+        "('sid=canary==; secure')",
         '{"access_token": "canary", "n": 1}',
         '{"refreshToken" : "canary"}',
         r"{\"password\": \"canary\"}",
@@ -198,6 +201,11 @@ def test_what_looks_like_a_secret_is_hidden_whoever_it_belongs_to(text: str) -> 
     shown = redact(text, [])
     assert HIDDEN in shown
     assert "canary" not in shown.replace("'canary'", "")
+
+
+def test_what_is_hidden_already_is_not_hidden_again() -> None:
+    text = '"Authorization": "Basic c2VjcmV0"'
+    assert redact(text, ["Basic c2VjcmV0"]) == '"Authorization": "***"'
 
 
 def test_a_token_of_three_parts_is_hidden_as_a_whole() -> None:
@@ -248,6 +256,8 @@ HOSTILE = [
     "\\",
     "%25",
     "cookie: ",
+    "=a;",
+    "=a",
     "authorization: ",
     "canary-4711-secre",
     "a",

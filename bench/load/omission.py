@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from bench.load.servers import ROOT, limited_server, nginx, small_server
 from rehearse.histogram import Histogram
@@ -150,7 +151,8 @@ def _stalling(seconds: float) -> Iterator[Row]:
 def _calm(seconds: float) -> Iterator[Row]:
     case = "(c) calm, 5 ms"
     with limited_server(CALM_WORKERS, CALM_MS) as (_, port):
-        service, response = _open_load(port, CALM_RATE, seconds)
+        # Evenly spaced, as the witnesses ask: bursts of Poisson arrivals are another load for this server.
+        service, response = _open_load(port, CALM_RATE, seconds, "uniform")
         yield _row(case, "rehearse", "service", service)
         yield _row(case, "rehearse", "response", response)
         for witness in (_wrk(port, seconds), _hey(port, seconds)):
@@ -199,14 +201,16 @@ def _ms(text: str) -> float:
 # --- load -------------------------------------------------------------------------------------------------------
 
 
-def _open_load(port: int, rate: float, seconds: float) -> tuple[Histogram, Histogram]:
+def _open_load(
+    port: int, rate: float, seconds: float, arrivals: Literal["poisson", "uniform"] = "poisson"
+) -> tuple[Histogram, Histogram]:
     """Service and response time as `rehearse` measures them, warm-up left out."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "open.py"
         file.write_text(OPEN, encoding="utf-8")
         order = LoadOrder(
             sides=(SideOrder(Side.CANDIDATE, f"http://127.0.0.1:{port}"),),
-            schedule=Schedule(rate, "poisson", 2.0, 1, int(seconds / 2), seed=11),
+            schedule=Schedule(rate, arrivals, 2.0, 1, int(seconds / 2), seed=11),
             round=0,
             scenarios=(ScenarioOrder("open", str(file)),),
             allow=("127.0.0.1",),

@@ -64,6 +64,9 @@ timeout = "3s"
 name = "visit"
 file = "visit.py"
 
+[objectives]
+error_ratio = "<=+1pp"  # 600 requests cannot show less
+
 [judge]
 shared = ["host"]
 """

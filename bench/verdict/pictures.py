@@ -12,16 +12,18 @@ from rehearse.model import Decision
 
 _WIDTH, _HEIGHT = 760, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 560, 40, 330
-_GAP = 16  # pixels between two labels
+_GAP = 16  # pixels between two labels of lines
+_LABEL = 42  # and between two of the axis
 _STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #1f2328 } .title { font-weight: 600 } .axis { stroke: #59636e }
 .grid { stroke: #d1d9e0 } path { fill: none; stroke-width: 1.5 } .own { stroke-width: 3.5 }
 .c0 { stroke: #0969da } .c1 { stroke: #bc4c00 } .c2 { stroke: #59636e } .c3 { stroke: #8250df } .c4 { stroke: #1a7f37 }
-.c5 { stroke: #bf3989 } .c6 { stroke: #9a6700 } .dash { stroke-dasharray: 7 4 }
+.c5 { stroke: #bf3989 } .c6 { stroke: #9a6700 } .c7 { stroke: #57606a }
+.dash { stroke-dasharray: 7 4 }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3 } .axis { stroke: #9198a1 } .grid { stroke: #3d444d }
 .c0 { stroke: #58a6ff } .c1 { stroke: #ffa657 } .c2 { stroke: #9198a1 } .c3 { stroke: #d2a8ff }
-.c4 { stroke: #56d364 } .c5 { stroke: #ff9bce } .c6 { stroke: #e3b341 } }
+.c4 { stroke: #56d364 } .c5 { stroke: #ff9bce } .c6 { stroke: #e3b341 } .c7 { stroke: #adbac7 } }
 """
 
 
@@ -80,7 +82,7 @@ def picture(title: str, what: str, ticks: Sequence[tuple[float, str]], lines: Se
         f'<text class="title" x="{_LEFT}" y="22">{escape(title)}</text>',
         *(_grid(at(low, share / 4)[1], f"{share * 25} %") for share in range(5)),
         *(f'<text x="{at(x, 0)[0]:.0f}" y="{_BOTTOM + 20}" text-anchor="middle">{escape(label)}</text>'
-          for x, label in ticks),
+          for x, label in _legible(ticks, _LABEL * (high - low) / (_RIGHT - _LEFT))),
         f'<text x="{(_LEFT + _RIGHT) / 2:.0f}" y="{_BOTTOM + 42}" text-anchor="middle">{escape(what)}</text>',
     ]  # fmt: skip
     ends = _apart([at(*line.points[-1])[1] for line in lines])
@@ -91,6 +93,15 @@ def picture(title: str, what: str, ticks: Sequence[tuple[float, str]], lines: Se
         parts.append(f'<path class="{kind}" d="M{_RIGHT + 6} {ends[number]:.1f}h22"/>')
         parts.append(f'<text x="{_RIGHT + 34}" y="{ends[number] + 4:.1f}">{escape(line.label)}</text>')
     return "\n".join([*parts, "</svg>\n"])
+
+
+def _legible(ticks: Sequence[tuple[float, str]], distance: float) -> list[tuple[float, str]]:
+    """Without labels that would run into the one before."""
+    kept: list[tuple[float, str]] = []
+    for x, label in ticks:
+        if not kept or x - kept[-1][0] >= distance:
+            kept.append((x, label))
+    return kept
 
 
 def _grid(y: float, label: str) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 from bench.verdict.evidence import blocks_of, evidence_of
 from bench.verdict.peers import PEERS, Answer, Seen
 from bench.verdict.simulator import Draw, Requests, World, draw
-from rehearse.judge.sequential import BINS_PER_S, Guard, LiveBin, looks
+from rehearse.judge.looks import looks
+from rehearse.judge.sequential import BINS_PER_S, Guard, LiveBin
 from rehearse.judge.verdict import judge, judge_at_look, should_stop
 from rehearse.model import Block, Decision, Evidence, Policy, Reference, Side
 

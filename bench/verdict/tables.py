@@ -108,7 +108,12 @@ def _seconds(tally: Tally) -> str:
 
 
 def _targets(row: Row, tally: Tally) -> str:
-    return "; ".join(f"{in_words(one)}: {'met' if tally.meets(one) else 'NOT MET'}" for one in row.targets)
+    return "; ".join(f"{in_words(one)}: {_state(one, tally)}" for one in row.targets)
+
+
+def _state(target: Target, tally: Tally) -> str:
+    """Met, NOT MET, or not shown by so few rehearsals."""
+    return "met" if tally.meets(target) else "NOT MET" if tally.refutes(target) else "not shown"
 
 
 def in_words(target: Target) -> str:

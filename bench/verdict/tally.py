@@ -66,3 +66,10 @@ class Tally:
             median_s is not None and median_s <= target.median_at_most_s
         )
         return target.at_least <= share <= target.at_most and upper <= target.upper_at_most and is_in_time
+
+    def refutes(self, target: Target) -> bool:
+        """Whether chance cannot excuse that it is not met: its share is outside Wilson's interval, or it came late."""
+        low, high = wilson(self.count(target.decision), self.runs)
+        median_s, most_s = self.median_s(target.decision), target.median_at_most_s
+        is_late = median_s is not None and most_s is not None and median_s > most_s
+        return low > target.at_most or high < target.at_least or is_late

@@ -87,10 +87,9 @@ def _grouped(slices: Sequence[Slice], sides: Sequence[Durations], quantile: floa
         [math.log(max(value_s, _SHORTEST_S)) for value_s in side.quantiles_s(chosen, quantile)]
         for side in sides
     ]
-    return tuple(
-        Group(number, tuple(side[place] for side in logs), tuple(side.count(pile) for side in sides))
-        for place, (number, pile) in enumerate(piles)
-    )
+    counts = [[side.count(pile) for pile in chosen] for side in sides]
+    rows = zip(piles, zip(*logs, strict=True), zip(*counts, strict=True), strict=True)
+    return tuple(Group(number, values, sizes) for (number, _), values, sizes in rows)
 
 
 def _rounds(slices: Sequence[Slice]) -> list[tuple[int, int, int]]:

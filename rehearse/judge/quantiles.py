@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
@@ -28,11 +27,9 @@ class Durations:
         self._buckets = numbers[::2].astype(np.int32)
         self._buckets[self._buckets < 0] = _OVERFLOW_PLACE
         self._counts = numbers[1::2].copy()
-        self._starts = [0, *accumulate(len(part) // 2 for part in packed)]
-        self.until = [
-            0,
-            *accumulate(counts),
-        ]  # how many durations there are before each histogram, and in all
+        self._starts = np.array([0, *accumulate(len(part) // 2 for part in packed)])
+        self.until = [0, *accumulate(counts)]  # durations before each histogram, and in all
+        self._until = np.array(self.until)
 
     def count(self, pile: Pile) -> int:
         """How many durations are in a pile."""
@@ -42,18 +39,23 @@ class Durations:
         """What `Histogram.merged(pile).quantile_s` tells of each pile. They are in order, and none is empty."""
         if not piles:
             return []
-        ranges = [(self._starts[first], self._starts[end]) for first, end in piles]
-        places = np.concatenate([self._buckets[first:end] for first, end in ranges]).astype(np.int64)
-        counts = np.concatenate([self._counts[first:end] for first, end in ranges])
-        sizes = np.array([end - first for first, end in ranges])
-        places += np.repeat(np.arange(len(piles)) * _BEHIND_ALL, sizes)
+        bounds = np.array(piles)
+        firsts, ends = bounds[:, 0], bounds[:, 1]
+        starts, stops = self._starts[firsts], self._starts[ends]
+        if np.array_equal(firsts[1:], ends[:-1]):  # as they are in one round
+            chosen = slice(starts[0], stops[-1])
+            places, counts = self._buckets[chosen].astype(np.int64), self._counts[chosen]
+        else:
+            parts = [slice(start, stop) for start, stop in zip(starts, stops, strict=True)]
+            places = np.concatenate([self._buckets[part] for part in parts]).astype(np.int64)
+            counts = np.concatenate([self._counts[part] for part in parts])
+        places += np.repeat(np.arange(len(piles)) * _BEHIND_ALL, stops - starts)
         if np.any(places[1:] < places[:-1]):
             order = np.argsort(places, kind="stable")
             places, counts = places[order], counts[order]
-        totals = [self.count(pile) for pile in piles]
-        before = [0, *accumulate(totals[:-1])]
-        ranks = [max(1, math.ceil(quantile * total - 1e-9)) for total in totals]
-        wanted = np.array(before) + np.array(ranks)
+        totals = self._until[ends] - self._until[firsts]
+        ranks = np.maximum(1, np.ceil(quantile * totals - 1e-9)).astype(np.int64)
+        wanted = np.cumsum(totals) - totals + ranks
         found = places[np.searchsorted(np.cumsum(counts), wanted)] % _BEHIND_ALL
         return [_seconds(bucket) for bucket in found.tolist()]
 

@@ -20,25 +20,7 @@ MOST_FAILED_RATIO = 0.20
 _WINDOW_BINS = int(WINDOW_S * BINS_PER_S)
 _QUARTER_BINS = _WINDOW_BINS // 4
 _FEWEST_IN_WINDOW = 5  # requests, below which ten seconds say nothing
-_FIRST_LOOKS_S = (45.0, 90.0)
-_TOO_NEAR_RATIO = 0.8
 _OTHER = {Side.BASELINE: Side.CANDIDATE, Side.CANDIDATE: Side.BASELINE}
-
-
-# --- looks ------------------------------------------------------------------------------------------------------
-
-
-def looks(budget_s: float, block_s: float, min_pairs: int) -> tuple[float, ...]:
-    """When to judge, in seconds of measured load: about 45 s, 90 s, half the budget, and the end.
-
-    Each look costs certainty, so one that is within 20 % of a later one, or that has too few blocks, is left out.
-    """
-    chosen = [budget_s]
-    for wanted_s in sorted((*_FIRST_LOOKS_S, budget_s / 2), reverse=True):
-        look_s = math.floor(wanted_s / block_s + 1e-9) * block_s
-        if look_s < _TOO_NEAR_RATIO * chosen[0] and look_s >= min_pairs * block_s:
-            chosen.insert(0, look_s)
-    return tuple(chosen)
 
 
 # --- what the guard sees ----------------------------------------------------------------------------------------
@@ -205,6 +187,7 @@ def _silent(state: GuardState, due: Due) -> Incident | None:
 
 def _more_errors(state: GuardState, policy: Policy, side: Side) -> Incident | None:
     """Error episodes against the other side's: valid at any moment, and only acted on at real damage."""
+
     own, other = state.sides[side], state.sides[_OTHER[side]]
     if not other.is_loaded or own.total.error_ratio < policy.guard_stop_error_ratio:
         return None

@@ -45,7 +45,8 @@ def test_a_target_is_met_by_share_interval_and_time(target: Target, is_met: bool
 
 
 def test_a_table_has_every_decision_and_says_what_is_not_met() -> None:
-    rows = [row("same/usual", Target(GO, at_least=0.9)), row("same/other")]
+    few = Target(ABORT, upper_at_most=0.02, at_most=0.01)
+    rows = [row("same/usual", Target(GO, at_least=0.9)), row("same/other", few)]
     found = {
         "same/usual": {"rehearse": tally(GO, GO, OPEN, ABORT), "k6": tally(ABORT, ABORT, ABORT, GO)},
         "same/other": {"rehearse": tally(GO)},
@@ -54,7 +55,8 @@ def test_a_table_has_every_decision_and_says_what_is_not_met() -> None:
     assert (
         "| the truth of same/usual | 4 | 50.0 % (15.0-85.0) | 25.0 % (4.6-69.9) | 25.0 % (4.6-69.9) |" in text
     )
-    assert "GO >= 90 %: NOT MET" in text
+    assert "GO >= 90 %: NOT MET" in text  # 2 of 4: at most 85 %
+    assert "ABORT <= 1 %, upper <= 2 %: not shown" in text  # none of 1: anything is possible
     assert "| the truth of same/usual | 25.0 / 50.0 | 75.0 / 25.0 |" in text
     assert as_json(rows, found)[0]["targets"] == {"GO >= 90 %": False}
     json.dumps(as_json(rows, found), allow_nan=False)

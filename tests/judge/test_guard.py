@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from rehearse.judge.sequential import Guard, LiveBin, looks
+from rehearse.judge.looks import looks
+from rehearse.judge.sequential import Guard, LiveBin
 from rehearse.model import Incident, ReasonCode, Side
 from tests.judge.evidence import POLICY
 

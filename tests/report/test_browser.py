@@ -114,7 +114,7 @@ def test_the_dark_page_is_dark_and_paper_is_not(browser: Browser, tmp_path: Path
 def test_a_link_to_a_folded_cell_unfolds_it(browser: Browser, tmp_path: Path) -> None:
     page = _page(tmp_path, render_html(abort()))
     browser.open(page, *DESK)
-    folded = browser.evaluate("document.querySelector('details tbody').id")
+    folded = browser.evaluate("document.querySelector('#cells details tbody').id")
     browser.evaluate(f"location.hash = '{folded}'")
     assert browser.evaluate("document.querySelector('#cells details').open")
 
