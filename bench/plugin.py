@@ -21,16 +21,19 @@ from pathlib import Path
 
 from scipy.stats import bootstrap
 
-PAIRS = 15
+PAIRS = 11
 CONFIG = """
 [targets.baseline]
-url = "{url}"
+url = "http://127.0.0.1:9"
 
 [targets.candidate]
 url = "{url}"
 
 [safety]
 allow = ["127.0.0.1"]
+
+[load]
+rate = 50
 
 [[scenarios]]
 name = "shop"
@@ -67,7 +70,8 @@ def session(root: Path, *options: str) -> tuple[float, float]:
     """(CPU, wall) seconds of one session of pytest."""
     before, began = os.times(), time.perf_counter()
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "checks"]
-    subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
     wall_s, after = time.perf_counter() - began, os.times()
     return after.children_user + after.children_system - before.children_user - before.children_system, wall_s
 

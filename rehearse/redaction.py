@@ -108,6 +108,7 @@ _CUT = re.compile(r"\.{3,}|…")
 _LETTERS_AND_DIGITS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _WORD_BEGINS = r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt]))"
 _WORD_ENDS = r"(?![A-Za-z0-9])"
+_CONTROL = dict(zip("\t\r\b\f\v\a", "trbfva", strict=True))
 _IN_BASE64 = "[A-Za-z0-9+/_-]"
 
 
@@ -129,7 +130,7 @@ def _ways(char: str) -> str:
     if char[0] == "\\":  # as one: what escapes them cannot be told from them
         times = len(char)
         return rf"(?:\\{{{times},{8 * times}}}|(?:{'|'.join(_encoded(char[0]))}){{{times}}})"
-    own = {" ": [r"\+"], "\t": [r"\\{1,8}t"], "\r": [r"\\{1,8}r"]}.get(char, [])
+    own = [r"\+"] if char == " " else [rf"\\{{1,8}}{_CONTROL[char]}"] if char in _CONTROL else []
     plain = rf"\\{{0,8}}{re.escape(char)}"  # escaped for JSON, Python or a shell
     return f"(?:{'|'.join([plain, *own, *_encoded(char)])})"
 
