@@ -44,6 +44,7 @@ bench-upgrades: $(READY) ## rehearse a real upgrade, pydantic 1 to 2, in environ
 
 bench-verdict: $(READY) ## measure how often verdicts are wrong, and how soon they decide; ARGS="--quick" for a first look
 	@$(BIN)/python -m bench.verdict $(ARGS)
+
 bench-store: $(READY) ## measure how long a full store takes to look at; ARGS="--postgres URL" names an empty database
 	@$(BIN)/python -m bench.store $(ARGS)
 

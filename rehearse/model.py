@@ -762,11 +762,9 @@ class Result:
     command: str  # reproduces the comparison
     blind_spots: tuple[str, ...]  # what this report cannot tell
     capacity: tuple[CapacityStep, ...] = ()  # empty when the capacity was not probed
-    checks: tuple[CheckResult, ...] = ()  # failed ones first
     is_advisory: bool = False  # asked for without consequence: never good enough for a gate
-    other_policy: tuple[
-        str, ...
-    ] = ()  # how its policy differs from the one fixed before the run; empty: that one
+    other_policy: tuple[str, ...] = ()  # how its policy differs from the one fixed before the run
+    checks: tuple[CheckResult, ...] = ()  # failed ones first; empty when the project has none
     schema_version: int = 1
 
 

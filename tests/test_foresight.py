@@ -132,9 +132,10 @@ def test_an_advisory_result_says_so_everywhere(stage: Stage) -> None:
     comparison, _ = compare(stage, SLOWER, is_advisory=True)
     result = comparison.result
     assert result.verdict.decision is Decision.ABORT
-    html, document = (path.read_text() for path in comparison.reports)
-    assert json.loads(document)["is_advisory"] is True
-    assert "nothing may be promoted on it" in html
+    said = {path.name: path.read_text() for path in comparison.reports}
+    assert json.loads(said["result.json"])["is_advisory"] is True
+    assert "nothing may be promoted on it" in said["report.html"]
+    assert "dvisory" in said["summary.md"]
     assert any(line.startswith("Advisory: ") for line in summary_lines(result, None))
     with stage.store() as store:
         assert store.run(result.run_id).is_advisory  # so that a gate can refuse it later
