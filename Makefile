@@ -10,6 +10,9 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --all-extras
 
+# Tests start hundreds of processes: none of them need compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-live check lock bench-demo bench-load bench-sql bench-store bench-upgrades bench-verdict clean
 
@@ -20,7 +23,7 @@ demo: $(READY) ## rehearse the sample shop's upgrade, with a report at the end
 	@$(BIN)/rehearse demo $(ARGS)
 
 test: $(READY) ## run the quick test suite
-	@$(BIN)/pytest -m "not live" $(ARGS)
+	@$(BIN)/pytest -m "not live" -n auto --dist worksteal $(ARGS)
 
 test-live: $(READY) ## run the tests that put real load on real servers; about eight minutes
 	@$(BIN)/pytest -m live $(ARGS)
