@@ -224,8 +224,20 @@ def contents(root: Path) -> Iterator[tuple[str, bytes]]:
         yield str(path.relative_to(root)), path.read_bytes()
         if path.suffix == ".gz":
             yield f"{path.name}, unpacked", gzip.decompress(path.read_bytes())
+        if path.suffix == ".rehearse":
+            yield from exported(path)
         if path.read_bytes()[:15] == b"SQLite format 3":
             yield from cells(path)
+
+
+def exported(path: Path) -> Iterator[tuple[str, bytes]]:
+    lines = zlib.decompress(path.read_bytes().split(b"\n", 2)[2])
+    yield f"{path.name}, unpacked", lines
+    for line in lines.splitlines():
+        kind, *columns = json.loads(line)
+        if kind in ("block", "exhibit"):
+            body = base64.b64decode(columns[-1])
+            yield f"{path.name}: {kind}", b"\n".join((body, *unpacked(body)))
 
 
 def cells(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -249,12 +261,20 @@ def unpacked(value: bytes) -> Iterator[bytes]:
 @pytest.mark.live
 @pytest.mark.timeout(300)
 def test_no_secret_is_in_any_artefact_in_any_spelling(project: Project) -> None:
+    on_github = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(project.root / "pipeline.md")}
     runs = {
         "baseline": project.run("baseline", env=ENV),
-        "compare": project.run("compare", "--json", "--set", "judge.certify_share=100%", env=ENV),
+        "compare": project.run(
+            "compare", "--json", "--set", "judge.certify_share=100%", env={**ENV, **on_github}
+        ),
         "check run": project.run("check", "run", env=ENV),
         "check list": project.run("check", "list", env=ENV),
+        "verify": project.run("runs", "verify", env=ENV),
     }
+    run_id = json.loads(runs["compare"].out)["run_id"]
+    runs["show"] = project.run("runs", "show", run_id, env=ENV)
+    runs["export"] = project.run("runs", "export", run_id, "all.rehearse", "--with-baseline", env=ENV)
+    runs["table"] = project.run("runs", "export", run_id, "all.csv", "--csv", env=ENV)
     artefacts = [
         *contents(project.root),
         *(said for name, done in runs.items() for said in outputs(name, done)),
@@ -264,6 +284,15 @@ def test_no_secret_is_in_any_artefact_in_any_spelling(project: Project) -> None:
     assert runs["check run"].code == 0, runs["check run"].err
     assert "7 already broken" in runs["check run"].out
 
+    for pipeline in ("export", "table", "show", "verify"):
+        assert runs[pipeline].code == 0, runs[pipeline].err
+    told = dict(artefacts)
+    for name in ("junit.xml", "summary.md", "metrics.txt", "result.json", "report.html"):
+        assert any(path.endswith(f"/{name}") for path in told), sorted(told)
+    assert any(b"***" in content for path, content in told.items() if path.endswith("/junit.xml"))
+    assert b"already broken" in told["pipeline.md"]
+    assert re.search(rb"^::(error|warning|notice) ", told["stderr of compare"], re.MULTILINE)
+    assert any(name == "all.rehearse: block" for name, _ in artefacts)
     logs = [content for name, content in artefacts if name.endswith("checks.log")]
     assert sum(content.count(b"***") > 20 for content in logs) == 3
     assert any(b"signed in with" in content for name, content in artefacts if name.endswith("worker0.log"))
