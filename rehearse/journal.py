@@ -24,6 +24,7 @@ from rehearse.load.engine import (
     WorkerDone,
 )
 from rehearse.load.ledger import without_secrets
+from rehearse.metrics.exhibits import series_of
 from rehearse.model import (
     Block,
     Evidence,
@@ -173,6 +174,7 @@ def evidence_of(
         samplings=samplings_of(exhibits),
         differences=differences_of(exhibits),
         started_at=record.started_at,
+        series=series_of(exhibits),
     )
 
 

@@ -29,6 +29,7 @@ from rehearse.judge.verdict import baseline_findings, judge
 from rehearse.load.engine import LoadEngine, Tick
 from rehearse.load.tapped import TappedEngine
 from rehearse.model import CheckReport, Policy, Reference, Result, RunKind, RunRecord, RunState, Side
+from rehearse.monitoring import RoundClock, check_queries, keep_series
 from rehearse.probe import run_probe
 from rehearse.progress import Listener
 from rehearse.renewing import RenewingEngine
@@ -94,6 +95,7 @@ def baseline(settings: Settings, parts: Parts, name: str | None, command: str) -
         for target in targets:
             stack.enter_context(target)
         _bring_up(targets, journal, parts)
+        check_queries(settings, [target.spec.side for target in targets], parts.listener)
         watch = Watch(journal)
         for round_number in range(record.rounds):
             _run_round(settings, targets, round_number, journal, parts, watch)
@@ -268,6 +270,7 @@ def _rehearse(
     _bring_up(targets, journal, parts)
     if stored is not None:
         wiring.check_same_baseline(settings, stored, journal.record)
+    check_queries(settings, [target.spec.side for target in targets], parts.listener)
     watch = Watch(
         journal,
         reference,
@@ -348,10 +351,14 @@ def _run_round(
     order = wiring.load_order(settings, journal.record, number)
     parts.listener.phase(wiring.describe_round(order, journal.record))
     watch.begins(order.schedule)
+    clock = RoundClock(parts.now)
     with parts.engine.start(order) as session:
         for event in session.events():
             journal.keep(event)
             if watch.sees(event):
                 session.stop(DRAIN_S)
             if isinstance(event, Tick):
+                clock.sees(event.at_s)
                 parts.listener.load(event.at_s, order.schedule.length_s, watch.note)
+    window = clock.measured(order.schedule, settings.prometheus.step_s)
+    keep_series(settings, journal, [target.spec.side for target in targets], number, window)

@@ -31,6 +31,7 @@ from rehearse.load.rig import fingerprint
 from rehearse.load.schedule import Schedule, read_recorded
 from rehearse.load.statements import files_of
 from rehearse.load.turns import climb, hold
+from rehearse.metrics.exhibits import series_of
 from rehearse.model import (
     CapacityProbe,
     CheckEvidence,
@@ -225,6 +226,7 @@ def dry_run_lines(settings: Settings) -> list[str]:
         f"load: up to {minutes:.1f} minutes, warm-up included; the judge looks at {looks_at} of measured load",
         *_probe_lines(settings),
         *_check_lines(settings),
+        *_series_lines(settings),
     ]
 
 
@@ -248,6 +250,15 @@ def _check_lines(settings: Settings) -> list[str]:
     own = [f"folder {checks.dir.name}"] if checks.dir.is_dir() else []
     packs = [f"packs {', '.join(checks.packs)}"] if checks.packs else []
     return [f"checks: {'; '.join([*own, *packs])}; up to {checks.budget_s:g} s"] if own or packs else []
+
+
+def _series_lines(settings: Settings) -> list[str]:
+    if not settings.series:
+        return []
+    names = ", ".join(one.name for one in settings.series)
+    return [
+        f"server-side series: {names}; a point each {settings.prometheus.step_s:g} s (not foretold below)"
+    ]
 
 
 def live_bin(event: LiveCounts) -> LiveBin:
@@ -447,6 +458,7 @@ def reference_of(store: Store, record: RunRecord) -> Reference | None:
         check_evidence(store.exhibits(record.baseline_run_id)).on_baseline,
         contracts_of(exhibits),
         differences_of(exhibits),
+        series_of(exhibits),
     )
 
 

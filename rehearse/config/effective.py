@@ -18,6 +18,9 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
     """Every secret value, longest first: what must never stand in an artefact, a log or a message."""
     values = [secret.get_secret_value() for secret in settings.secrets]
     values += in_url(settings.store.url.get_secret_value())
+    values += in_url(settings.prometheus.url or "")
+    for name, header in settings.prometheus.headers.items():
+        values += in_header(name, header.get_secret_value())
     for target in settings.targets:
         values += in_url(target.url)
         for name, header in target.headers.items():

@@ -14,6 +14,7 @@ from rehearse.config.judging import JudgeSettings, Objectives
 from rehearse.config.load import Load, Scenario
 from rehearse.config.quantities import write_duration
 from rehearse.config.section import Section, is_table
+from rehearse.config.series import PrometheusSettings, SeriesSettings
 from rehearse.config.targets import Safety, Target, Targets, complaint_about_targets
 from rehearse.errors import ConfigError
 from rehearse.model import Mode, Side
@@ -93,6 +94,10 @@ class Settings(Section):
     contract: ContractSettings = Field(description="What the answers have in common.")
     waivers: tuple[WaiverSettings, ...] = Field(
         default=(), description="Findings that somebody accepts: `[[waivers]]`."
+    )
+    prometheus: PrometheusSettings = Field(description="Where server-side series come from.")
+    series: tuple[SeriesSettings, ...] = Field(
+        default=(), description="Server-side series that are judged: `[[series]]`."
     )
     baseline: BaselineSettings = Field(description="How the known-good version is recorded.")
     checks: Checks = Field(description="The codified breaks of the past.")

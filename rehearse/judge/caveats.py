@@ -123,8 +123,21 @@ def assumptions_of(evidence: Evidence, rulings: Sequence[Ruling]) -> tuple[str, 
         starts,
         *_without_restarts(evidence, sides_of(evidence.mode)),
         *([] if is_calibrated else [hosts]),
+        *_of_series(evidence),
         *_isolation_assumption(evidence),
     )
+
+
+def _of_series(evidence: Evidence) -> list[str]:
+    if not evidence.policy.series:
+        return []
+    noise = evidence.policy.noise
+    told = (
+        "server-side series of two starts of the same process are assumed to differ by a standard deviation of "
+        f"{_percent(noise.series_sd)} each, and their growth by {_percent(noise.growth_sd)} a minute (worth 4 rounds), "
+        f"beside {evidence.rounds if evidence.restarted else 'none'} measured"
+    )
+    return [told]
 
 
 def _without_restarts(evidence: Evidence, sides: Iterable[Side]) -> list[str]:

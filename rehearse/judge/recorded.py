@@ -65,12 +65,12 @@ def measure_latency(case: RecordedCase, cell: Cell, column: Column) -> Measureme
             column.candidate, quantile, cell.objective.limit, case.policy.min_pairs, case.strictness
         )
         seen = replace(seen, level=level)
-    if seen.shortage or _too_few_rounds(case, logs):
+    if seen.shortage or too_few_rounds(case, logs):
         return _short(case, seen, logs, f" of {samples_needed(quantile)} samples")
     sampling = [quantile_noise(histogram, quantile) ** 2 for histogram in (*stored, *new)]
     assumed = case.policy.noise.run_to_run_sd**2 + math.fsum(sampling) / len(sampling)
     margin = latency_margin(cell, case.policy.floor_s, seen.baseline)
-    return _between(case, replace(seen, margin=margin), logs, Component(assumed, _ASSUMED_FREEDOM))
+    return between_rounds(case, replace(seen, margin=margin), logs, Component(assumed, _ASSUMED_FREEDOM))
 
 
 def usable_rounds(slices: Sequence[Slice], quantile: float) -> list[Histogram]:
@@ -108,7 +108,7 @@ def measure_errors(case: RecordedCase, cell: Cell, column: Column) -> Measuremen
     rounds = tuple(
         by_round([part for part in side if part.requests]) for side in (column.baseline, column.candidate)
     )
-    if _too_few_rounds(case, rounds):
+    if too_few_rounds(case, rounds):
         return _short(case, replace(seen, pairs=len(rounds[1])), rounds, "")
     units = [
         [_as_units(tally(members), stored.is_dense or new.is_dense) for members in side] for side in rounds
@@ -160,7 +160,7 @@ def measure_completed(case: RecordedCase, cell: Cell) -> Measurement:
         own = completed_of(case.judged.candidate)
         level = completed_level(own, cell.objective.limit, case.policy.min_pairs, case.strictness)
         seen = replace(seen, level=level)
-    if _too_few_rounds(case, lost) or len(lost[0]) + len(lost[1]) <= 2:  # one round a side shows no noise
+    if too_few_rounds(case, lost) or len(lost[0]) + len(lost[1]) <= 2:  # one round a side shows no noise
         return _short(case, seen, lost, "")
     means = [math.fsum(side) / len(side) for side in lost]
     seen = replace(
@@ -171,7 +171,7 @@ def measure_completed(case: RecordedCase, cell: Cell) -> Measurement:
         margin=cell.objective.margin,
         detail=_rounds(lost),
     )
-    return _between(case, seen, lost, Component(0.0, 0.0))
+    return between_rounds(case, seen, lost, Component(0.0, 0.0))
 
 
 def _lost_by_round(blocks: Sequence[Block]) -> list[float]:
@@ -195,7 +195,7 @@ def round_variance(sides: Sequence[Sequence[float]], assumed: Component) -> Comp
     return Component((assumed.degrees_of_freedom * assumed.variance + squares) / freedom, freedom)
 
 
-def _between(
+def between_rounds(
     case: RecordedCase, seen: Measurement, sides: Sequence[Sequence[float]], assumed: Component
 ) -> Measurement:
     """The judged change; more load in the same rounds would not make it surer, so all variance is fixed.
@@ -212,7 +212,7 @@ def _between(
     return replace(with_estimate(seen, change, case.strictness), outlook=outlook)
 
 
-def _too_few_rounds(case: RecordedCase, sides: Sequence[Sequence[object]]) -> bool:
+def too_few_rounds(case: RecordedCase, sides: Sequence[Sequence[object]]) -> bool:
     return len(sides[0]) < case.policy.min_rounds or len(sides[1]) < 1
 
 

@@ -62,6 +62,8 @@ _KINDS_OF_CHANGE = (
     ("Error ratio", {Metric.ERROR_RATIO}, "fewer errors than the baseline ← 0 → more, worse"),
     ("Completed ratio", {Metric.COMPLETED_RATIO}, "less completed than the baseline, worse ← 0 → more"),
     ("Capacity", {Metric.CAPACITY}, "less than the baseline can take, worse ← 0 → more"),
+    ("Server-side level", {Metric.LEVEL}, "less than the baseline ← 0 → more, worse"),
+    ("Server-side growth", {Metric.GROWTH}, "rises less than the baseline's ← 0 → more, worse"),
 )
 
 
