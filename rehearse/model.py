@@ -194,6 +194,23 @@ class TargetFacts:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
+class Moment(StrEnum):
+    """When something was asked of a target."""
+
+    BEFORE = "before"  # the load
+    AFTER = "after"
+
+
+@dataclass(frozen=True, slots=True)
+class DataState:
+    """What data one side worked on: which set, and how many rows of each kind."""
+
+    side: Side
+    moment: Moment
+    data_set: str = ""  # how its owner names it; empty when it has no name
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+
 class Severity(StrEnum):
     """What a check that fails on the candidate alone leads to."""
 
@@ -441,6 +458,16 @@ class Waiver:
 
 
 @dataclass(frozen=True, slots=True)
+class DataRules:
+    """What is asked of the data that both sides work on."""
+
+    most_difference_ratio: float = 0.10  # of the rows of a kind, between the sides
+    least_of_production_ratio: float = 0.10
+    production_rows: Mapping[str, int] = field(default_factory=dict)
+    declared: tuple[str, ...] = ()  # what the upgrade changes: "state.data_set", "state.rows.orders"
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSeries:
     """A number that a server tells of itself, and what is asked of it."""
 
@@ -474,6 +501,7 @@ class Policy:
     contract: ContractRules | None = None  # None: answers are not looked into
     waivers: tuple[Waiver, ...] = ()
     series: tuple[ServerSeries, ...] = ()  # server-side
+    data: DataRules | None = None  # None: no target says what data it has
 
     def objectives_for(self, series_name: str) -> tuple[Objective, ...]:
         """The objectives of one series: an override replaces the general one of the same metric."""
@@ -496,6 +524,7 @@ class Reference:
     contracts: tuple[Contract, ...] = ()  # both sides' when it was an A/A recording
     differences: tuple[ValueDifference, ...] = ()  # between two sides that were the same: noise
     series: tuple[SeriesWindow, ...] = ()
+    data: tuple[DataState, ...] = ()
 
     @property
     def is_calibrated(self) -> bool:
@@ -530,6 +559,7 @@ class Evidence:
     differences: tuple[ValueDifference, ...] = ()
     started_at: str = ""  # ISO 8601: the day on which waivers are looked at
     series: tuple[SeriesWindow, ...] = ()
+    data: tuple[DataState, ...] = ()
 
 
 class Role(StrEnum):
@@ -803,6 +833,8 @@ class Result:
     capacity: tuple[CapacityStep, ...] = ()  # empty when the capacity was not probed
     checks: tuple[CheckResult, ...] = ()  # failed ones first
     is_advisory: bool = False  # asked for without consequence: never good enough for a gate
+    data: tuple[DataState, ...] = ()  # what each side worked on, before and after the load
+    production_rows: Mapping[str, int] = field(default_factory=dict)
     other_policy: tuple[
         str, ...
     ] = ()  # how its policy differs from the one fixed before the run; empty: that one

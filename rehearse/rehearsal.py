@@ -21,14 +21,14 @@ from rehearse.checks.values import compare_values, values_exhibit
 from rehearse.config import Settings
 from rehearse.errors import ConfigError, Interrupted, NotReady, RehearseError
 from rehearse.holding import holding
-from rehearse.journal import Journal, evidence_of, iso, kept
+from rehearse.journal import Journal, evidence_of, iso, kept, states_of
 from rehearse.judge.checks import judge_checks, settled
 from rehearse.judge.forecast_words import forecast_lines
 from rehearse.judge.policies import policy_differences
 from rehearse.judge.verdict import baseline_findings, judge
 from rehearse.load.engine import LoadEngine, Tick
 from rehearse.load.tapped import TappedEngine
-from rehearse.model import CheckReport, Policy, Reference, Result, RunKind, RunRecord, RunState, Side
+from rehearse.model import CheckReport, Moment, Policy, Reference, Result, RunKind, RunRecord, RunState, Side
 from rehearse.monitoring import RoundClock, check_queries, keep_series
 from rehearse.probe import run_probe
 from rehearse.progress import Listener
@@ -95,12 +95,15 @@ def baseline(settings: Settings, parts: Parts, name: str | None, command: str) -
         for target in targets:
             stack.enter_context(target)
         _bring_up(targets, journal, parts)
+        _keep_states(targets, journal, Moment.BEFORE, parts)
+        wiring.check_same_data(journal, None)
         check_queries(settings, [target.spec.side for target in targets], parts.listener)
         watch = Watch(journal)
         for round_number in range(record.rounds):
             _run_round(settings, targets, round_number, journal, parts, watch)
             if watch.is_over:
                 break
+        _keep_states(targets, journal, Moment.AFTER, parts)
         _keep_contract(settings, targets, journal, watch)
         _ask(settings, targets, journal, parts)
         if not watch.is_over:
@@ -239,7 +242,7 @@ def _judged_again(store: Store, record: RunRecord, folder: Path, policy: Policy 
     record = replace(record, verdict=verdict)
     if not other:
         store.update_run(record)
-    result = assemble(record, blocks, verdict, reference, evidence.checks)
+    result = assemble(record, blocks, verdict, reference, evidence.checks, evidence.data)
     result = replace(result, other_policy=other)
     return Comparison(result, write_reports(result, folder))
 
@@ -254,8 +257,10 @@ def render(store: Store, run_id: str, folder: Path) -> tuple[Path, ...]:
     if record.state is RunState.FINISHED:
         store.verify(run_id)
     reference, blocks = wiring.reference_of(store, record), store.blocks(run_id)
-    checks = check_evidence(store.exhibits(run_id)) if record.has_checks else None
-    return write_reports(assemble(record, blocks, record.verdict, reference, checks), folder)
+    exhibits = store.exhibits(run_id)
+    checks = check_evidence(exhibits) if record.has_checks else None
+    data = states_of(exhibits)
+    return write_reports(assemble(record, blocks, record.verdict, reference, checks, data), folder)
 
 
 def _rehearse(
@@ -270,6 +275,8 @@ def _rehearse(
     _bring_up(targets, journal, parts)
     if stored is not None:
         wiring.check_same_baseline(settings, stored, journal.record)
+    _keep_states(targets, journal, Moment.BEFORE, parts)
+    wiring.check_same_data(journal, reference)
     check_queries(settings, [target.spec.side for target in targets], parts.listener)
     watch = Watch(
         journal,
@@ -283,6 +290,7 @@ def _rehearse(
         _run_round(settings, targets, round_number, journal, parts, watch)
         if watch.is_over:
             break
+    _keep_states(targets, journal, Moment.AFTER, parts)
     _keep_contract(settings, targets, journal, watch)
     _ask(settings, targets, journal, parts)
     if not watch.is_over:
@@ -334,6 +342,20 @@ def _bring_up(targets: list[ManagedTarget], journal: Journal, parts: Parts) -> N
         target.bring_up()
     restarted = frozenset(target.spec.side for target in targets if target.can_restart)
     journal.add_targets([target.facts() for target in targets], restarted)
+
+
+def _keep_states(targets: list[ManagedTarget], journal: Journal, moment: Moment, parts: Parts) -> None:
+    """What data each side has. Before the load it must say so; after it a side may be down."""
+    for target in targets:
+        try:
+            state = target.data_state(moment)
+        except NotReady as error:
+            if moment is Moment.BEFORE:
+                raise
+            parts.listener.phase(f"how its data grew is not known: {error}")
+        else:
+            if state is not None:
+                journal.add_state(state)
 
 
 def _run_round(

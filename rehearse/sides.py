@@ -35,6 +35,7 @@ def _target_spec(settings: Settings, side: Side) -> TargetSpec:
         headers=headers_of(settings, target),
         ready=target.ready,
         facts=target.facts,
+        state=target.state,
         prepare=target.prepare,
         reset=target.reset,
         restart=target.restart,

@@ -23,7 +23,7 @@ from rehearse.config import Settings, effective_toml, policy_hash, policy_of
 from rehearse.config.policy import users_for
 from rehearse.databases import is_database, shown_url
 from rehearse.errors import ConfigError, NotComparable, NotReady, nearest
-from rehearse.journal import iso
+from rehearse.journal import Journal, iso, states_of
 from rehearse.judge.looks import looks
 from rehearse.load.engine import LiveCounts
 from rehearse.load.orders import LoadOrder, SamplingOrder, ScenarioOrder, SideOrder
@@ -459,6 +459,7 @@ def reference_of(store: Store, record: RunRecord) -> Reference | None:
         contracts_of(exhibits),
         differences_of(exhibits),
         series_of(exhibits),
+        states_of(exhibits),
     )
 
 
@@ -506,6 +507,18 @@ def check_same_baseline(settings: Settings, stored: RunRecord, record: RunRecord
     }
     if different:
         raise NotComparable(_differences(stored, different))
+
+
+def check_same_data(journal: Journal, reference: Reference | None) -> None:
+    """Both sides must work on the same data, as far as they say. Raises NotComparable."""
+    from rehearse.judge.data import data_faults
+
+    faults = data_faults(journal.evidence(reference))
+    if faults:
+        raise NotComparable(
+            f"{faults[0].finding.sentence}. Give both sides the same data (`prepare`, `reset`), or list what the "
+            "upgrade changes in baseline.declared_differences."
+        )
 
 
 def _baseline_words(record: RunRecord) -> dict[str, str]:

@@ -28,6 +28,7 @@ def inconsistencies(settings: Settings) -> Iterator[Mistake]:
     yield from _of_budgets(settings)
     yield from _of_checks(settings)
     yield from _of_series(settings)
+    yield from _of_state(settings)
 
 
 def _of_targets(settings: Settings) -> Iterator[Mistake]:
@@ -134,6 +135,22 @@ def _too_few(where: tuple[str, str], round_s: float, load: Load, rounds: int) ->
         plural = f" in {rounds} rounds" if rounds > 1 else ""
         sentence = f"holds {blocks} whole blocks of {write_duration(load.block_s)}{plural}"
         yield Mistake(where, f"{sentence}, {MIN_BLOCKS} are needed; raise it, or shorten load.block")
+
+
+def _of_state(settings: Settings) -> Iterator[Mistake]:
+    silent = [target for target in settings.targets if target.state is None]
+    if silent and len(silent) < len(settings.targets):
+        sentence = "is missing, and the other target has it: data of one side alone cannot be compared"
+        yield Mistake(("targets", silent[0].name, "state"), sentence)
+    if settings.state.production_rows and len(silent) == len(settings.targets):
+        yield Mistake(
+            ("state", "production_rows"), "is of no use: no target has `state`, which counts its rows"
+        )
+    for target in settings.targets:
+        if is_database(target.url) and isinstance(target.state, str):
+            yield Mistake(
+                ("targets", target.name, "state"), "is a path, and a database has none; name a command"
+            )
 
 
 def _of_series(settings: Settings) -> Iterator[Mistake]:

@@ -13,6 +13,7 @@ from rehearse.databases import is_database
 from rehearse.model import (
     CapacityProbe,
     ContractRules,
+    DataRules,
     NoiseAssumptions,
     Policy,
     RigLimits,
@@ -46,6 +47,7 @@ def policy_of(settings: Settings) -> Policy:
         capacity=_probe_of(settings),
         contract=_contract_of(settings),
         series=_series_of(settings),
+        data=_data_of(settings),
         waivers=tuple(Waiver(one.finding, one.person, one.reason, one.until) for one in settings.waivers),
     )
 
@@ -94,6 +96,18 @@ def _series_of(settings: Settings) -> tuple[ServerSeries, ...]:
             one.floor,
         )
         for one in settings.series
+    )
+
+
+def _data_of(settings: Settings) -> DataRules | None:
+    if all(target.state is None for target in settings.targets):
+        return None
+    asked = settings.state
+    return DataRules(
+        asked.most_difference,
+        asked.least_of_production,
+        asked.production_rows,
+        tuple(key for key in settings.baseline.declared_differences if key.startswith("state.")),
     )
 
 

@@ -16,6 +16,8 @@ from rehearse.judge.cells import capacity_cells, cells_of, large_endpoints
 from rehearse.judge.checks import check_faults, check_warnings
 from rehearse.judge.contract import contract_changes, contracts_compared, sampling_warnings, unseen_faults
 from rehearse.judge.contract import finding_of as contract_finding_of
+from rehearse.judge.data import data_faults, data_warnings
+from rehearse.judge.data import data_faults, data_warnings
 from rehearse.judge.faults import Fault
 from rehearse.judge.health import correlation_faults, own_health_faults
 from rehearse.judge.ledger import block_faults, closing_faults, impossible_numbers, probe_faults
@@ -168,6 +170,8 @@ def _case_of(evidence: Evidence, *, is_final: bool) -> _Case:
         *incidents,
         *validity_faults(evidence, judged, table, stored_table, is_final=is_final),
         *probe_faults(evidence),
+        *data_faults(evidence),
+        *data_faults(evidence),
         *correlation_faults(measurements),
         *(unseen_faults(evidence, _certified_endpoints(rulings)) if is_final else ()),
     ]
@@ -279,6 +283,8 @@ def _verdict(case: _Case, decision: Decision, reasons: list[Finding], warnings: 
             *_contract_warnings(case),
             *rig_warnings(case.judged, case.evidence.policy),
             *outside_warnings(case.evidence),
+            *data_warnings(case.evidence),
+            *data_warnings(case.evidence),
             *check_warnings(case.evidence.checks, _recorded_checks(case.evidence)),
             *caveats(case.rulings, assumptions, case.strictness),
         ),

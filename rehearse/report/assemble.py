@@ -16,6 +16,7 @@ from rehearse.model import (
     CapacityStep,
     CheckEvidence,
     Curve,
+    DataState,
     ErrorKind,
     Mode,
     Phase,
@@ -40,8 +41,9 @@ _WITHOUT_CHECKS = (
     "No check and no edge case was rehearsed: only latency, errors, throughput and answers under load."
 )
 _WITHOUT_EDGES = "No edge case was rehearsed: only load, and what broke before."
+_OTHER_DATA = "The amount of data of production was not compared with the one of this rehearsal."
 _NOT_REHEARSED = (
-    "The mix of requests and the amount of data of production were not compared with the ones of this rehearsal.",
+    "The mix of requests of production was not compared with the one of this rehearsal.",
     "What needs more time than this load took (leaks, nightly jobs, full disks, date boundaries) was not looked for.",
 )  # fmt: skip
 
@@ -52,6 +54,7 @@ def assemble(
     verdict: Verdict,
     reference: Reference | None = None,
     checks: CheckEvidence | None = None,
+    data: Sequence[DataState] = (),
 ) -> Result:
     """The result of one comparison. `reference` shows the baseline's own numbers when it was recorded earlier."""
     own = tuple(block for block in blocks if block.phase is Phase.ROUND)
@@ -77,6 +80,8 @@ def assemble(
         capacity=_capacity(record, blocks, reference),
         checks=() if checks is None else settled(checks, () if reference is None else reference.checks),
         is_advisory=record.is_advisory,
+        data=_data(record, data, reference),
+        production_rows={} if record.policy.data is None else record.policy.data.production_rows,
     )
 
 
@@ -136,6 +141,13 @@ def _requests_of(block: Block) -> list[Series]:
     """The endpoints of a block; its scenarios when it names no endpoint."""
     endpoints = [series for series in block.series if series.scope is Scope.ENDPOINT]
     return endpoints or [series for series in block.series if series.scope is Scope.SCENARIO]
+
+
+def _data(record: RunRecord, data: Sequence[DataState], reference: Reference | None) -> tuple[DataState, ...]:
+    """In recorded mode the baseline's is the stored one."""
+    if reference is None or record.mode is Mode.PAIRED:
+        return tuple(data)
+    return (*(one for one in reference.data if one.side is Side.BASELINE), *data)
 
 
 # --- over time ----------------------------------------------------------------------------------------------------
@@ -281,6 +293,7 @@ def _blind_spots(record: RunRecord, blocks: Sequence[Block], verdict: Verdict) -
         *_of_the_sides(record, blocks),
         _WITHOUT_EDGES if record.has_checks else _WITHOUT_CHECKS,
         *_NOT_REHEARSED,
+        *(() if record.policy.data is not None and record.policy.data.production_rows else (_OTHER_DATA,)),
         *(f"This was assumed, not measured: {assumption}" for assumption in verdict.assumptions),
     )
 

@@ -40,6 +40,7 @@ from rehearse.report.charts import (
 )
 from rehearse.report.checked import CheckTable, check_table
 from rehearse.report.contract import ChangedAnswer, changed_answers
+from rehearse.report.data import DataTable, data_table
 from rehearse.report.headline import (
     Caution,
     CellCounts,
@@ -156,6 +157,7 @@ class Page:
     curves_shown: int  # of these; the rest is folded away
     errors: tuple[ErrorRow, ...]
     contract: tuple[ChangedAnswer, ...]
+    data: DataTable | None
     findings: tuple[FindingRow, ...]
     remarks: tuple[FindingRow, ...]
     blind_spots: tuple[str, ...]
@@ -199,6 +201,7 @@ def page_of(result: Result) -> Page:
         curves_shown=_CURVES_SHOWN,
         errors=_errors(result.error_kinds),
         contract=changed_answers(result.verdict.contract),
+        data=data_table(result),
         findings=tuple(finding for finding in findings if not finding.is_remark),
         remarks=tuple(finding for finding in findings if finding.is_remark),
         blind_spots=_blind_spots(result),
