@@ -17,7 +17,6 @@ from rehearse.judge.checks import check_faults, check_warnings
 from rehearse.judge.contract import contract_changes, contracts_compared, sampling_warnings, unseen_faults
 from rehearse.judge.contract import finding_of as contract_finding_of
 from rehearse.judge.data import data_faults, data_warnings
-from rehearse.judge.data import data_faults, data_warnings
 from rehearse.judge.faults import Fault
 from rehearse.judge.health import correlation_faults, own_health_faults
 from rehearse.judge.ledger import block_faults, closing_faults, impossible_numbers, probe_faults
