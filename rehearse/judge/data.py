@@ -10,6 +10,7 @@ from rehearse.model import DataRules, DataState, Evidence, Finding, Mode, Moment
 
 SMALL_DATA, UNKNOWN_DATA = "small_data", "unknown_data"
 _MOST_NAMED = 5
+_FEWEST_ROWS = 1000  # a smaller difference slows nothing down
 _SUBJECT = "state"
 
 
@@ -46,7 +47,7 @@ def _other_rows(rules: DataRules, baseline: DataState, candidate: DataState) -> 
         if {"state.rows", f"state.rows.{name}"} & set(rules.declared):
             continue
         then, now = baseline.rows.get(name, 0), candidate.rows.get(name, 0)
-        if abs(now - then) > rules.most_difference_ratio * max(then, now):
+        if abs(now - then) > max(rules.most_difference_ratio * max(then, now), _FEWEST_ROWS):
             sentence = (
                 f"the sides work on different amounts of data: {then:,} {name} on the baseline and {now:,} on the "
                 f"candidate, more than {share(rules.most_difference_ratio)} apart (state.rows.{name})"
