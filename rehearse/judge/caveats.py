@@ -163,7 +163,8 @@ def _recorded_assumptions(evidence: Evidence, rulings: Sequence[Ruling]) -> tupl
     noise = evidence.policy.noise
     drift = (
         "recorded mode cannot measure what drifted between the two recordings; two runs of the same code are assumed "
-        f"to differ by a standard deviation of {_percent(noise.run_to_run_sd)}, beside what the rounds show"
+        f"to differ by a standard deviation of {_percent(noise.run_to_run_sd)} as a whole, however alike the rounds of "
+        "each are, beside what the rounds show"
     )
     reaches = [
         ruling.measured.outlook.reach(evidence.policy.go_alpha)

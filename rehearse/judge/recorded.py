@@ -1,7 +1,8 @@
 """Recorded mode: only the candidate is loaded, and compared with a recording made at another time.
 
-Drift between the two recordings cannot be measured, so blocks are no evidence of it: the unit is the round, and what
-two rounds of the same code differ by is assumed until enough rounds show it.
+Blocks of one round are alike, so the unit is the round. What two rounds of the same code differ by is assumed until
+enough rounds show it, and averages out over rounds. What drifted between the two recordings does neither: all rounds of
+one recording share it, so that rounds that are alike say nothing of it, and more of them do not shrink it.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ def measure_latency(case: RecordedCase, cell: Cell, column: Column) -> Measureme
     sampling = [quantile_noise(histogram, quantile) ** 2 for histogram in (*stored, *new)]
     assumed = case.policy.noise.run_to_run_sd**2 + math.fsum(sampling) / len(sampling)
     margin = latency_margin(cell, case.policy.floor_s, seen.baseline)
-    return between_rounds(case, replace(seen, margin=margin), logs, Component(assumed, _ASSUMED_FREEDOM))
+    rounds = Component(assumed, _ASSUMED_FREEDOM)
+    return between_rounds(case, replace(seen, margin=margin), logs, rounds, drift_of(case.policy))
 
 
 def usable_rounds(slices: Sequence[Slice], quantile: float) -> list[Histogram]:
@@ -195,8 +197,17 @@ def round_variance(sides: Sequence[Sequence[float]], assumed: Component) -> Comp
     return Component((assumed.degrees_of_freedom * assumed.variance + squares) / freedom, freedom)
 
 
+def drift_of(policy: Policy) -> Component:
+    """What two recordings of the same code differ by as a whole: assumed, for nothing here measures it."""
+    return Component(policy.noise.run_to_run_sd**2)
+
+
 def between_rounds(
-    case: RecordedCase, seen: Measurement, sides: Sequence[Sequence[float]], assumed: Component
+    case: RecordedCase,
+    seen: Measurement,
+    sides: Sequence[Sequence[float]],
+    assumed: Component,
+    drift: Component | None = None,
 ) -> Measurement:
     """The judged change; more load in the same rounds would not make it surer, so all variance is fixed.
 
@@ -207,8 +218,10 @@ def between_rounds(
     if not case.is_restarted and noise.variance < assumed.variance:
         noise = assumed
     noise = noise.times(math.fsum(1 / len(side) if case.is_restarted else 1.0 for side in sides))
-    change = combined(seen.worsening or 0.0, [noise])
-    outlook = NoiseOutlook(0.0, noise.variance, change.degrees_of_freedom, _seconds(case.judged.candidate))
+    parts = [noise] if drift is None else [noise, drift]
+    change = combined(seen.worsening or 0.0, parts)
+    fixed = math.fsum(part.variance for part in parts)
+    outlook = NoiseOutlook(0.0, fixed, change.degrees_of_freedom, _seconds(case.judged.candidate))
     return replace(with_estimate(seen, change, case.strictness), outlook=outlook)
 
 

@@ -26,7 +26,7 @@ from rehearse.judge.measurement import (
 )
 from rehearse.judge.paired import environment_terms
 from rehearse.judge.pairs import measured
-from rehearse.judge.recorded import RecordedCase, between_rounds, too_few_rounds
+from rehearse.judge.recorded import RecordedCase, between_rounds, drift_of, too_few_rounds
 from rehearse.judge.stats import Component, Sample, combined, noise_of_mean, start_variance
 from rehearse.model import (
     Block,
@@ -319,7 +319,6 @@ def _against_recording(
         shortage = f"the baseline has {len(rounds[0])} rounds, {case.policy.min_rounds} are needed"
         return replace(seen, shortage=shortage, shortage_code=ReasonCode.TOO_FEW_ROUNDS)
     noise = case.policy.noise
-    assumed = Component((noise.run_to_run_sd if is_level else noise.growth_sd) ** 2, _ASSUMED_FREEDOM)
-    return between_rounds(
-        case, replace(seen, detail=f"{len(rounds[0])} + {len(rounds[1])} rounds"), rounds, assumed
-    )
+    assumed = Component((noise.series_sd if is_level else noise.growth_sd) ** 2, _ASSUMED_FREEDOM)
+    seen = replace(seen, detail=f"{len(rounds[0])} + {len(rounds[1])} rounds")
+    return between_rounds(case, seen, rounds, assumed, drift_of(case.policy) if is_level else None)
