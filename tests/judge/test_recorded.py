@@ -136,7 +136,7 @@ def test_a_tenth_slower_is_mostly_inconclusive_and_told_in_the_right_words() -> 
 
 
 def test_rounds_that_are_alike_say_nothing_of_what_drifted_between_the_recordings() -> None:
-    """A shift of 10 % and rounds within 1 %: a rule that takes the rounds for all of the noise says ABORT in 6 of 20."""
+    """A shift of 10 %, rounds within 1 %: a rule that takes the rounds for all of the noise says ABORT in 6 of 20."""
     alike = replace(SHORT, shared_sd=0.01, own_sd=0.003, start_sd=0.005)
     shifted = replace(alike, rounds=3, level=1.10)
     decisions = [judge(recorded(shifted, replace(alike, rounds=5), seed)).decision for seed in range(20)]
