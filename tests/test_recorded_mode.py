@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -65,11 +65,11 @@ class InPlace:
         world: World,
         played: Sequence[Sequence[LoadEvent]] | None = None,
         days_later: int = 0,
-        **changes: object,
+        changes: Mapping[str, object] | None = None,
     ) -> rehearsal.Comparison:
         parts = self._parts(played or scripts(world, Side.CANDIDATE, seed=2))
         later = parts.now() + timedelta(days=days_later)
-        settings = load_settings(self.file, {}, changes)
+        settings = load_settings(self.file, {}, changes or {})
         assert settings.resolved_mode is Mode.RECORDED
         parts = replace(parts, now=lambda: later)
         return rehearsal.compare(settings, parts, rehearsal.CompareOptions())
@@ -171,9 +171,9 @@ def test_a_baseline_has_an_age_limit(in_place: InPlace, days: int, decisions: se
 def test_other_conditions_are_refused_unless_they_are_declared(in_place: InPlace) -> None:
     in_place.baseline()
     with pytest.raises(NotComparable, match=r"load\.timeout was '2 s', is '3 s'"):
-        in_place.compare(CALM, **{"load.timeout": "3s"})
+        in_place.compare(CALM, changes={"load.timeout": "3s"})
     changes = {"load.timeout": "3s", "baseline.declared_differences": ["load.timeout"]}
-    assert in_place.compare(CALM, **changes).result.verdict.judgements
+    assert in_place.compare(CALM, changes=changes).result.verdict.judgements
 
 
 def test_a_candidate_is_never_a_baseline(in_place: InPlace) -> None:
