@@ -29,6 +29,7 @@ from rehearse.redaction import Clean, cut
 COMMAND_TIMEOUT_S = 600.0
 POLL_S = 0.1
 MAX_FACTS_BYTES = 1_000_000
+MAX_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,10 @@ class ManagedTarget:
             raise NotReady(f"{self._label}: state from {shown!r} has neither `data_set` nor `rows`.")
         clean = self.spec.clean
         return DataState(
-            self.spec.side, moment, clean(str(data_set)), {clean(name): count for name, count in rows.items()}
+            self.spec.side,
+            moment,
+            cut(clean(str(data_set)), MAX_NAME),
+            {cut(clean(name), MAX_NAME): count for name, count in rows.items()},
         )
 
     def answer(self, path: str) -> tuple[int, bytes] | None:

@@ -104,7 +104,7 @@ def _measure(
         _Recording.of(stored, before, cell.name, Side.CANDIDATE),
     )
     troubles = (*(one.trouble for one in earlier), _other_query(earlier, asked))
-    is_known = not any(troubles)
+    is_known = not any(troubles) and earlier[0].mean > 0
     return _side_by_side(case, seen, asked, sides, earlier if is_known else None)
 
 

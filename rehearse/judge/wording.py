@@ -40,7 +40,8 @@ def per_second(rate: float) -> str:
 def quantity(value: float, unit: str) -> str:
     """A value of a server-side series: 47.5 MB, 1.2 cores, 12."""
     if unit != "bytes":
-        return f"{float(f'{value:.3g}'):,g} {unit}".rstrip()
+        rounded = float(f"{value:.3g}") + 0.0
+        return f"{rounded:{',.0f' if abs(rounded) >= 1000 else 'g'}} {unit}".rstrip()
     size, name = next((one for one in _BYTES if abs(value) >= 0.9995 * one[0]), _BYTES[-1])
     return f"{float(f'{value / size:.3g}') + 0.0:g} {name}"
 

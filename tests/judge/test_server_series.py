@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rehearse.judge.policies import policy_differences
 from rehearse.judge.verdict import judge
 from rehearse.model import (
     Decision,
@@ -246,3 +247,12 @@ def test_a_recording_without_the_series_is_inconclusive() -> None:
     assert evidence.reference is not None
     bare = replace(evidence, reference=replace(evidence.reference, series=()))
     assert judged(bare, Metric.LEVEL).code == ReasonCode.SERIES_MISSING
+
+
+def test_another_policy_is_told_in_words() -> None:
+    fixed = replace(POLICY, series=(MEMORY,))
+    other = replace(POLICY, series=(replace(only(margin=0.3, limit=512e6), floor=0.0),))
+    told = policy_differences(fixed, other)
+    assert [line.partition(":")[0] for line in told] == ["memory growth", "memory level"]
+    assert "at most +30 % and limit 512 MB" in told[1]
+    assert "not asked for" in told[0]
