@@ -60,9 +60,14 @@ def check_queries(settings: Settings, sides: Iterable[Side], listener: Listener)
 
 
 def keep_series(
-    settings: Settings, journal: Journal, sides: Iterable[Side], number: int, window: Window | None
+    settings: Settings,
+    journal: Journal,
+    sides: Iterable[Side],
+    number: int,
+    window: Window | None,
+    listener: Listener,
 ) -> None:
-    """Ask for every series of a round, and store what was found, or why nothing was."""
+    """Ask for every series of a round, and store what was found, or why nothing was; the listener is told that."""
     source = prometheus_of(settings)
     if source is None or window is None:
         return
@@ -74,6 +79,8 @@ def keep_series(
             found = Found(trouble=trouble) if trouble else source.series(query, shifted)
             kept = _window(known, side, number, window, found, journal.clean)
             journal.add_exhibit(series_exhibit(kept))
+            if kept.trouble:
+                listener.phase(f"{kept.name} of the {side} is not known: {kept.trouble}")
 
 
 def _clock_of(source: Prometheus) -> tuple[float, str]:

@@ -383,4 +383,5 @@ def _run_round(
                 clock.sees(event.at_s)
                 parts.listener.load(event.at_s, order.schedule.length_s, watch.note)
     window = clock.measured(order.schedule, settings.prometheus.step_s)
-    keep_series(settings, journal, [target.spec.side for target in targets], number, window)
+    sides = [target.spec.side for target in targets]
+    keep_series(settings, journal, sides, number, window, parts.listener)

@@ -173,7 +173,7 @@ def _recorded_assumptions(evidence: Evidence, rulings: Sequence[Ruling]) -> tupl
         and ruling.measured.cell.scope is Scope.SCENARIO
         and ruling.measured.cell.metric is Metric.P50
     ]
-    told = (drift, *_without_restarts(evidence, sides_of(evidence.mode)))
+    told = (drift, *_of_series(evidence), *_without_restarts(evidence, sides_of(evidence.mode)))
     if not reaches:
         return told
     return (

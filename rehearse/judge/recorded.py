@@ -226,6 +226,7 @@ def between_rounds(
 
 
 def too_few_rounds(case: RecordedCase, sides: Sequence[Sequence[object]]) -> bool:
+    """Whether the baseline (the first side) has too few to show how rounds differ, or the candidate none."""
     return len(sides[0]) < case.policy.min_rounds or len(sides[1]) < 1
 
 
