@@ -16,6 +16,7 @@ from rehearse.databases import CAN_BE_KEPT_TO_READS, is_database, only_with_side
 from rehearse.model import Metric
 
 MIN_BLOCKS = 8  # fewer pairs show nothing of their own spread
+MIN_POINTS = 4  # of a server-side series in a round
 MIN_ARRIVALS = 5  # in a block, or it is mostly chance
 
 
@@ -158,6 +159,8 @@ def _of_series(settings: Settings) -> Iterator[Mistake]:
         yield Mistake(("prometheus", "url"), "is missing: there are [[series]], and nobody to ask for them")
     if settings.prometheus.url is not None and is_database(settings.prometheus.url):
         yield Mistake(("prometheus", "url"), "is a database; write it like 'http://prometheus:9090'")
+    if settings.series:
+        yield from _too_few_points(settings)
     counts = Counter(one.name for one in settings.series)
     for number, one in enumerate(settings.series):
         for key, sentence in _not_a_series(one, settings):
@@ -166,6 +169,23 @@ def _of_series(settings: Settings) -> Iterator[Mistake]:
             yield Mistake(
                 ("series", number, "name"), f"{one.name!r} is there twice; reports could not tell them apart"
             )
+
+
+def _too_few_points(settings: Settings) -> Iterator[Mistake]:
+    """A round with three points of a series shows neither its level nor its growth."""
+    step_s, load, baseline = settings.prometheus.step_s, settings.load, settings.baseline
+    rounds_s = {
+        "load": (load.budget_s / load.rounds, load.rounds),
+        "baseline": (baseline.budget_s, baseline.rounds),
+    }
+    for table, (round_s, rounds) in rounds_s.items():
+        points = int(round_s / step_s + 1e-9)
+        if points < MIN_POINTS or points * rounds < MIN_BLOCKS:
+            sentence = (
+                f"leaves {points} points of each series in a round of {write_duration(round_s)} ({rounds} rounds); "
+                f"{MIN_POINTS} a round are needed, and {MIN_BLOCKS} in all; lower it, or raise {table}.budget"
+            )
+            yield Mistake(("prometheus", "step"), sentence)
 
 
 def _not_a_series(one: SeriesSettings, settings: Settings) -> Iterator[tuple[str, str]]:

@@ -236,7 +236,7 @@ def _side_by_side(
     seen = _what_was_seen(seen, asked, sides, sample)
     least = case.policy.min_pairs if is_level else _FEWEST_RISES
     if not is_enough(sample, least):
-        shortage = f"only {sample.count} moments with a value of both sides, {least} are needed; lower prometheus.step"
+        shortage = f"only {sample.count} moments with a value of both sides, {least} are needed: more load"
         return replace(seen, shortage=shortage, shortage_code=ReasonCode.SERIES_MISSING)
     before = (
         usable(_log_ratios(earlier) if is_level else _more_growth(earlier)) if earlier is not None else None

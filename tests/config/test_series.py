@@ -53,6 +53,10 @@ def test_its_credentials_are_not_shown(project: Project) -> None:
     ("text", "words"),
     [
         (MEMORY, "prometheus.url: is missing"),
+        (
+            PROMETHEUS + "step = '20s'\n" + MEMORY,
+            "prometheus.step: leaves 3 points of each series in a round of 1m",
+        ),
         (PROMETHEUS.replace("//", "//reader:hunter2@") + MEMORY, "put credentials into headers"),
         (PROMETHEUS + MEMORY.replace("{$side}", ""), "series[0].query: asks both sides the same; put $side"),
         (PROMETHEUS + MEMORY.replace("query = ", "candidate = "), "series[0].query: is needed"),
