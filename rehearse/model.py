@@ -790,6 +790,16 @@ class CapacityStep:
 
 
 @dataclass(frozen=True, slots=True)
+class SeriesCurve:
+    """One server-side series on one side over the measured load, rounds joined end to end: (seconds, value)."""
+
+    name: str
+    unit: str
+    side: Side
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SideSummary:
     """What one side was, and what it was sent."""
 
@@ -835,6 +845,7 @@ class Result:
     is_advisory: bool = False  # asked for without consequence: never good enough for a gate
     data: tuple[DataState, ...] = ()  # what each side worked on, before and after the load
     production_rows: Mapping[str, int] = field(default_factory=dict)
+    series: tuple[SeriesCurve, ...] = ()  # server-side
     other_policy: tuple[
         str, ...
     ] = ()  # how its policy differs from the one fixed before the run; empty: that one

@@ -28,6 +28,7 @@ from rehearse.judge.policies import policy_differences
 from rehearse.judge.verdict import baseline_findings, judge
 from rehearse.load.engine import LoadEngine, Tick
 from rehearse.load.tapped import TappedEngine
+from rehearse.metrics.exhibits import series_of
 from rehearse.model import CheckReport, Moment, Policy, Reference, Result, RunKind, RunRecord, RunState, Side
 from rehearse.monitoring import RoundClock, check_queries, keep_series
 from rehearse.probe import run_probe
@@ -242,7 +243,7 @@ def _judged_again(store: Store, record: RunRecord, folder: Path, policy: Policy 
     record = replace(record, verdict=verdict)
     if not other:
         store.update_run(record)
-    result = assemble(record, blocks, verdict, reference, evidence.checks, evidence.data)
+    result = assemble(record, blocks, verdict, reference, evidence.checks, evidence.data, evidence.series)
     result = replace(result, other_policy=other)
     return Comparison(result, write_reports(result, folder))
 
@@ -259,8 +260,9 @@ def render(store: Store, run_id: str, folder: Path) -> tuple[Path, ...]:
     reference, blocks = wiring.reference_of(store, record), store.blocks(run_id)
     exhibits = store.exhibits(run_id)
     checks = check_evidence(exhibits) if record.has_checks else None
-    data = states_of(exhibits)
-    return write_reports(assemble(record, blocks, record.verdict, reference, checks, data), folder)
+    data, series = states_of(exhibits), series_of(exhibits)
+    result = assemble(record, blocks, record.verdict, reference, checks, data, series)
+    return write_reports(result, folder)
 
 
 def _rehearse(

@@ -27,6 +27,8 @@ from rehearse.model import (
     RunState,
     Scope,
     Series,
+    SeriesCurve,
+    SeriesWindow,
     Side,
     SideSummary,
     TargetFacts,
@@ -35,6 +37,7 @@ from rehearse.model import (
 )
 
 MAX_CURVE_POINTS = 60
+MAX_SERIES_POINTS = 400
 _CURVE_SCOPES = (Scope.SCENARIO, Scope.ENDPOINT)
 _TOTAL = "whole scenario"
 _WITHOUT_CHECKS = (
@@ -55,6 +58,7 @@ def assemble(
     reference: Reference | None = None,
     checks: CheckEvidence | None = None,
     data: Sequence[DataState] = (),
+    series: Sequence[SeriesWindow] = (),
 ) -> Result:
     """The result of one comparison. `reference` shows the baseline's own numbers when it was recorded earlier."""
     own = tuple(block for block in blocks if block.phase is Phase.ROUND)
@@ -81,6 +85,7 @@ def assemble(
         checks=() if checks is None else settled(checks, () if reference is None else reference.checks),
         is_advisory=record.is_advisory,
         data=_data(record, data, reference),
+        series=_series(record, series, reference),
         production_rows={} if record.policy.data is None else record.policy.data.production_rows,
     )
 
@@ -148,6 +153,30 @@ def _data(record: RunRecord, data: Sequence[DataState], reference: Reference | N
     if reference is None or record.mode is Mode.PAIRED:
         return tuple(data)
     return (*(one for one in reference.data if one.side is Side.BASELINE), *data)
+
+
+def _series(
+    record: RunRecord, series: Sequence[SeriesWindow], reference: Reference | None
+) -> tuple[SeriesCurve, ...]:
+    """Each series of each side, rounds joined end to end; in recorded mode the baseline's is the stored one."""
+    known = list(series)
+    if reference is not None and record.mode is Mode.RECORDED:
+        known += [one for one in reference.series if one.side is Side.BASELINE]
+    return tuple(
+        SeriesCurve(asked.name, asked.unit, side, points)
+        for asked in record.policy.series
+        for side in Side
+        if (points := _joined_points([one for one in known if (one.name, one.side) == (asked.name, side)]))
+    )
+
+
+def _joined_points(windows: Sequence[SeriesWindow]) -> tuple[tuple[float, float], ...]:
+    points: list[tuple[float, float]] = []
+    offset_s = 0.0
+    for window in sorted(windows, key=lambda window: window.round):
+        points += [(round(offset_s + at_s, 3), value) for at_s, value in window.points]
+        offset_s += window.length_s
+    return tuple(points[:: max(1, -(-len(points) // MAX_SERIES_POINTS))])
 
 
 # --- over time ----------------------------------------------------------------------------------------------------

@@ -55,6 +55,7 @@ from rehearse.report.headline import (
     why,
 )
 from rehearse.report.ranking import Row, Split, ranked, split
+from rehearse.report.series import SeriesPicture, series_pictures
 from rehearse.report.units import duration, percentile
 
 _CURVES_SHOWN = 13  # the whole scenario, and a dozen endpoints
@@ -158,6 +159,7 @@ class Page:
     errors: tuple[ErrorRow, ...]
     contract: tuple[ChangedAnswer, ...]
     data: DataTable | None
+    series: tuple[SeriesPicture, ...]
     findings: tuple[FindingRow, ...]
     remarks: tuple[FindingRow, ...]
     blind_spots: tuple[str, ...]
@@ -202,6 +204,7 @@ def page_of(result: Result) -> Page:
         errors=_errors(result.error_kinds),
         contract=changed_answers(result.verdict.contract),
         data=data_table(result),
+        series=series_pictures(result),
         findings=tuple(finding for finding in findings if not finding.is_remark),
         remarks=tuple(finding for finding in findings if finding.is_remark),
         blind_spots=_blind_spots(result),

@@ -44,6 +44,7 @@ from rehearse.model import (
     RunState,
     Scope,
     Series,
+    SeriesCurve,
     Severity,
     Side,
     TargetFacts,
@@ -346,7 +347,16 @@ def abort() -> Result:
     failed = sorted((j for j in judgements if j.outcome is Outcome.FAIL), key=lambda j: -(j.change or 0))
     verdict = Verdict(Decision.ABORT, tuple(map(finding_of, failed)), (), judgements, 23, 1, _ASSUMED)
     whole = assemble(record(has_checks=True), blocks, verdict, checks=_asked(), data=_data())
-    return replace(whole, capacity=_probed(), production_rows={"orders": 48_000_000})
+    return replace(whole, capacity=_probed(), production_rows={"orders": 48_000_000}, series=_memory())
+
+
+def _memory() -> tuple[SeriesCurve, ...]:
+    """The candidate's grows by 9 MB a minute."""
+    moments = [5.0 * number for number in range(24)]
+    return tuple(
+        SeriesCurve("memory", "bytes", side, tuple((at_s, 104e6 + rise * at_s) for at_s in moments))
+        for side, rise in ((Side.BASELINE, 2e3), (Side.CANDIDATE, 146e3))
+    )
 
 
 def _of_series() -> tuple[Judgement, ...]:

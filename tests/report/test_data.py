@@ -38,3 +38,5 @@ def test_series_are_told_in_their_own_units() -> None:
     assert "+8.3 %/min" in page
     assert "104 MB" in page
     assert "114 points" in page
+    assert "Server-side series" in page
+    assert 'id="series"' not in render_html(go())
