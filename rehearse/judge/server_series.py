@@ -35,6 +35,7 @@ from rehearse.model import (
     Metric,
     Mode,
     ReasonCode,
+    Reference,
     Role,
     Scope,
     SeriesWindow,
@@ -79,33 +80,44 @@ def measure_series(evidence: Evidence, case: PairedCase | RecordedCase) -> tuple
 def _measure(
     evidence: Evidence, case: PairedCase | RecordedCase, cell: Cell, asked: ServerSeries
 ) -> Measurement:
-    reference = evidence.reference
-    stored = reference.series if reference is not None else ()
-    before = reference.blocks if reference is not None else ()
+    stored = evidence.reference or Reference("", ())
     is_paired = evidence.mode is Mode.PAIRED
-    known, known_blocks = (evidence.series, evidence.blocks) if is_paired else (stored, before)
     sides = (
-        _Recording.of(known, known_blocks, cell.name, Side.BASELINE),
-        _Recording.of(evidence.series, evidence.blocks, cell.name, Side.CANDIDATE),
+        _recording(evidence if is_paired else stored, cell, Side.BASELINE),
+        _recording(evidence, cell, Side.CANDIDATE),
     )
     seen = Measurement(cell, baseline_count=sides[0].count, candidate_count=sides[1].count)
-    trouble = sides[0].trouble or sides[1].trouble or _other_query(sides, asked)
-    if not trouble and cell.metric is Metric.LEVEL and cell.objective.margin is not None:
-        trouble = _not_positive(sides)
-    elif not trouble and cell.metric is Metric.GROWTH and sides[0].mean <= 0:
-        trouble = "the baseline's level is 0 or below: growth cannot be told as a part of it"
+    trouble = _why_not(cell, asked, sides)
     if trouble:
         return replace(seen, shortage=trouble, shortage_code=ReasonCode.SERIES_MISSING)
     seen = replace(seen, level=_own_level(cell, sides[1], case))
+    if _is_limited_only(cell):
+        return replace(seen, baseline=sides[0].mean, candidate=sides[1].mean, pairs=sides[1].count)
     if isinstance(case, RecordedCase):
         return _against_recording(case, seen, asked, sides)
-    earlier = (
-        _Recording.of(stored, before, cell.name, Side.BASELINE),
-        _Recording.of(stored, before, cell.name, Side.CANDIDATE),
-    )
-    troubles = (*(one.trouble for one in earlier), _other_query(earlier, asked))
-    is_known = not any(troubles) and earlier[0].mean > 0
+    earlier = (_recording(stored, cell, Side.BASELINE), _recording(stored, cell, Side.CANDIDATE))
+    is_known = not _why_not(cell, asked, earlier)
     return _side_by_side(case, seen, asked, sides, earlier if is_known else None)
+
+
+def _recording(source: Evidence | Reference, cell: Cell, side: Side) -> _Recording:
+    return _Recording.of(source.series, source.blocks, cell.name, side)
+
+
+def _why_not(cell: Cell, asked: ServerSeries, sides: tuple[_Recording, _Recording]) -> str:
+    """Why nothing can be said of the cell; empty when something can."""
+    missing = sides[0].trouble or sides[1].trouble or _other_query(sides, asked)
+    if missing or _is_limited_only(cell):
+        return missing
+    if cell.metric is Metric.GROWTH:
+        is_told = sides[0].mean > 0
+        return "" if is_told else "the baseline's level is 0 or below: growth cannot be told as a part of it"
+    return _not_positive(sides)
+
+
+def _is_limited_only(cell: Cell) -> bool:
+    """A level without a margin is compared with nothing, and may be 0."""
+    return cell.metric is Metric.LEVEL and cell.objective.margin is None
 
 
 # --- what there is of a series ----------------------------------------------------------------------------------

@@ -161,6 +161,18 @@ def test_a_broken_limit_is_a_hard_abort() -> None:
     assert "limit 512 MB" in verdict.reasons[0].sentence
 
 
+def test_a_series_that_is_often_zero_can_have_a_limit() -> None:
+    """Nobody waits for a connection: no margin in per cent, and a limit that is kept, or not."""
+
+    def waiting(at_s: np.ndarray) -> np.ndarray:
+        return np.where(at_s % 3 == 0, 2.0, 0.0)
+
+    kept = judge(with_series(waiting, asked=only(limit=10 * MEGABYTE)))
+    assert kept.decision is Decision.GO
+    assert judge(with_series(waiting, asked=only(limit=0.1 * MEGABYTE))).decision is Decision.ABORT
+    assert judge(with_series(waiting, asked=only(margin=0.1))).decision is Decision.INCONCLUSIVE
+
+
 def test_an_advisory_series_decides_nothing() -> None:
     asked = replace(MEMORY, objectives=(Objective(Metric.GROWTH, 0.10, is_advisory=True),))
     assert judge(with_series(leaking, asked=asked)).decision is Decision.GO
