@@ -13,6 +13,7 @@ from rehearse.config.section import Section
 from rehearse.model import Objective, Side
 
 PLACE_OF_SIDE = "$side"
+LONGEST_UNIT = 16
 
 
 def _read_unit(given: str) -> str:
@@ -20,6 +21,8 @@ def _read_unit(given: str) -> str:
         raise ValueError(
             f"is a word that rehearse itself uses; leave it out, or write 'seconds' for {given!r}"
         )
+    if len(given) > LONGEST_UNIT:
+        raise ValueError(f"is longer than {LONGEST_UNIT} letters")
     return given
 
 

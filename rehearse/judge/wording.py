@@ -7,6 +7,7 @@ import math
 from rehearse.judge.measurement import Level, Measurement
 from rehearse.model import Cell, Metric
 
+LONGEST_UNIT = 16  # letters: more would make tables wider than a page
 _BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
 
 
@@ -41,6 +42,7 @@ def quantity(value: float, unit: str) -> str:
     """A value of a server-side series: 47.5 MB, 1.2 cores, 12."""
     if unit != "bytes":
         rounded = float(f"{value:.3g}") + 0.0
+        unit = unit if len(unit) <= LONGEST_UNIT else f"{unit[: LONGEST_UNIT - 3]}..."
         return f"{rounded:{',.0f' if abs(rounded) >= 1000 else 'g'}} {unit}".rstrip()
     size, name = next((one for one in _BYTES if abs(value) >= 0.9995 * one[0]), _BYTES[-1])
     return f"{float(f'{value / size:.3g}') + 0.0:g} {name}"
