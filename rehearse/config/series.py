@@ -13,7 +13,7 @@ from rehearse.config.section import Section
 from rehearse.model import Objective, Side
 
 PLACE_OF_SIDE = "$side"
-LONGEST_UNIT = 16
+LONGEST_UNIT = 12
 
 
 def _read_unit(given: str) -> str:

@@ -7,7 +7,7 @@ import math
 from rehearse.judge.measurement import Level, Measurement
 from rehearse.model import Cell, Metric
 
-LONGEST_UNIT = 16  # letters: more would make tables wider than a page
+LONGEST_UNIT = 12  # letters: more would make tables wider than a page
 _BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
 
 
