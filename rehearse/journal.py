@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rehearse.checks.contract import ContractLearner, contracts_of, samplings_of
 from rehearse.checks.exhibits import check_evidence
 from rehearse.checks.values import differences_of
+from rehearse.codec import from_bytes, to_bytes
 from rehearse.errors import Interrupted, StoreError
 from rehearse.load.engine import (
     BlockClosed,
@@ -24,8 +25,10 @@ from rehearse.load.engine import (
     WorkerDone,
 )
 from rehearse.load.ledger import without_secrets
+from rehearse.metrics.exhibits import series_of
 from rehearse.model import (
     Block,
+    DataState,
     Evidence,
     Exhibit,
     Incident,
@@ -41,6 +44,9 @@ from rehearse.model import (
 
 if TYPE_CHECKING:
     from rehearse.store.records import Store
+
+
+DATA_STATE = "state"  # the kind of an exhibit
 
 
 def iso(moment: datetime) -> str:
@@ -121,6 +127,10 @@ class Journal:
         )
         self.update(targets=clean, restarted=restarted)
 
+    def add_state(self, state: DataState) -> None:
+        """A side said what data it has."""
+        self.add_exhibit(Exhibit(DATA_STATE, f"{state.moment} {state.side}", to_bytes(state)))
+
     def measured_pairs(self) -> int:
         """How many measured blocks are closed on every side, over all rounds; gaps end a round's count."""
         sides = {block.side for block in self.blocks}
@@ -141,6 +151,11 @@ class Journal:
         while indices and min(indices) + count in indices:
             count += 1
         return count
+
+
+def states_of(exhibits: Iterable[Exhibit]) -> tuple[DataState, ...]:
+    """What each side said of its data. Raises CodecError."""
+    return tuple(from_bytes(DataState, exhibit.body) for exhibit in exhibits if exhibit.kind == DATA_STATE)
 
 
 def evidence_of(
@@ -173,6 +188,8 @@ def evidence_of(
         samplings=samplings_of(exhibits),
         differences=differences_of(exhibits),
         started_at=record.started_at,
+        series=series_of(exhibits),
+        data=states_of(exhibits),
     )
 
 

@@ -45,6 +45,7 @@ class Scope(StrEnum):
     SCENARIO = "scenario"
     TASK = "task"
     ENDPOINT = "endpoint"
+    SERIES = "series"  # what a server says of itself, by way of Prometheus
 
 
 class Phase(StrEnum):
@@ -193,6 +194,23 @@ class TargetFacts:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
+class Moment(StrEnum):
+    """When something was asked of a target."""
+
+    BEFORE = "before"  # the load
+    AFTER = "after"
+
+
+@dataclass(frozen=True, slots=True)
+class DataState:
+    """What data one side worked on: which set, and how many rows of each kind."""
+
+    side: Side
+    moment: Moment
+    data_set: str = ""  # how its owner names it; empty when it has no name
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+
 class Severity(StrEnum):
     """What a check that fails on the candidate alone leads to."""
 
@@ -321,6 +339,20 @@ class ValueDifference:
     candidate: str
 
 
+@dataclass(frozen=True, slots=True)
+class SeriesWindow:
+    """What one server-side series was on one side while one round was measured; `trouble` says why it is unusable."""
+
+    name: str
+    side: Side
+    round: int
+    query: str  # as the policy has it; another query is another series
+    length_s: float
+    step_s: float  # the distance of the points
+    points: tuple[tuple[float, float], ...] = ()  # (seconds since the first measured block, value)
+    trouble: str = ""
+
+
 # --- what the team decided beforehand ---------------------------------------------------------------------------
 
 
@@ -333,6 +365,8 @@ class Metric(StrEnum):
     ERROR_RATIO = "error ratio"
     COMPLETED_RATIO = "completed ratio"  # answered / offered: the throughput of an open model
     CAPACITY = "capacity"  # the most that is completed per second, however much is offered
+    LEVEL = "level"  # the mean of a server-side series
+    GROWTH = "growth"  # how much a server-side series rises in a minute, as a part of the baseline's level
 
     @property
     def quantile(self) -> float | None:
@@ -347,7 +381,7 @@ class Metric(StrEnum):
     @property
     def is_relative(self) -> bool:
         """Whether a change is a part of the baseline's value (+5 %), and not a difference of shares (+0.1 pp)."""
-        return self.quantile is not None or self is Metric.CAPACITY
+        return self.quantile is not None or self in (Metric.CAPACITY, Metric.LEVEL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,6 +420,8 @@ class NoiseAssumptions:
     start_degrees_of_freedom: int = 8
     host_sd: float = 0.02  # fixed for a pair of environments
     run_to_run_sd: float = 0.05  # recorded mode: between two runs of the same code
+    series_sd: float = 0.03  # server-side series: between two processes of the same code
+    growth_sd: float = 0.01  # the same of their growth, a minute, as a part of the level
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,6 +458,27 @@ class Waiver:
 
 
 @dataclass(frozen=True, slots=True)
+class DataRules:
+    """What is asked of the data that both sides work on."""
+
+    most_difference_ratio: float = 0.10  # of the rows of a kind, between the sides
+    least_of_production_ratio: float = 0.10
+    production_rows: Mapping[str, int] = field(default_factory=dict)
+    declared: tuple[str, ...] = ()  # what the upgrade changes: "state.data_set", "state.rows.orders"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSeries:
+    """A number that a server tells of itself, and what is asked of it."""
+
+    name: str
+    unit: str  # of its values, "bytes"; may be empty
+    queries: tuple[str, str]  # PromQL, of the baseline and of the candidate
+    objectives: tuple[Objective, ...]  # of its level and of its growth
+    floor: float = 0.0  # a change of the level below this, in its own unit, is never a worsening
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """All that turns evidence into a verdict; fixed before the run and hashed into the provenance."""
 
@@ -443,6 +500,8 @@ class Policy:
     capacity: CapacityProbe | None = None  # None: nobody asked how much it can take
     contract: ContractRules | None = None  # None: answers are not looked into
     waivers: tuple[Waiver, ...] = ()
+    series: tuple[ServerSeries, ...] = ()  # server-side
+    data: DataRules | None = None  # None: no target says what data it has
 
     def objectives_for(self, series_name: str) -> tuple[Objective, ...]:
         """The objectives of one series: an override replaces the general one of the same metric."""
@@ -464,6 +523,8 @@ class Reference:
     checks: tuple[CheckResult, ...] = ()  # on the baseline, as it was recorded
     contracts: tuple[Contract, ...] = ()  # both sides' when it was an A/A recording
     differences: tuple[ValueDifference, ...] = ()  # between two sides that were the same: noise
+    series: tuple[SeriesWindow, ...] = ()
+    data: tuple[DataState, ...] = ()
 
     @property
     def is_calibrated(self) -> bool:
@@ -497,6 +558,8 @@ class Evidence:
     samplings: tuple[Sampling, ...] = ()
     differences: tuple[ValueDifference, ...] = ()
     started_at: str = ""  # ISO 8601: the day on which waivers are looked at
+    series: tuple[SeriesWindow, ...] = ()
+    data: tuple[DataState, ...] = ()
 
 
 class Role(StrEnum):
@@ -516,6 +579,7 @@ class Cell:
     metric: Metric
     role: Role
     objective: Objective
+    measured_in: str = ""  # the unit of a server-side series
 
     @property
     def label(self) -> str:
@@ -524,7 +588,11 @@ class Cell:
 
     @property
     def unit(self) -> str:
-        """ "s" for latency, "1/s" for capacity, "ratio" for the rest."""
+        """ "s" for latency, "1/s" for capacity, a series' own ("bytes", "bytes/min"), "ratio" for the rest."""
+        if self.metric is Metric.GROWTH:
+            return f"{self.measured_in}/min"
+        if self.metric is Metric.LEVEL:
+            return self.measured_in
         if self.metric is Metric.CAPACITY:
             return "1/s"
         return "s" if self.metric.quantile is not None else "ratio"
@@ -569,6 +637,7 @@ class ReasonCode(StrEnum):
     TARGET_REFUSED = "target_refused"
     CONTRACT = "contract"
     UNSEEN_CONTRACT = "unseen_contract"
+    SERIES_MISSING = "series_missing"
     INTERNAL = "internal"
 
 
@@ -721,6 +790,16 @@ class CapacityStep:
 
 
 @dataclass(frozen=True, slots=True)
+class SeriesCurve:
+    """One server-side series on one side over the measured load, rounds joined end to end: (seconds, value)."""
+
+    name: str
+    unit: str
+    side: Side
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SideSummary:
     """What one side was, and what it was sent."""
 
@@ -762,9 +841,12 @@ class Result:
     command: str  # reproduces the comparison
     blind_spots: tuple[str, ...]  # what this report cannot tell
     capacity: tuple[CapacityStep, ...] = ()  # empty when the capacity was not probed
-    is_advisory: bool = False  # asked for without consequence: never good enough for a gate
-    other_policy: tuple[str, ...] = ()  # how its policy differs from the one fixed before the run
     checks: tuple[CheckResult, ...] = ()  # failed ones first; empty when the project has none
+    is_advisory: bool = False  # asked for without consequence: never good enough for a gate
+    data: tuple[DataState, ...] = ()  # what each side worked on, before and after the load
+    production_rows: Mapping[str, int] = field(default_factory=dict)
+    series: tuple[SeriesCurve, ...] = ()  # server-side
+    other_policy: tuple[str, ...] = ()  # how its policy differs from the one fixed before the run
     schema_version: int = 1
 
 

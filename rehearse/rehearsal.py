@@ -21,14 +21,16 @@ from rehearse.checks.values import compare_values, values_exhibit
 from rehearse.config import Settings
 from rehearse.errors import ConfigError, Interrupted, NotReady, RehearseError
 from rehearse.holding import holding
-from rehearse.journal import Journal, evidence_of, iso, kept
+from rehearse.journal import Journal, evidence_of, iso, kept, states_of
 from rehearse.judge.checks import judge_checks, settled
 from rehearse.judge.forecast_words import forecast_lines
 from rehearse.judge.policies import policy_differences
 from rehearse.judge.verdict import baseline_findings, judge
 from rehearse.load.engine import LoadEngine, Tick
 from rehearse.load.tapped import TappedEngine
-from rehearse.model import CheckReport, Policy, Reference, Result, RunKind, RunRecord, RunState, Side
+from rehearse.metrics.exhibits import series_of
+from rehearse.model import CheckReport, Moment, Policy, Reference, Result, RunKind, RunRecord, RunState, Side
+from rehearse.monitoring import RoundClock, check_queries, keep_series
 from rehearse.probe import run_probe
 from rehearse.progress import Listener
 from rehearse.renewing import RenewingEngine
@@ -94,11 +96,15 @@ def baseline(settings: Settings, parts: Parts, name: str | None, command: str) -
         for target in targets:
             stack.enter_context(target)
         _bring_up(targets, journal, parts)
+        _keep_states(targets, journal, Moment.BEFORE, parts)
+        wiring.check_same_data(journal, None)
+        check_queries(settings, [target.spec.side for target in targets], parts.listener)
         watch = Watch(journal)
         for round_number in range(record.rounds):
             _run_round(settings, targets, round_number, journal, parts, watch)
             if watch.is_over:
                 break
+        _keep_states(targets, journal, Moment.AFTER, parts)
         _keep_contract(settings, targets, journal, watch)
         _ask(settings, targets, journal, parts)
         if not watch.is_over:
@@ -237,7 +243,7 @@ def _judged_again(store: Store, record: RunRecord, folder: Path, policy: Policy 
     record = replace(record, verdict=verdict)
     if not other:
         store.update_run(record)
-    result = assemble(record, blocks, verdict, reference, evidence.checks)
+    result = assemble(record, blocks, verdict, reference, evidence.checks, evidence.data, evidence.series)
     result = replace(result, other_policy=other)
     return Comparison(result, write_reports(result, folder))
 
@@ -252,8 +258,11 @@ def render(store: Store, run_id: str, folder: Path) -> tuple[Path, ...]:
     if record.state is RunState.FINISHED:
         store.verify(run_id)
     reference, blocks = wiring.reference_of(store, record), store.blocks(run_id)
-    checks = check_evidence(store.exhibits(run_id)) if record.has_checks else None
-    return write_reports(assemble(record, blocks, record.verdict, reference, checks), folder)
+    exhibits = store.exhibits(run_id)
+    checks = check_evidence(exhibits) if record.has_checks else None
+    data, series = states_of(exhibits), series_of(exhibits)
+    result = assemble(record, blocks, record.verdict, reference, checks, data, series)
+    return write_reports(result, folder)
 
 
 def _rehearse(
@@ -268,6 +277,9 @@ def _rehearse(
     _bring_up(targets, journal, parts)
     if stored is not None:
         wiring.check_same_baseline(settings, stored, journal.record)
+    _keep_states(targets, journal, Moment.BEFORE, parts)
+    wiring.check_same_data(journal, reference)
+    check_queries(settings, [target.spec.side for target in targets], parts.listener)
     watch = Watch(
         journal,
         reference,
@@ -280,6 +292,7 @@ def _rehearse(
         _run_round(settings, targets, round_number, journal, parts, watch)
         if watch.is_over:
             break
+    _keep_states(targets, journal, Moment.AFTER, parts)
     _keep_contract(settings, targets, journal, watch)
     _ask(settings, targets, journal, parts)
     if not watch.is_over:
@@ -333,6 +346,20 @@ def _bring_up(targets: list[ManagedTarget], journal: Journal, parts: Parts) -> N
     journal.add_targets([target.facts() for target in targets], restarted)
 
 
+def _keep_states(targets: list[ManagedTarget], journal: Journal, moment: Moment, parts: Parts) -> None:
+    """What data each side has. Before the load it must say so; after it a side may be down."""
+    for target in targets:
+        try:
+            state = target.data_state(moment)
+        except NotReady as error:
+            if moment is Moment.BEFORE:
+                raise
+            parts.listener.phase(f"how its data grew is not known: {error}")
+        else:
+            if state is not None:
+                journal.add_state(state)
+
+
 def _run_round(
     settings: Settings,
     targets: list[ManagedTarget],
@@ -348,10 +375,15 @@ def _run_round(
     order = wiring.load_order(settings, journal.record, number)
     parts.listener.phase(wiring.describe_round(order, journal.record))
     watch.begins(order.schedule)
+    clock = RoundClock(parts.now)
     with parts.engine.start(order) as session:
         for event in session.events():
             journal.keep(event)
             if watch.sees(event):
                 session.stop(DRAIN_S)
             if isinstance(event, Tick):
+                clock.sees(event.at_s)
                 parts.listener.load(event.at_s, order.schedule.length_s, watch.note)
+    window = clock.measured(order.schedule, settings.prometheus.step_s)
+    sides = [target.spec.side for target in targets]
+    keep_series(settings, journal, sides, number, window, parts.listener)

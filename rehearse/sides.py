@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from rehearse.allowlist import AllowList, host_and_port, system_resolve
 from rehearse.config import Settings, Target, secrets_of
 from rehearse.databases import is_database, read_database_url
+from rehearse.metrics.promql import Prometheus
 from rehearse.model import Side
 from rehearse.redaction import Clean, redact
 from rehearse.targets import ManagedTarget, TargetSpec
@@ -34,6 +35,7 @@ def _target_spec(settings: Settings, side: Side) -> TargetSpec:
         headers=headers_of(settings, target),
         ready=target.ready,
         facts=target.facts,
+        state=target.state,
         prepare=target.prepare,
         reset=target.reset,
         restart=target.restart,
@@ -96,8 +98,9 @@ def tls_of(settings: Settings, target: Target) -> TlsOrder:
 
 
 def other_sides(settings: Settings, target: Target) -> tuple[str, ...]:
-    """ "host:port" of the other targets: asking them in its place would ask the wrong side."""
-    return hosts_elsewhere(target.url, [other.url for other in settings.targets if other is not target])
+    """ "host:port" of the other targets and of Prometheus: asking them in its place would ask the wrong one."""
+    others = [other.url for other in settings.targets if other is not target]
+    return hosts_elsewhere(target.url, [*others, *filter(None, [settings.prometheus.url])])
 
 
 def hosts_elsewhere(url: str, others: Iterable[str]) -> tuple[str, ...]:
@@ -122,6 +125,16 @@ def _place(url: str) -> tuple[str, int] | None:
         return host_and_port(url)
     database = read_database_url(url)
     return None if database.host is None or database.port is None else (database.host, database.port)
+
+
+def prometheus_of(settings: Settings) -> Prometheus | None:
+    """Whom to ask for server-side series; None when nobody wants any."""
+    asked = settings.prometheus
+    if asked.url is None or not settings.series:
+        return None
+    headers = {name: value.get_secret_value() for name, value in asked.headers.items()}
+    allow_list = AllowList(settings.safety.allow, settings.safety.production)
+    return Prometheus(asked.url, headers, allow_list, asked.timeout_s)
 
 
 def work_dir(settings: Settings) -> Path:

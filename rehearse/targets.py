@@ -22,13 +22,14 @@ from rehearse.databases import is_database, shown_url
 from rehearse.errors import NotReady, TargetRefused
 from rehearse.inquiry import INQUIRY_TIMEOUT_S, HttpInquiry, Inquiry, database_inquiry
 from rehearse.logs import ChildLog
-from rehearse.model import Side, TargetFacts
+from rehearse.model import DataState, Moment, Side, TargetFacts
 from rehearse.process_groups import begin_group, end_group, exit_code_of
 from rehearse.redaction import Clean, cut
 
 COMMAND_TIMEOUT_S = 600.0
 POLL_S = 0.1
 MAX_FACTS_BYTES = 1_000_000
+MAX_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class TargetSpec:
     headers: Mapping[str, str]
     ready: str
     facts: str | Sequence[str] | None
+    state: str | Sequence[str] | None
     prepare: Sequence[str] | None
     reset: Sequence[str] | None
     restart: Sequence[str] | None
@@ -132,6 +134,31 @@ class ManagedTarget:
         elif source is not None:
             found = {**found, **self._facts_from(self._said_by("facts", source), " ".join(source))}
         return TargetFacts(self.spec.side, self.spec.name, self.spec.shown_url, found)
+
+    def data_state(self, moment: Moment) -> DataState | None:
+        """What data it says that it has; None when nobody asks. Raises NotReady when it does not say it."""
+        source = self.spec.state
+        if source is None:
+            return None
+        shown = source if isinstance(source, str) else " ".join(source)
+        said = self._inquiry.document(source) if isinstance(source, str) else self._said_by("state", source)
+        found = self._object_from(said, "state", shown)
+        rows, data_set = found.get("rows", {}), found.get("data_set", "")
+        if not isinstance(rows, dict) or not all(
+            type(count) is int and count >= 0 for count in rows.values()
+        ):
+            raise NotReady(
+                f"{self._label}: state from {shown!r} has `rows` that are no counts: {cut(repr(rows), 80)}."
+            )
+        if not rows and not data_set:
+            raise NotReady(f"{self._label}: state from {shown!r} has neither `data_set` nor `rows`.")
+        clean = self.spec.clean
+        return DataState(
+            self.spec.side,
+            moment,
+            cut(clean(str(data_set)), MAX_NAME),
+            {cut(clean(name), MAX_NAME): count for name, count in rows.items()},
+        )
 
     def answer(self, path: str) -> tuple[int, bytes] | None:
         """Status and body of one GET with the target's headers; None when there was no answer."""
@@ -245,17 +272,19 @@ class ManagedTarget:
             )
 
     def _facts_from(self, content: bytes, source: str) -> Mapping[str, str]:
+        return dict(sorted(_flat(self._object_from(content, "facts", source))))
+
+    def _object_from(self, content: bytes, what: str, source: str) -> Mapping[str, object]:
+        said = f"{self._label}: {what} from {source!r}"
         if len(content) > MAX_FACTS_BYTES:
-            raise NotReady(f"{self._label}: facts from {source!r} are larger than {MAX_FACTS_BYTES} bytes.")
+            raise NotReady(f"{said} are larger than {MAX_FACTS_BYTES} bytes.")
         try:
             document = json.loads(content)
         except ValueError as error:
-            raise NotReady(
-                f"{self._label}: facts from {source!r} are not JSON: {cut(repr(content), 80)}."
-            ) from error
+            raise NotReady(f"{said} are not JSON: {cut(repr(content), 80)}.") from error
         if not isinstance(document, dict):
-            raise NotReady(f"{self._label}: facts from {source!r} are not a JSON object.")
-        return dict(sorted(_flat(document)))
+            raise NotReady(f"{said} are not a JSON object.")
+        return document
 
 
 def _last_words(log: ChildLog) -> str:

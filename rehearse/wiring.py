@@ -23,7 +23,7 @@ from rehearse.config import Settings, effective_toml, policy_hash, policy_of
 from rehearse.config.policy import users_for
 from rehearse.databases import is_database, shown_url
 from rehearse.errors import ConfigError, NotComparable, NotReady, nearest
-from rehearse.journal import iso
+from rehearse.journal import Journal, iso, states_of
 from rehearse.judge.looks import looks
 from rehearse.load.engine import LiveCounts
 from rehearse.load.orders import LoadOrder, SamplingOrder, ScenarioOrder, SideOrder
@@ -31,6 +31,7 @@ from rehearse.load.rig import fingerprint
 from rehearse.load.schedule import Schedule, read_recorded
 from rehearse.load.statements import files_of
 from rehearse.load.turns import climb, hold
+from rehearse.metrics.exhibits import series_of
 from rehearse.model import (
     CapacityProbe,
     CheckEvidence,
@@ -225,6 +226,7 @@ def dry_run_lines(settings: Settings) -> list[str]:
         f"load: up to {minutes:.1f} minutes, warm-up included; the judge looks at {looks_at} of measured load",
         *_probe_lines(settings),
         *_check_lines(settings),
+        *_series_lines(settings),
     ]
 
 
@@ -248,6 +250,15 @@ def _check_lines(settings: Settings) -> list[str]:
     own = [f"folder {checks.dir.name}"] if checks.dir.is_dir() else []
     packs = [f"packs {', '.join(checks.packs)}"] if checks.packs else []
     return [f"checks: {'; '.join([*own, *packs])}; up to {checks.budget_s:g} s"] if own or packs else []
+
+
+def _series_lines(settings: Settings) -> list[str]:
+    if not settings.series:
+        return []
+    names = ", ".join(one.name for one in settings.series)
+    return [
+        f"server-side series: {names}; a point each {settings.prometheus.step_s:g} s (not foretold below)"
+    ]
 
 
 def live_bin(event: LiveCounts) -> LiveBin:
@@ -447,6 +458,8 @@ def reference_of(store: Store, record: RunRecord) -> Reference | None:
         check_evidence(store.exhibits(record.baseline_run_id)).on_baseline,
         contracts_of(exhibits),
         differences_of(exhibits),
+        series_of(exhibits),
+        states_of(exhibits),
     )
 
 
@@ -494,6 +507,18 @@ def check_same_baseline(settings: Settings, stored: RunRecord, record: RunRecord
     }
     if different:
         raise NotComparable(_differences(stored, different))
+
+
+def check_same_data(journal: Journal, reference: Reference | None) -> None:
+    """Both sides must work on the same data, as far as they say. Raises NotComparable."""
+    from rehearse.judge.data import data_faults
+
+    faults = data_faults(journal.evidence(reference))
+    if faults:
+        raise NotComparable(
+            f"{faults[0].finding.sentence}. Give both sides the same data (`prepare`, `reset`), or list what the "
+            "upgrade changes in baseline.declared_differences."
+        )
 
 
 def _baseline_words(record: RunRecord) -> dict[str, str]:

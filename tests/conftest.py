@@ -1,4 +1,4 @@
-"""The real things that some tests need: a Chromium, an nginx and a PostgreSQL server, named by environment variables.
+"""The real things that some tests need: Chromium, nginx, Prometheus and PostgreSQL, named by environment variables.
 
 Without its variable such a test is skipped, with the reason. In CI it fails instead: there a skipped real
 part would read as a tested one.
@@ -18,12 +18,19 @@ from sqlalchemy.pool import NullPool
 CHROMIUM = "REHEARSE_TEST_CHROMIUM"
 POSTGRES = "REHEARSE_TEST_POSTGRES_URL"
 NGINX = "REHEARSE_TEST_NGINX"
+PROMETHEUS = "REHEARSE_TEST_PROMETHEUS"
 NEEDS = {
     "browser": (CHROMIUM, "the path of a Chromium"),
     "postgres": (POSTGRES, "a PostgreSQL server where databases may be made"),
     "nginx": (NGINX, "the path of an nginx"),
+    "prometheus": (PROMETHEUS, "the path of a prometheus"),
 }
-FIXTURE_MARKERS = {"chromium_path": "browser", "postgres_url": "postgres", "nginx_path": "nginx"}
+FIXTURE_MARKERS = {
+    "chromium_path": "browser",
+    "postgres_url": "postgres",
+    "nginx_path": "nginx",
+    "prometheus_path": "prometheus",
+}
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses: it must see these markers
@@ -64,6 +71,12 @@ def chromium_path() -> Path:
 def nginx_path() -> Path:
     """The nginx whose access log is read."""
     return Path(needed("nginx"))
+
+
+@pytest.fixture
+def prometheus_path() -> Path:
+    """The Prometheus that scrapes both sides."""
+    return Path(needed("prometheus"))
 
 
 @pytest.fixture

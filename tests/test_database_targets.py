@@ -38,6 +38,7 @@ def target(tmp_path: Path) -> Make:
             "headers": {},
             "ready": "/",
             "facts": None,
+            "state": None,
             "prepare": None,
             "reset": None,
             "restart": None,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,19 @@ import pytest
 
 from rehearse import rehearsal
 from rehearse.config import load_settings
-from rehearse.load.engine import BlockClosed, LoadEvent, LoadStarted, ScriptedEngine, WorkerDone
-from rehearse.model import Decision, Mode, ReasonCode, Side
+from rehearse.errors import ConfigError, NotComparable, NotReady
+from rehearse.load.engine import (
+    BlockClosed,
+    LoadEvent,
+    LoadStarted,
+    Sampled,
+    SamplesCounted,
+    ScriptedEngine,
+    WorkerDone,
+)
+from rehearse.model import Block, Decision, Mode, ReasonCode, RunKind, Sample, Sampling, Series, Side
 from rehearse.progress import Silence
+from rehearse.store.records import Store
 from tests.judge.evidence import QUIET, World, finals_of, recording
 from tests.project import make_project
 from tests.servers import serving
@@ -43,16 +53,26 @@ class InPlace:
         moment = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
         return rehearsal.Parts(ScriptedEngine(played), Silence(), lambda: moment)
 
-    def baseline(self, rounds: int = ROUNDS) -> None:
-        played = scripts(replace(CALM, rounds=rounds), Side.BASELINE, seed=1)
+    def baseline(self, rounds: int = ROUNDS, extra: Sequence[LoadEvent] = ()) -> None:
+        played = [
+            [*events, *extra] for events in scripts(replace(CALM, rounds=rounds), Side.BASELINE, seed=1)
+        ]
         settings = load_settings(self.file, {}, {"baseline.rounds": rounds})
         rehearsal.baseline(settings, self._parts(played), None, "test")
 
-    def compare(self, world: World) -> rehearsal.Comparison:
-        played = scripts(world, Side.CANDIDATE, seed=2)
-        settings = load_settings(self.file, {}, {})
+    def compare(
+        self,
+        world: World,
+        played: Sequence[Sequence[LoadEvent]] | None = None,
+        days_later: int = 0,
+        changes: Mapping[str, object] | None = None,
+    ) -> rehearsal.Comparison:
+        parts = self._parts(played or scripts(world, Side.CANDIDATE, seed=2))
+        later = parts.now() + timedelta(days=days_later)
+        settings = load_settings(self.file, {}, changes or {})
         assert settings.resolved_mode is Mode.RECORDED
-        return rehearsal.compare(settings, self._parts(played), rehearsal.CompareOptions())
+        parts = replace(parts, now=lambda: later)
+        return rehearsal.compare(settings, parts, rehearsal.CompareOptions())
 
 
 @pytest.fixture
@@ -97,3 +117,87 @@ def test_the_candidate_alone_without_a_baseline_is_never_go(in_place: InPlace) -
     comparison = rehearsal.compare(settings, parts, rehearsal.CompareOptions(without_baseline=True))
     assert comparison.result.verdict.decision is Decision.INCONCLUSIVE
     assert comparison.result.verdict.reasons[0].code == ReasonCode.MISSING_BASELINE
+
+
+# --- what a recording keeps, and what it can be compared with ---------------------------------------------------
+
+
+def cold(block: Block) -> Block:
+    """The same with every duration from a process ten times as slow."""
+    slow = recording(replace(CALM, slowdown={"": 10.0}), np.random.default_rng(9), (Side.CANDIDATE,))
+    series: tuple[Series, ...] = next(one.series for one in slow if one.is_warm_up)
+    return replace(block, series=series)
+
+
+def test_the_cold_first_seconds_are_stored_and_never_judged(in_place: InPlace) -> None:
+    in_place.baseline()
+    usual = in_place.compare(CALM).result
+    played = [
+        [
+            BlockClosed(cold(event.block))
+            if isinstance(event, BlockClosed) and event.block.is_warm_up
+            else event
+            for event in events
+        ]
+        for events in scripts(CALM, Side.CANDIDATE, seed=2)
+    ]
+    after_cold_starts = in_place.compare(CALM, played).result
+    assert after_cold_starts.verdict.judgements == usual.verdict.judgements
+    with Store.open(load_settings(in_place.file, {}, {}).store_url) as store:
+        blocks = store.blocks(after_cold_starts.run_id)
+    assert sum(block.is_warm_up for block in blocks) == ROUNDS
+
+
+def test_a_baseline_keeps_how_its_rounds_differ_and_where_it_was_recorded(in_place: InPlace) -> None:
+    in_place.baseline()
+    with Store.open(load_settings(in_place.file, {}, {}).store_url) as store:
+        record = store.baseline("default")
+        rounds = {block.round for block in store.blocks(record.run_id) if not block.is_warm_up}
+    assert rounds == set(range(ROUNDS))
+    assert {key.partition(".")[0] for key in record.provenance} >= {"scenario", "schedule", "rig", "load"}
+
+
+@pytest.mark.parametrize(
+    ("days", "decisions"), [(29, {Decision.GO, Decision.INCONCLUSIVE}), (31, {Decision.INCONCLUSIVE})]
+)
+def test_a_baseline_has_an_age_limit(in_place: InPlace, days: int, decisions: set[Decision]) -> None:
+    in_place.baseline()
+    verdict = in_place.compare(CALM, days_later=days).result.verdict
+    assert verdict.decision in decisions
+    is_stale = ReasonCode.BASELINE_STALE in {finding.code for finding in verdict.reasons}
+    assert is_stale is (days > 30)
+
+
+def test_other_conditions_are_refused_unless_they_are_declared(in_place: InPlace) -> None:
+    in_place.baseline()
+    with pytest.raises(NotComparable, match=r"load\.timeout was '2 s', is '3 s'"):
+        in_place.compare(CALM, changes={"load.timeout": "3s"})
+    changes = {"load.timeout": "3s", "baseline.declared_differences": ["load.timeout"]}
+    assert in_place.compare(CALM, changes=changes).result.verdict.judgements
+
+
+def test_a_candidate_is_never_a_baseline(in_place: InPlace) -> None:
+    in_place.baseline()
+    run_id = in_place.compare(CALM).result.run_id
+    with Store.open(load_settings(in_place.file, {}, {}).store_url) as store:
+        assert store.baseline("default").kind is RunKind.BASELINE
+        with pytest.raises((ConfigError, NotReady)):
+            store.name_baseline("default", run_id)
+        assert store.baseline("default").run_id != run_id
+
+
+def answers(side: Side, body: bytes) -> list[LoadEvent]:
+    sample = Sample(
+        side, "GET /items", "/items", 200, {"content-type": "application/json"}, body, is_whole=True
+    )
+    return [*[Sampled(sample)] * 40, SamplesCounted(Sampling(side, 40))]
+
+
+def test_a_broken_contract_is_found_against_a_recording(in_place: InPlace) -> None:
+    in_place.baseline(extra=answers(Side.BASELINE, b'{"total": 1.5}'))
+    played = [
+        [*one, *answers(Side.CANDIDATE, b'{"total": "1.5"}')] for one in scripts(CALM, Side.CANDIDATE, seed=2)
+    ]
+    verdict = in_place.compare(CALM, played).result.verdict
+    assert verdict.decision is Decision.ABORT
+    assert verdict.reasons[0].code == ReasonCode.CONTRACT

@@ -9,12 +9,14 @@ from rehearse.config.checks import DEFAULT_DIR
 from rehearse.config.load import Load
 from rehearse.config.mistakes import Mistake
 from rehearse.config.quantities import write_duration
+from rehearse.config.series import PLACE_OF_SIDE, SeriesSettings
 from rehearse.config.settings import Settings
 from rehearse.config.targets import Auth, Target, Tls, complaint_about_targets
 from rehearse.databases import CAN_BE_KEPT_TO_READS, is_database, only_with_side_effects, read_database_url
 from rehearse.model import Metric
 
 MIN_BLOCKS = 8  # fewer pairs show nothing of their own spread
+MIN_POINTS = 4  # of a server-side series in a round
 MIN_ARRIVALS = 5  # in a block, or it is mostly chance
 
 
@@ -26,6 +28,8 @@ def inconsistencies(settings: Settings) -> Iterator[Mistake]:
     yield from _of_load(settings.load)
     yield from _of_budgets(settings)
     yield from _of_checks(settings)
+    yield from _of_series(settings)
+    yield from _of_state(settings)
 
 
 def _of_targets(settings: Settings) -> Iterator[Mistake]:
@@ -132,6 +136,70 @@ def _too_few(where: tuple[str, str], round_s: float, load: Load, rounds: int) ->
         plural = f" in {rounds} rounds" if rounds > 1 else ""
         sentence = f"holds {blocks} whole blocks of {write_duration(load.block_s)}{plural}"
         yield Mistake(where, f"{sentence}, {MIN_BLOCKS} are needed; raise it, or shorten load.block")
+
+
+def _of_state(settings: Settings) -> Iterator[Mistake]:
+    silent = [target for target in settings.targets if target.state is None]
+    if silent and len(silent) < len(settings.targets):
+        sentence = "is missing, and the other target has it: data of one side alone cannot be compared"
+        yield Mistake(("targets", silent[0].name, "state"), sentence)
+    if settings.state.production_rows and len(silent) == len(settings.targets):
+        yield Mistake(
+            ("state", "production_rows"), "is of no use: no target has `state`, which counts its rows"
+        )
+    for target in settings.targets:
+        if is_database(target.url) and isinstance(target.state, str):
+            yield Mistake(
+                ("targets", target.name, "state"), "is a path, and a database has none; name a command"
+            )
+
+
+def _of_series(settings: Settings) -> Iterator[Mistake]:
+    if settings.series and settings.prometheus.url is None:
+        yield Mistake(("prometheus", "url"), "is missing: there are [[series]], and nobody to ask for them")
+    if settings.prometheus.url is not None and is_database(settings.prometheus.url):
+        yield Mistake(("prometheus", "url"), "is a database; write it like 'http://prometheus:9090'")
+    if settings.series:
+        yield from _too_few_points(settings)
+    counts = Counter(one.name for one in settings.series)
+    for number, one in enumerate(settings.series):
+        for key, sentence in _not_a_series(one, settings):
+            yield Mistake(("series", number, key), sentence)
+        if counts[one.name] > 1:
+            yield Mistake(
+                ("series", number, "name"), f"{one.name!r} is there twice; reports could not tell them apart"
+            )
+
+
+def _too_few_points(settings: Settings) -> Iterator[Mistake]:
+    """A round with three points of a series shows neither its level nor its growth."""
+    step_s, load, baseline = settings.prometheus.step_s, settings.load, settings.baseline
+    rounds_s = {
+        "load": (load.budget_s / load.rounds, load.rounds),
+        "baseline": (baseline.budget_s, baseline.rounds),
+    }
+    for table, (round_s, rounds) in rounds_s.items():
+        points = int(round_s / step_s + 1e-9)
+        if points < MIN_POINTS or points * rounds < MIN_BLOCKS:
+            sentence = (
+                f"leaves {points} points of each series in a round of {write_duration(round_s)} ({rounds} rounds); "
+                f"{MIN_POINTS} a round are needed, and {MIN_BLOCKS} in all; lower it, or raise {table}.budget"
+            )
+            yield Mistake(("prometheus", "step"), sentence)
+
+
+def _not_a_series(one: SeriesSettings, settings: Settings) -> Iterator[tuple[str, str]]:
+    if not all(one.queries) or (one.query and (one.baseline or one.candidate)):
+        yield "query", f"is needed, with {PLACE_OF_SIDE} in it; or baseline and candidate, one query each"
+    elif one.query and PLACE_OF_SIDE not in one.query and len(settings.targets) > 1:
+        yield (
+            "query",
+            f"asks both sides the same; put {PLACE_OF_SIDE} into its braces, or write one query for each",
+        )
+    if not one.rules:
+        yield "level", "or growth is needed: nothing is asked of it"
+    if one.floor and (one.level is None or one.level.margin is None):
+        yield "floor", "is of no use without a margin for level"
 
 
 def _of_checks(settings: Settings) -> Iterator[Mistake]:

@@ -11,13 +11,15 @@ from rehearse.config.settings import Settings
 from rehearse.config.targets import Target
 from rehearse.redaction import names_a_secret, redact
 
-COMMANDS = ("facts", "prepare", "reset", "restart", "start")
+COMMANDS = ("facts", "state", "prepare", "reset", "restart", "start")
 
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:
     """Every secret value, longest first: what must never stand in an artefact, a log or a message."""
     values = [secret.get_secret_value() for secret in settings.secrets]
     values += in_url(settings.store.url.get_secret_value())
+    for name, header in settings.prometheus.headers.items():
+        values += in_header(name, header.get_secret_value())
     for target in settings.targets:
         values += in_url(target.url)
         for name, header in target.headers.items():

@@ -100,6 +100,21 @@ PackOptions = Annotated[
 ]
 
 
+def _read_counts(given: object) -> object:
+    is_counts = isinstance(given, Mapping) and all(
+        type(count) is int and count > 0 for count in given.values()
+    )
+    if not is_counts:
+        raise ValueError("is not a table of whole numbers; write it like { orders = 48000000 }")
+    return given
+
+
+RowCounts = Annotated[
+    Mapping[str, int],
+    Kind("table of whole numbers", "{ orders = 48000000 }", from_text="as TOML"),
+    BeforeValidator(_read_counts),
+]
+
 # --- words
 
 

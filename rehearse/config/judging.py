@@ -75,6 +75,12 @@ class NoiseSettings(Section):
     run_to_run_sd: Annotated[Percent, between(0, 1, "it is noise", write_percent)] = Field(
         default=0.05, description="Between two runs of the same code, in recorded mode."
     )
+    series_sd: Annotated[Percent, between(0, 1, "it is noise", write_percent)] = Field(
+        default=0.03, description="Of a server-side series, between two processes of the same code."
+    )
+    growth_sd: Annotated[Percent, between(0, 1, "it is noise", write_percent)] = Field(
+        default=0.01, description="Of its growth in a minute, as a part of its level."
+    )
 
 
 _Alpha = Annotated[Number, between(1e-6, 0.2, "it is the chance of a wrong verdict")]

@@ -6,12 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rehearse.config.quantities import (
+    read_amount,
     read_duration,
     read_percent,
+    read_percent_a_minute,
     read_points,
     read_rate,
+    write_amount,
     write_duration,
     write_percent,
+    write_percent_a_minute,
     write_points,
     write_rate,
 )
@@ -44,7 +48,21 @@ _ERRORS = Notation("<=+", read_points, write_points, "<", read_percent, write_pe
 _COMPLETED = Notation(
     ">=-", read_percent, write_percent, ">", read_percent, write_percent, "'>=-3%'", "'>95%'"
 )
+_LEVEL = Notation(
+    "<=+", read_percent, write_percent, "<", read_amount, write_amount, "'<=+10%'", "'<512MB' or '<80'"
+)
+_GROWTH = Notation(
+    "<=+",
+    read_percent_a_minute,
+    write_percent_a_minute,
+    "<",
+    read_percent_a_minute,
+    write_percent_a_minute,
+    "'<=+5%/min'",
+    "'<5%/min'",
+)
 _CAPACITY = Notation(">=-", read_percent, write_percent, ">", read_rate, write_rate, "'>=-10%'", "'>200/s'")
+_OF_SERIES = (Metric.LEVEL, Metric.GROWTH)
 
 
 def notation(metric: Metric) -> Notation:
@@ -53,6 +71,8 @@ def notation(metric: Metric) -> Notation:
         return _LATENCY
     if metric is Metric.CAPACITY:
         return _CAPACITY
+    if metric in _OF_SERIES:
+        return _LEVEL if metric is Metric.LEVEL else _GROWTH
     return _ERRORS if metric is Metric.ERROR_RATIO else _COMPLETED
 
 
@@ -81,6 +101,7 @@ def _read_rule(metric: Metric, rule: object) -> tuple[str, float]:
     if number == 0:
         raise ValueError(f"is a {kind} of nothing, which no measurement can prove; allow a little")
     is_of_one = metric.quantile is None and (kind == "margin" or metric is not Metric.CAPACITY)
+    is_of_one = is_of_one and metric not in _OF_SERIES
     if is_of_one and number >= 1:
         raise ValueError(f"is a {kind} that is always kept, or never")
     return kind, number

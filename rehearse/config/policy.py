@@ -7,9 +7,20 @@ import json
 import math
 from dataclasses import asdict
 
+from rehearse.config.effective import secrets_of
 from rehearse.config.settings import Settings
 from rehearse.databases import is_database
-from rehearse.model import CapacityProbe, ContractRules, NoiseAssumptions, Policy, RigLimits, Waiver
+from rehearse.model import (
+    CapacityProbe,
+    ContractRules,
+    DataRules,
+    NoiseAssumptions,
+    Policy,
+    RigLimits,
+    ServerSeries,
+    Waiver,
+)
+from rehearse.redaction import redact
 
 MIN_USERS, MAX_USERS = 20, 200
 
@@ -35,6 +46,8 @@ def policy_of(settings: Settings) -> Policy:
         noise=NoiseAssumptions(**dict(judge.noise)),
         capacity=_probe_of(settings),
         contract=_contract_of(settings),
+        series=_series_of(settings),
+        data=_data_of(settings),
         waivers=tuple(Waiver(one.finding, one.person, one.reason, one.until) for one in settings.waivers),
     )
 
@@ -68,6 +81,33 @@ def _contract_of(settings: Settings) -> ContractRules | None:
         ignored_endpoints=asked.ignore_endpoints,
         ignored_places=(*asked.ignore_places, *headers),
         values=asked.values,
+    )
+
+
+def _series_of(settings: Settings) -> tuple[ServerSeries, ...]:
+    """With the queries as reports may show them."""
+    secrets = secrets_of(settings)
+    return tuple(
+        ServerSeries(
+            one.name,
+            one.unit,
+            (redact(one.queries[0], secrets), redact(one.queries[1], secrets)),
+            one.rules,
+            one.floor,
+        )
+        for one in settings.series
+    )
+
+
+def _data_of(settings: Settings) -> DataRules | None:
+    if all(target.state is None for target in settings.targets):
+        return None
+    asked = settings.state
+    return DataRules(
+        asked.most_difference,
+        asked.least_of_production,
+        asked.production_rows,
+        tuple(key for key in settings.baseline.declared_differences if key.startswith("state.")),
     )
 
 

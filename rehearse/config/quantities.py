@@ -18,8 +18,18 @@ SECONDS = {
 }
 PERCENT = {"%": Decimal("0.01")}
 POINTS = {"pp": Decimal("0.01")}  # percentage points: a difference between two shares
+PERCENT_A_MINUTE = {"%/min": Decimal("0.01")}
+BYTES = {
+    "B": Decimal(1),
+    "kB": Decimal(1000),
+    "MB": Decimal(1000) ** 2,
+    "GB": Decimal(1000) ** 3,
+    "KiB": Decimal(1024),
+    "MiB": Decimal(1024) ** 2,
+    "GiB": Decimal(1024) ** 3,
+}
 RATES = {"/s": Decimal(1)}
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([a-z%/]+)")
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z%/]+)")
 
 
 def read_duration(given: object) -> float:
@@ -40,6 +50,18 @@ def read_points(given: object) -> float:
 def read_rate(given: object) -> float:
     """How many a second: "200/s" is 200."""
     return _read(given, RATES, "a rate", "200/s")
+
+
+def read_percent_a_minute(given: object) -> float:
+    """A share a minute: "5%/min" is 0.05."""
+    return _read(given, PERCENT_A_MINUTE, "a percentage a minute", "5%/min")
+
+
+def read_amount(given: object) -> float:
+    """A number without a unit, "80", or of bytes: "512MB" is 512,000,000."""
+    if isinstance(given, str) and re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", given):
+        return float(Decimal(given))
+    return _read(given, BYTES, "a number, or one of bytes", "512MB")
 
 
 def _read(given: object, units: Mapping[str, Decimal], name: str, example: str) -> float:
@@ -68,6 +90,16 @@ def write_percent(share: float) -> str:
 def write_points(share: float) -> str:
     """0.001 is "0.1pp"."""
     return f"{_plain(Decimal(repr(share)) * 100)}pp"
+
+
+def write_percent_a_minute(share: float) -> str:
+    """0.05 is "5%/min"."""
+    return f"{_plain(Decimal(repr(share)) * 100)}%/min"
+
+
+def write_amount(value: float) -> str:
+    """512000000 is "512000000": the number alone."""
+    return _plain(Decimal(repr(value)))
 
 
 def write_rate(per_s: float) -> str:

@@ -9,11 +9,24 @@ from pydantic import Field, SecretStr, model_validator
 
 from rehearse.config.checks import Checks
 from rehearse.config.contract import ContractSettings, WaiverSettings
-from rehearse.config.fields import Duration, ModeWord, Name, Place, StoreUrl, Text, Whole, Words, between
+from rehearse.config.fields import (
+    Duration,
+    ModeWord,
+    Name,
+    Percent,
+    Place,
+    RowCounts,
+    StoreUrl,
+    Text,
+    Whole,
+    Words,
+    between,
+)
 from rehearse.config.judging import JudgeSettings, Objectives
 from rehearse.config.load import Load, Scenario
-from rehearse.config.quantities import write_duration
+from rehearse.config.quantities import write_duration, write_percent
 from rehearse.config.section import Section, is_table
+from rehearse.config.series import PrometheusSettings, SeriesSettings
 from rehearse.config.targets import Safety, Target, Targets, complaint_about_targets
 from rehearse.errors import ConfigError
 from rehearse.model import Mode, Side
@@ -51,6 +64,20 @@ class ExitPlan(Section):
     )
     decider: Text = Field(default="", description="Who decides, by role.")
     text: Text = Field(default="", description="The plan itself, as the report shows it.")
+
+
+class StateSettings(Section):
+    """What is asked of the data that targets say they have (`state` of a target)."""
+
+    most_difference: Annotated[Percent, between(0, 1, "it is of the rows", write_percent)] = Field(
+        default=0.10, description="A larger difference of the sides' row counts is not comparable."
+    )
+    production_rows: RowCounts = Field(
+        default={}, description="How many rows production has, by the names that `state` gives them."
+    )
+    least_of_production: Annotated[Percent, between(0, 1, "it is of the rows", write_percent)] = Field(
+        default=0.10, description="With a smaller part of production's rows the report warns."
+    )
 
 
 class ReportSettings(Section):
@@ -93,6 +120,11 @@ class Settings(Section):
     contract: ContractSettings = Field(description="What the answers have in common.")
     waivers: tuple[WaiverSettings, ...] = Field(
         default=(), description="Findings that somebody accepts: `[[waivers]]`."
+    )
+    state: StateSettings = Field(description="What is asked of the data that targets say they have.")
+    prometheus: PrometheusSettings = Field(description="Where server-side series come from.")
+    series: tuple[SeriesSettings, ...] = Field(
+        default=(), description="Server-side series that are judged: `[[series]]`."
     )
     baseline: BaselineSettings = Field(description="How the known-good version is recorded.")
     checks: Checks = Field(description="The codified breaks of the past.")

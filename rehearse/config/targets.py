@@ -93,6 +93,12 @@ class Target(Section):
         " says its `server_version` by itself.",
         repr=False,
     )
+    state: Facts | None = Field(
+        default=None,
+        description="Where it says what data it has: a path that answers JSON, or a command. `data_set` names the set,"
+        ' `rows` counts: `{"data_set": "2026-11-01", "rows": {"orders": 48000}}`. Asked before and after the load.',
+        repr=False,
+    )
     prepare: Argv | None = Field(default=None, description="Command to run once before a run.", repr=False)
     reset: Argv | None = Field(
         default=None, description="Command that puts its data back, before each round.", repr=False

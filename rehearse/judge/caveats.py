@@ -123,8 +123,21 @@ def assumptions_of(evidence: Evidence, rulings: Sequence[Ruling]) -> tuple[str, 
         starts,
         *_without_restarts(evidence, sides_of(evidence.mode)),
         *([] if is_calibrated else [hosts]),
+        *_of_series(evidence),
         *_isolation_assumption(evidence),
     )
+
+
+def _of_series(evidence: Evidence) -> list[str]:
+    if not evidence.policy.series:
+        return []
+    noise = evidence.policy.noise
+    told = (
+        "server-side series of two starts of the same process are assumed to differ by a standard deviation of "
+        f"{_percent(noise.series_sd)} each, and their growth by {_percent(noise.growth_sd)} a minute (worth 4 rounds), "
+        f"beside {evidence.rounds if evidence.restarted else 'none'} measured"
+    )
+    return [told]
 
 
 def _without_restarts(evidence: Evidence, sides: Iterable[Side]) -> list[str]:
@@ -150,7 +163,8 @@ def _recorded_assumptions(evidence: Evidence, rulings: Sequence[Ruling]) -> tupl
     noise = evidence.policy.noise
     drift = (
         "recorded mode cannot measure what drifted between the two recordings; two runs of the same code are assumed "
-        f"to differ by a standard deviation of {_percent(noise.run_to_run_sd)}, beside what the rounds show"
+        f"to differ by a standard deviation of {_percent(noise.run_to_run_sd)} as a whole, however alike the rounds of "
+        "each are, beside what the rounds show"
     )
     reaches = [
         ruling.measured.outlook.reach(evidence.policy.go_alpha)
@@ -159,7 +173,7 @@ def _recorded_assumptions(evidence: Evidence, rulings: Sequence[Ruling]) -> tupl
         and ruling.measured.cell.scope is Scope.SCENARIO
         and ruling.measured.cell.metric is Metric.P50
     ]
-    told = (drift, *_without_restarts(evidence, sides_of(evidence.mode)))
+    told = (drift, *_of_series(evidence), *_without_restarts(evidence, sides_of(evidence.mode)))
     if not reaches:
         return told
     return (

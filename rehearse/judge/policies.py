@@ -9,14 +9,41 @@ from dataclasses import fields, is_dataclass
 from rehearse.judge.wording import level, margin
 from rehearse.model import Metric, Objective, Policy
 
-_IN_OTHER_WORDS = {"objectives", "overrides", "capacity"}  # the capacity probe was made as it was made
+_IN_OTHER_WORDS = {
+    "objectives",
+    "overrides",
+    "series",
+    "capacity",
+}  # the capacity probe was made as it was made
 
 
 def policy_differences(fixed: Policy, other: Policy) -> tuple[str, ...]:
     """What `other` asks in another way than `fixed`, one line each; empty when both judge alike."""
     names = ["", *sorted({*fixed.overrides, *other.overrides})]
     asked = [line for name in names for line in _of_objectives(fixed, other, name)]
-    return (*asked, *_of_fields("", fixed, other))
+    return (*asked, *_of_series(fixed, other), *_of_fields("", fixed, other))
+
+
+def _of_series(fixed: Policy, other: Policy) -> Iterator[str]:
+    then, now = (
+        {
+            f"{one.name} {asked.metric}": (asked, one.unit, one.floor, one.queries)
+            for one in policy.series
+            for asked in one.objectives
+        }
+        for policy in (fixed, other)
+    )
+    for label in sorted({*then, *now}):
+        if then.get(label) != now.get(label):
+            yield f"{label}: {_of_one_series(now.get(label))}, was {_of_one_series(then.get(label))}"
+
+
+def _of_one_series(asked: tuple[Objective, str, float, tuple[str, str]] | None) -> str:
+    if asked is None:
+        return "not asked for"
+    objective, unit, floor, queries = asked
+    words = _asked(objective, unit)
+    return f"{words} (floor {floor:g}, {' and '.join(dict.fromkeys(queries))})"
 
 
 def _of_objectives(fixed: Policy, other: Policy, name: str) -> Iterator[str]:
@@ -32,12 +59,12 @@ def _by_metric(policy: Policy, name: str) -> dict[Metric, Objective]:
     return {objective.metric: objective for objective in chosen}
 
 
-def _asked(objective: Objective | None) -> str:
+def _asked(objective: Objective | None, unit: str = "") -> str:
     if objective is None:
         return "as the others"
     metric = objective.metric
     parts = [] if objective.margin is None else [f"at most {margin(metric, _on_scale(objective))}"]
-    parts += [] if objective.limit is None else [f"limit {level(metric, objective.limit)}"]
+    parts += [] if objective.limit is None else [f"limit {level(metric, objective.limit, unit)}"]
     return " and ".join(parts or ["nothing"]) + (", advisory" if objective.is_advisory else "")
 
 

@@ -1,7 +1,8 @@
 """Recorded mode: only the candidate is loaded, and compared with a recording made at another time.
 
-Drift between the two recordings cannot be measured, so blocks are no evidence of it: the unit is the round, and what
-two rounds of the same code differ by is assumed until enough rounds show it.
+Blocks of one round are alike, so the unit is the round. What two rounds of the same code differ by is assumed until
+enough rounds show it, and averages out over rounds. What drifted between the two recordings does neither: all rounds of
+one recording share it, so that rounds that are alike say nothing of it, and more of them do not shrink it.
 """
 
 from __future__ import annotations
@@ -65,12 +66,13 @@ def measure_latency(case: RecordedCase, cell: Cell, column: Column) -> Measureme
             column.candidate, quantile, cell.objective.limit, case.policy.min_pairs, case.strictness
         )
         seen = replace(seen, level=level)
-    if seen.shortage or _too_few_rounds(case, logs):
+    if seen.shortage or too_few_rounds(case, logs):
         return _short(case, seen, logs, f" of {samples_needed(quantile)} samples")
     sampling = [quantile_noise(histogram, quantile) ** 2 for histogram in (*stored, *new)]
     assumed = case.policy.noise.run_to_run_sd**2 + math.fsum(sampling) / len(sampling)
     margin = latency_margin(cell, case.policy.floor_s, seen.baseline)
-    return _between(case, replace(seen, margin=margin), logs, Component(assumed, _ASSUMED_FREEDOM))
+    rounds = Component(assumed, _ASSUMED_FREEDOM)
+    return between_rounds(case, replace(seen, margin=margin), logs, rounds, drift_of(case.policy))
 
 
 def usable_rounds(slices: Sequence[Slice], quantile: float) -> list[Histogram]:
@@ -108,7 +110,7 @@ def measure_errors(case: RecordedCase, cell: Cell, column: Column) -> Measuremen
     rounds = tuple(
         by_round([part for part in side if part.requests]) for side in (column.baseline, column.candidate)
     )
-    if _too_few_rounds(case, rounds):
+    if too_few_rounds(case, rounds):
         return _short(case, replace(seen, pairs=len(rounds[1])), rounds, "")
     units = [
         [_as_units(tally(members), stored.is_dense or new.is_dense) for members in side] for side in rounds
@@ -160,7 +162,7 @@ def measure_completed(case: RecordedCase, cell: Cell) -> Measurement:
         own = completed_of(case.judged.candidate)
         level = completed_level(own, cell.objective.limit, case.policy.min_pairs, case.strictness)
         seen = replace(seen, level=level)
-    if _too_few_rounds(case, lost) or len(lost[0]) + len(lost[1]) <= 2:  # one round a side shows no noise
+    if too_few_rounds(case, lost) or len(lost[0]) + len(lost[1]) <= 2:  # one round a side shows no noise
         return _short(case, seen, lost, "")
     means = [math.fsum(side) / len(side) for side in lost]
     seen = replace(
@@ -171,7 +173,7 @@ def measure_completed(case: RecordedCase, cell: Cell) -> Measurement:
         margin=cell.objective.margin,
         detail=_rounds(lost),
     )
-    return _between(case, seen, lost, Component(0.0, 0.0))
+    return between_rounds(case, seen, lost, Component(0.0, 0.0))
 
 
 def _lost_by_round(blocks: Sequence[Block]) -> list[float]:
@@ -195,8 +197,17 @@ def round_variance(sides: Sequence[Sequence[float]], assumed: Component) -> Comp
     return Component((assumed.degrees_of_freedom * assumed.variance + squares) / freedom, freedom)
 
 
-def _between(
-    case: RecordedCase, seen: Measurement, sides: Sequence[Sequence[float]], assumed: Component
+def drift_of(policy: Policy) -> Component:
+    """What two recordings of the same code differ by as a whole: assumed, for nothing here measures it."""
+    return Component(policy.noise.run_to_run_sd**2)
+
+
+def between_rounds(
+    case: RecordedCase,
+    seen: Measurement,
+    sides: Sequence[Sequence[float]],
+    assumed: Component,
+    drift: Component | None = None,
 ) -> Measurement:
     """The judged change; more load in the same rounds would not make it surer, so all variance is fixed.
 
@@ -207,12 +218,15 @@ def _between(
     if not case.is_restarted and noise.variance < assumed.variance:
         noise = assumed
     noise = noise.times(math.fsum(1 / len(side) if case.is_restarted else 1.0 for side in sides))
-    change = combined(seen.worsening or 0.0, [noise])
-    outlook = NoiseOutlook(0.0, noise.variance, change.degrees_of_freedom, _seconds(case.judged.candidate))
+    parts = [noise] if drift is None else [noise, drift]
+    change = combined(seen.worsening or 0.0, parts)
+    fixed = math.fsum(part.variance for part in parts)
+    outlook = NoiseOutlook(0.0, fixed, change.degrees_of_freedom, _seconds(case.judged.candidate))
     return replace(with_estimate(seen, change, case.strictness), outlook=outlook)
 
 
-def _too_few_rounds(case: RecordedCase, sides: Sequence[Sequence[object]]) -> bool:
+def too_few_rounds(case: RecordedCase, sides: Sequence[Sequence[object]]) -> bool:
+    """Whether the baseline (the first side) has too few to show how rounds differ, or the candidate none."""
     return len(sides[0]) < case.policy.min_rounds or len(sides[1]) < 1
 
 

@@ -16,6 +16,7 @@ from rehearse.judge.cells import capacity_cells, cells_of, large_endpoints
 from rehearse.judge.checks import check_faults, check_warnings
 from rehearse.judge.contract import contract_changes, contracts_compared, sampling_warnings, unseen_faults
 from rehearse.judge.contract import finding_of as contract_finding_of
+from rehearse.judge.data import data_faults, data_warnings
 from rehearse.judge.faults import Fault
 from rehearse.judge.health import correlation_faults, own_health_faults
 from rehearse.judge.ledger import block_faults, closing_faults, impossible_numbers, probe_faults
@@ -35,6 +36,7 @@ from rehearse.judge.recorded import RecordedCase, measure_rounds
 from rehearse.judge.refusals import refusal_faults
 from rehearse.judge.rig import rig_faults, rig_warnings
 from rehearse.judge.rulings import Ruling, finding_of, limit_finding_of, rule_on
+from rehearse.judge.server_series import measure_series, series_cells
 from rehearse.judge.standing import Standing, remedy_of, standing_of
 from rehearse.judge.stats import tidy
 from rehearse.judge.validity import (
@@ -159,12 +161,16 @@ def _case_of(evidence: Evidence, *, is_final: bool) -> _Case:
     stored = _stored(evidence)
     table, stored_table = columns(judged), columns(stored)
     strictness = Strictness.of(evidence.policy, evidence.looks, _limits(evidence, table), is_final=is_final)
-    measurements = _measurements(evidence, strictness, (judged, table), (stored, stored_table))
+    measurements = _measurements(
+        evidence, strictness, (judged, table), (stored, stored_table), is_final=is_final
+    )
     rulings = rule_on(measurements, strictness)
     faults = [
         *incidents,
         *validity_faults(evidence, judged, table, stored_table, is_final=is_final),
         *probe_faults(evidence),
+        *data_faults(evidence),
+        *data_faults(evidence),
         *correlation_faults(measurements),
         *(unseen_faults(evidence, _certified_endpoints(rulings)) if is_final else ()),
     ]
@@ -206,10 +212,13 @@ def _stored(evidence: Evidence) -> JudgedBlocks:
 
 def _limits(evidence: Evidence, table: Mapping[SeriesKey, Column]) -> int:
     policy = evidence.policy
-    asked = (one for objectives in (policy.objectives, *policy.overrides.values()) for one in objectives)
+    series = (one.objectives for one in policy.series)
+    asked = (
+        one for objectives in (policy.objectives, *policy.overrides.values(), *series) for one in objectives
+    )
     if all(one.limit is None for one in asked):
         return 0  # as nearly always: no need to look at every cell for it
-    cells = (*cells_of(policy, table), *capacity_cells(policy))
+    cells = (*cells_of(policy, table), *capacity_cells(policy), *series_cells(policy.series))
     return sum(cell.objective.limit is not None and cell.role is not Role.ADVISORY for cell in cells)
 
 
@@ -218,17 +227,22 @@ def _measurements(
     strictness: Strictness,
     now: tuple[JudgedBlocks, Mapping[SeriesKey, Column]],
     then: tuple[JudgedBlocks, Mapping[SeriesKey, Column]],
+    *,
+    is_final: bool,
 ) -> tuple[Measurement, ...]:
+    """Server-side series are known when a round is over: they are judged once, at the end."""
     if evidence.mode is Mode.RECORDED:
         is_restarted = Side.CANDIDATE in evidence.restarted
-        rounds = measure_rounds(RecordedCase(evidence.policy, strictness, *now, is_restarted))
-        return (*rounds, *measure_capacity(evidence, strictness, None))
+        alone = RecordedCase(evidence.policy, strictness, *now, is_restarted)
+        series = measure_series(evidence, alone) if is_final else ()
+        return (*measure_rounds(alone), *measure_capacity(evidence, strictness, None), *series)
     is_calibrated = evidence.reference is not None and evidence.reference.is_calibrated
     earlier: tuple[JudgedBlocks, Mapping[SeriesKey, Column]] = (
         then if is_calibrated else (JudgedBlocks((), ()), {})
     )
     case = PairedCase(evidence.policy, strictness, *now, *earlier, evidence.restarted)
-    return (*measure_pairs(case), *measure_capacity(evidence, strictness, case))
+    series = measure_series(evidence, case) if is_final else ()
+    return (*measure_pairs(case), *measure_capacity(evidence, strictness, case), *series)
 
 
 # --- from rulings to the decision -------------------------------------------------------------------------------
@@ -268,6 +282,8 @@ def _verdict(case: _Case, decision: Decision, reasons: list[Finding], warnings: 
             *_contract_warnings(case),
             *rig_warnings(case.judged, case.evidence.policy),
             *outside_warnings(case.evidence),
+            *data_warnings(case.evidence),
+            *data_warnings(case.evidence),
             *check_warnings(case.evidence.checks, _recorded_checks(case.evidence)),
             *caveats(case.rulings, assumptions, case.strictness),
         ),

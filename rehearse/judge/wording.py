@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 
 from rehearse.judge.measurement import Level, Measurement
-from rehearse.model import Metric
+from rehearse.model import Cell, Metric
+
+LONGEST_UNIT = 12  # letters: more would make tables wider than a page
+_BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
 
 
 def duration(seconds: float) -> str:
@@ -35,16 +38,32 @@ def per_second(rate: float) -> str:
     return f"{_digits(rate)}/s"
 
 
-def level(metric: Metric, value: float) -> str:
-    """A value of a cell: a duration for latency, a rate for capacity, else a share."""
+def quantity(value: float, unit: str) -> str:
+    """A value of a server-side series: 47.5 MB, 1.2 cores, 12."""
+    if unit != "bytes":
+        rounded = float(f"{value:.3g}") + 0.0
+        unit = unit if len(unit) <= LONGEST_UNIT else f"{unit[: LONGEST_UNIT - 3]}..."
+        return f"{rounded:{',.0f' if abs(rounded) >= 1000 else 'g'}} {unit}".rstrip()
+    size, name = next((one for one in _BYTES if abs(value) >= 0.9995 * one[0]), _BYTES[-1])
+    return f"{float(f'{value / size:.3g}') + 0.0:g} {name}"
+
+
+def level(metric: Metric, value: float, unit: str = "") -> str:
+    """A value of a cell: a duration for latency, a rate for capacity, a series' own, else a share."""
     if metric is Metric.CAPACITY:
         return per_second(value)
+    if metric is Metric.LEVEL:
+        return quantity(value, unit)
+    if metric is Metric.GROWTH:
+        return f"{quantity(value, unit)}/min"
     return share(value) if metric.quantile is None else duration(value)
 
 
 def change(metric: Metric, worsening: float) -> str:
     """A worsening on the scale of the test as people say it: +23.0 %, +0.12 pp; fewer completed is negative."""
     more = worsening if metric.lower_is_better else -worsening
+    if metric is Metric.GROWTH:
+        return f"{percent(more)}/min"
     return percent(math.expm1(more)) if metric.is_relative else points(more)
 
 
@@ -52,7 +71,8 @@ def margin(metric: Metric, size: float, digits: int = 3) -> str:
     """A margin, without digits that nobody asked for: "+10 %", "+0.1 pp"."""
     more = size if metric.lower_is_better else -size
     signed = (math.expm1(more) if metric.is_relative else more) + 0.0  # no negative zero
-    return f"{float(f'{signed * 100:.{digits}g}'):+g} {'%' if metric.is_relative else 'pp'}"
+    unit = "%/min" if metric is Metric.GROWTH else "%" if metric.is_relative else "pp"
+    return f"{float(f'{signed * 100:.{digits}g}'):+g} {unit}"
 
 
 def minutes(seconds: float) -> str:
@@ -76,10 +96,20 @@ def what_changed(measured: Measurement) -> str:
         return f"{measured.cell.label}: {measured.shortage}"
     metric = measured.cell.metric
     seen = f"changed by {change(metric, measured.worsening)}"
-    values = f"{level(metric, measured.baseline)} to {level(metric, measured.candidate)}"
+    unit = measured.cell.measured_in
+    values = f"{level(metric, measured.baseline, unit)} to {level(metric, measured.candidate, unit)}"
     counts = f"{measured.baseline_count:,}/{measured.candidate_count:,} {_unit_of_count(metric)}"
     basis = ", ".join(part for part in (_spread(measured), measured.detail, counts) if part)
     return f"{measured.cell.label} {seen}, {values} ({basis})"
+
+
+def _own(cell: Cell, value: float) -> str:
+    """A level by itself: growth is told as a part of the series' own mean then."""
+    return (
+        change(cell.metric, value)
+        if cell.metric is Metric.GROWTH
+        else level(cell.metric, value, cell.measured_in)
+    )
 
 
 def _spread(measured: Measurement) -> str:
@@ -95,13 +125,15 @@ def _unit_of_count(metric: Metric) -> str:
         return "arrivals"
     if metric is Metric.CAPACITY:
         return "completed"
+    if metric in (Metric.LEVEL, Metric.GROWTH):
+        return "points"
     return "requests" if metric is Metric.ERROR_RATIO else "samples"
 
 
 def against_limit(measured: Measurement, found: Level) -> str:
     """What is known of the candidate's own level."""
     metric = measured.cell.metric
-    seen, bound, limit = (level(metric, value) for value in (found.value, found.bound, found.limit))
+    seen, bound, limit = (_own(measured.cell, value) for value in (found.value, found.bound, found.limit))
     far = f"at {'most' if metric.lower_is_better else 'least'} {bound}"
     ending = "beyond it, proven" if found.is_broken else "inside" if found.is_kept else "not proven inside"
     return f"the candidate's own {metric} is {seen} ({far}); limit {limit}: {ending}"

@@ -16,6 +16,7 @@ from rehearse.model import (
     CapacityStep,
     CheckEvidence,
     Curve,
+    DataState,
     ErrorKind,
     Mode,
     Phase,
@@ -26,6 +27,8 @@ from rehearse.model import (
     RunState,
     Scope,
     Series,
+    SeriesCurve,
+    SeriesWindow,
     Side,
     SideSummary,
     TargetFacts,
@@ -34,14 +37,16 @@ from rehearse.model import (
 )
 
 MAX_CURVE_POINTS = 60
+MAX_SERIES_POINTS = 400
 _CURVE_SCOPES = (Scope.SCENARIO, Scope.ENDPOINT)
 _TOTAL = "whole scenario"
 _WITHOUT_CHECKS = (
     "No check and no edge case was rehearsed: only latency, errors, throughput and answers under load."
 )
 _WITHOUT_EDGES = "No edge case was rehearsed: only load, and what broke before."
+_OTHER_DATA = "The amount of data of production was not compared with the one of this rehearsal."
 _NOT_REHEARSED = (
-    "The mix of requests and the amount of data of production were not compared with the ones of this rehearsal.",
+    "The mix of requests of production was not compared with the one of this rehearsal.",
     "What needs more time than this load took (leaks, nightly jobs, full disks, date boundaries) was not looked for.",
 )  # fmt: skip
 
@@ -52,6 +57,8 @@ def assemble(
     verdict: Verdict,
     reference: Reference | None = None,
     checks: CheckEvidence | None = None,
+    data: Sequence[DataState] = (),
+    series: Sequence[SeriesWindow] = (),
 ) -> Result:
     """The result of one comparison. `reference` shows the baseline's own numbers when it was recorded earlier."""
     own = tuple(block for block in blocks if block.phase is Phase.ROUND)
@@ -77,6 +84,9 @@ def assemble(
         capacity=_capacity(record, blocks, reference),
         checks=() if checks is None else settled(checks, () if reference is None else reference.checks),
         is_advisory=record.is_advisory,
+        data=_data(record, data, reference),
+        series=_series(record, series, reference),
+        production_rows={} if record.policy.data is None else record.policy.data.production_rows,
     )
 
 
@@ -136,6 +146,37 @@ def _requests_of(block: Block) -> list[Series]:
     """The endpoints of a block; its scenarios when it names no endpoint."""
     endpoints = [series for series in block.series if series.scope is Scope.ENDPOINT]
     return endpoints or [series for series in block.series if series.scope is Scope.SCENARIO]
+
+
+def _data(record: RunRecord, data: Sequence[DataState], reference: Reference | None) -> tuple[DataState, ...]:
+    """In recorded mode the baseline's is the stored one."""
+    if reference is None or record.mode is Mode.PAIRED:
+        return tuple(data)
+    return (*(one for one in reference.data if one.side is Side.BASELINE), *data)
+
+
+def _series(
+    record: RunRecord, series: Sequence[SeriesWindow], reference: Reference | None
+) -> tuple[SeriesCurve, ...]:
+    """Each series of each side, rounds joined end to end; in recorded mode the baseline's is the stored one."""
+    known = list(series)
+    if reference is not None and record.mode is Mode.RECORDED:
+        known += [one for one in reference.series if one.side is Side.BASELINE]
+    return tuple(
+        SeriesCurve(asked.name, asked.unit, side, points)
+        for asked in record.policy.series
+        for side in Side
+        if (points := _joined_points([one for one in known if (one.name, one.side) == (asked.name, side)]))
+    )
+
+
+def _joined_points(windows: Sequence[SeriesWindow]) -> tuple[tuple[float, float], ...]:
+    points: list[tuple[float, float]] = []
+    offset_s = 0.0
+    for window in sorted(windows, key=lambda window: window.round):
+        points += [(round(offset_s + at_s, 3), value) for at_s, value in window.points]
+        offset_s += window.length_s
+    return tuple(points[:: max(1, -(-len(points) // MAX_SERIES_POINTS))])
 
 
 # --- over time ----------------------------------------------------------------------------------------------------
@@ -281,6 +322,7 @@ def _blind_spots(record: RunRecord, blocks: Sequence[Block], verdict: Verdict) -
         *_of_the_sides(record, blocks),
         _WITHOUT_EDGES if record.has_checks else _WITHOUT_CHECKS,
         *_NOT_REHEARSED,
+        *(() if record.policy.data is not None and record.policy.data.production_rows else (_OTHER_DATA,)),
         *(f"This was assumed, not measured: {assumption}" for assumption in verdict.assumptions),
     )
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
-from rehearse.model import CapacityStep, Curve, Outcome, Side, TimelinePoint
+from rehearse.judge.wording import quantity
+from rehearse.model import CapacityStep, Curve, Outcome, SeriesCurve, Side, TimelinePoint
 from rehearse.report.ranking import Row, turned
 from rehearse.report.scales import Scale, linear_ticks, log_ticks
 from rehearse.report.units import brief, change, duration, length, percentile, rate
@@ -218,6 +219,28 @@ def capacity_chart(steps: Sequence[CapacityStep], frame: Frame) -> LineChart | N
         frame,
         x_ticks=_ticks(x, linear_ticks(x.low, x.high, 6 if frame is WIDE else 3), rate),
         y_ticks=_ticks(y, linear_ticks(y.low, y.high, 5), rate),
+        lines=_spread(line for line in lines if line is not None),
+    )
+
+
+# --- server-side series -------------------------------------------------------------------------------------------
+
+
+def series_chart(curves: Sequence[SeriesCurve], frame: Frame) -> LineChart | None:
+    """One server-side series of both sides over the measured load, from zero: a leak is a line that rises."""
+    values = [value for curve in curves for _, value in curve.points if _is_drawable(value)]
+    if not values:
+        return None
+    x = frame.x(0, max(max(at_s for curve in curves for at_s, _ in curve.points), 1))
+    y = frame.y(min(0.0, *values), max(values) * 1.08 or 1)
+    lines = [
+        _line(curve.side, "thick", "", [(x(at_s), _placed(y, value)) for at_s, value in curve.points])
+        for curve in curves
+    ]
+    return LineChart(
+        frame,
+        x_ticks=_ticks(x, linear_ticks(x.low, x.high, 6 if frame is WIDE else 3), length),
+        y_ticks=_ticks(y, linear_ticks(y.low, y.high, 5), lambda value: quantity(value, curves[0].unit)),
         lines=_spread(line for line in lines if line is not None),
     )
 

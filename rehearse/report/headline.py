@@ -59,6 +59,7 @@ NEXT_STEPS = {
     ReasonCode.TARGET_REFUSED: "A host outside the allow-list was asked for. Check `safety.allow` and the scenario.",
     ReasonCode.CONTRACT: "Do not promote. Restore what clients rely on, or let someone waive it (docs/contract.md).",
     ReasonCode.UNSEEN_CONTRACT: "Answers of an endpoint were seen on one side only. Read the errors, rehearse again.",
+    ReasonCode.SERIES_MISSING: "What Prometheus knows of a side is missing. The sentence says why; rehearse again.",
     ReasonCode.INTERNAL: "`rehearse` itself failed. Keep the run, report a bug, rehearse again.",
 }  # fmt: skip
 _NEXT_AFTER_GO = (

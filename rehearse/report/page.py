@@ -40,6 +40,7 @@ from rehearse.report.charts import (
 )
 from rehearse.report.checked import CheckTable, check_table
 from rehearse.report.contract import ChangedAnswer, changed_answers
+from rehearse.report.data import DataTable, data_table
 from rehearse.report.headline import (
     Caution,
     CellCounts,
@@ -54,6 +55,7 @@ from rehearse.report.headline import (
     why,
 )
 from rehearse.report.ranking import Row, Split, ranked, split
+from rehearse.report.series import SeriesPicture, series_pictures
 from rehearse.report.units import duration, percentile
 
 _CURVES_SHOWN = 13  # the whole scenario, and a dozen endpoints
@@ -62,6 +64,8 @@ _KINDS_OF_CHANGE = (
     ("Error ratio", {Metric.ERROR_RATIO}, "fewer errors than the baseline ← 0 → more, worse"),
     ("Completed ratio", {Metric.COMPLETED_RATIO}, "less completed than the baseline, worse ← 0 → more"),
     ("Capacity", {Metric.CAPACITY}, "less than the baseline can take, worse ← 0 → more"),
+    ("Server-side level", {Metric.LEVEL}, "less than the baseline ← 0 → more, worse"),
+    ("Server-side growth", {Metric.GROWTH}, "rises less than the baseline's ← 0 → more, worse"),
 )
 
 
@@ -154,6 +158,8 @@ class Page:
     curves_shown: int  # of these; the rest is folded away
     errors: tuple[ErrorRow, ...]
     contract: tuple[ChangedAnswer, ...]
+    data: DataTable | None
+    series: tuple[SeriesPicture, ...]
     findings: tuple[FindingRow, ...]
     remarks: tuple[FindingRow, ...]
     blind_spots: tuple[str, ...]
@@ -197,6 +203,8 @@ def page_of(result: Result) -> Page:
         curves_shown=_CURVES_SHOWN,
         errors=_errors(result.error_kinds),
         contract=changed_answers(result.verdict.contract),
+        data=data_table(result),
+        series=series_pictures(result),
         findings=tuple(finding for finding in findings if not finding.is_remark),
         remarks=tuple(finding for finding in findings if finding.is_remark),
         blind_spots=_blind_spots(result),

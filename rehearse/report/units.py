@@ -6,6 +6,8 @@ import math
 import re
 from datetime import UTC, datetime
 
+from rehearse.judge.wording import quantity
+
 MISSING = "–"
 _SPACE = "\N{NO-BREAK SPACE}"
 _MINUS = "\N{MINUS SIGN}"
@@ -66,10 +68,16 @@ def share(ratio: float | None) -> str:
 
 
 def amount(value: float | None, unit: str) -> str:
-    """The value of a cell: a latency when its unit is "s", a rate when it is "1/s", else a share."""
+    """The value of a cell: a latency when its unit is "s", a rate when it is "1/s", a share when it is "ratio", else
+    that of a server-side series."""
     if unit == "1/s":
         return rate(value)
-    return duration(value) if unit == "s" else share(value)
+    if unit in ("s", "ratio"):
+        return duration(value) if unit == "s" else share(value)
+    if value is None or _is_missing(value):
+        return MISSING
+    of_series, slash, minute = unit.partition("/min")
+    return f"{quantity(value, of_series).replace(' ', _SPACE).replace('-', _MINUS)}{slash}{minute}"
 
 
 def rate(per_s: float | None) -> str:
@@ -78,7 +86,7 @@ def rate(per_s: float | None) -> str:
 
 
 def change(value: float | None, unit: str) -> str:
-    """A signed difference: +6.1 % of a latency or a rate, +0.12 pp of a share."""
+    """A signed difference: +6.1 % of a latency or a rate, +0.12 pp of a share, +3.4 %/min of a growth."""
     if value is None or _is_missing(value):
         return MISSING
     points = value * 100
@@ -86,7 +94,8 @@ def change(value: float | None, unit: str) -> str:
         decimals = 0 if abs(points) >= 99.95 else 1 if abs(points) >= 0.995 else 2
     else:
         decimals = 1 if abs(points) >= 9.995 else 2 if abs(points) >= 0.0995 else 3
-    return _signed(points, decimals) + _SPACE + ("pp" if unit == "ratio" else "%")
+    of_time = "/min" if unit.endswith("/min") else ""
+    return _signed(points, decimals) + _SPACE + ("pp" if unit == "ratio" else f"%{of_time}")
 
 
 def _signed(value: float, decimals: int) -> str:

@@ -35,6 +35,7 @@ def _serve_settings(options: argparse.Namespace) -> ServeSettings:
         # A file for each port: two versions side by side must not migrate each other's database.
         database_url=options.database or f"sqlite:///.rehearse/shop-{options.port}.db",
         exits_with_parent=options.exit_with_parent,
+        slowness=options.slowness,
     )
 
 
@@ -47,9 +48,23 @@ def _parser() -> argparse.ArgumentParser:
     server.add_argument("--host", default="127.0.0.1")
     server.add_argument("--database", metavar="URL", help="default: .rehearse/shop-PORT.db")
     server.add_argument("--exit-with-parent", action="store_true", help="end when the starting process ends")
+    server.add_argument(
+        "--slowness",
+        type=_times,
+        default=1.0,
+        metavar="TIMES",
+        help="each answer takes this many times as long",
+    )
     seeder = commands.add_parser("seed", help="fill an empty database, as version 1.0 has it")
     seeder.add_argument("--database", metavar="URL", required=True)
     return parser
+
+
+def _times(given: str) -> float:
+    times = float(given)
+    if not 1 <= times <= 100:
+        raise argparse.ArgumentTypeError(f"{given} is not between 1 and 100")
+    return times
 
 
 if __name__ == "__main__":

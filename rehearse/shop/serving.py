@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import uvicorn
+from starlette.concurrency import run_in_threadpool
 
 from rehearse.shop.app import create_app
 from rehearse.shop.migration import migrate
@@ -19,7 +20,7 @@ from rehearse.shop.tables import connect
 from rehearse.shop.versions import BEHAVIOURS
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PARENT_POLL_S = 0.5
 SHUTDOWN_S = 2
@@ -36,6 +37,7 @@ class ServeSettings:
     port: int
     database_url: str
     exits_with_parent: bool
+    slowness: float = 1.0  # each answer takes this many times as long: an upgrade that does nothing but that
 
 
 class OneLineFormatter(logging.Formatter):
@@ -51,6 +53,26 @@ class OneLineFormatter(logging.Formatter):
         return " ".join(words.split())
 
 
+class Slowed:
+    """The same app, each of whose answers begins `times` as late. Nothing else changes, and no core is busier."""
+
+    def __init__(self, app: ASGIApp, times: float) -> None:
+        self._app = app
+        self._times = times
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began_s = time.perf_counter()
+
+        async def send_later(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                # In a thread: the event loop's own timers are a millisecond wide, which is half an answer.
+                more_s = (self._times - 1) * (time.perf_counter() - began_s)
+                await run_in_threadpool(time.sleep, more_s)
+            await send(message)
+
+        await self._app(scope, receive, send_later)
+
+
 def serve(settings: ServeSettings) -> None:
     """Runs the shop until SIGTERM or SIGINT."""
     if settings.exits_with_parent:
@@ -59,7 +81,10 @@ def serve(settings: ServeSettings) -> None:
     engine = connect(settings.database_url)
     seed(engine)
     migrate(engine, BEHAVIOURS[settings.version])
-    uvicorn.Server(server_config(create_app(engine, settings.version), settings)).run()
+    app: ASGIApp = create_app(engine, settings.version)
+    if settings.slowness > 1:
+        app = Slowed(app, settings.slowness)
+    uvicorn.Server(server_config(app, settings)).run()
 
 
 def server_config(app: ASGIApp, settings: ServeSettings) -> uvicorn.Config:

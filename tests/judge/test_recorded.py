@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from rehearse.judge.failures import Tally
 from rehearse.judge.recorded import overdispersion, round_variance
 from rehearse.judge.stats import Component
 from rehearse.judge.verdict import judge
-from rehearse.model import Decision, Outcome, ReasonCode
+from rehearse.model import Decision, Outcome, ReasonCode, Verdict
 from tests.judge.evidence import OBJECTIVES, POLICY, World, recorded
 
 RUN = World(
@@ -93,3 +94,50 @@ def test_a_round_with_few_samples_counts_with_its_sampling_noise() -> None:
     errors = {j.cell.label: j.standard_error for j in verdict.judgements if j.standard_error is not None}
     assert errors["GET /rare p95"] > errors["GET /items p95"]
     assert [j.outcome for j in verdict.judgements if j.cell.label == "GET /rare p95"] != [Outcome.FAIL]
+
+
+# --- 5 + 3 restarts, and a machine that drifts between the two recordings ---------------------------------------
+
+SHORT = replace(RUN, blocks=3, rate_per_s=50.0, shared_sd=0.10, shared_lag=0.4, start_sd=0.03)
+
+
+def drifting(slower: float, count: int = 20) -> list[Verdict]:
+    """The candidate's recording is slower or faster as a whole, by 5 %: that is what a day makes of a machine."""
+    levels = np.exp(np.random.default_rng(3).normal(0, 0.05, count)).tolist()
+    return [
+        judge(
+            recorded(
+                replace(SHORT, rounds=3, slowdown={"": slower}, level=level),
+                replace(SHORT, rounds=5),
+                seed,
+            )
+        )
+        for seed, level in enumerate(levels)
+    ]
+
+
+def test_identical_code_is_never_abort_though_the_machine_drifts() -> None:
+    assert Decision.ABORT not in {verdict.decision for verdict in drifting(1.0)}
+
+
+def test_half_again_as_slow_is_abort_though_the_machine_drifts() -> None:
+    assert {verdict.decision for verdict in drifting(1.5)} == {Decision.ABORT}
+
+
+def test_a_tenth_slower_is_mostly_inconclusive_and_told_in_the_right_words() -> None:
+    """Tolerance: 2 of 20 may be decided."""
+    open_ones = [verdict for verdict in drifting(1.1) if verdict.decision is Decision.INCONCLUSIVE]
+    assert len(open_ones) >= 18
+    told = [" ".join(finding.sentence for finding in verdict.reasons) for verdict in open_ones]
+    honest = [words for words in told if "this rig cannot decide a" in words and "; it can decide" in words]
+    assert (
+        len(honest) >= len(told) - 1
+    )  # where the machine drifted the other way, its latency is inside the margin
+
+
+def test_rounds_that_are_alike_say_nothing_of_what_drifted_between_the_recordings() -> None:
+    """A shift of 10 %, rounds within 1 %: a rule that takes the rounds for all of the noise says ABORT in 6 of 20."""
+    alike = replace(SHORT, shared_sd=0.01, own_sd=0.003, start_sd=0.005)
+    shifted = replace(alike, rounds=3, level=1.10)
+    decisions = [judge(recorded(shifted, replace(alike, rounds=5), seed)).decision for seed in range(20)]
+    assert Decision.ABORT not in decisions

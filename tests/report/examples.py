@@ -22,12 +22,14 @@ from rehearse.model import (
     CheckOutcome,
     CheckResult,
     ChecksEnd,
+    DataState,
     Decision,
     ErrorBin,
     Finding,
     Judgement,
     Metric,
     Mode,
+    Moment,
     Objective,
     Outcome,
     Phase,
@@ -42,6 +44,7 @@ from rehearse.model import (
     RunState,
     Scope,
     Series,
+    SeriesCurve,
     Severity,
     Side,
     TargetFacts,
@@ -340,11 +343,87 @@ def abort() -> Result:
         seed=7, slower=1.24, slow=("POST /checkout", "GET /search"), failing="POST /checkout", late_rig=(5,)
     )
     blocks = blocks_of(story)
-    judgements = judgements_of(blocks)
+    judgements = (*judgements_of(blocks), *_of_series())
     failed = sorted((j for j in judgements if j.outcome is Outcome.FAIL), key=lambda j: -(j.change or 0))
     verdict = Verdict(Decision.ABORT, tuple(map(finding_of, failed)), (), judgements, 23, 1, _ASSUMED)
-    whole = assemble(record(has_checks=True), blocks, verdict, checks=_asked())
-    return replace(whole, capacity=_probed())
+    whole = assemble(record(has_checks=True), blocks, verdict, checks=_asked(), data=_data())
+    return replace(whole, capacity=_probed(), production_rows={"orders": 48_000_000}, series=_memory())
+
+
+def _memory() -> tuple[SeriesCurve, ...]:
+    """The candidate's grows by 9 MB a minute."""
+    moments = [5.0 * number for number in range(24)]
+    return tuple(
+        SeriesCurve("memory", "bytes", side, tuple((at_s, 104e6 + rise * at_s) for at_s in moments))
+        for side, rise in ((Side.BASELINE, 2e3), (Side.CANDIDATE, 146e3))
+    )
+
+
+def _of_series() -> tuple[Judgement, ...]:
+    """Memory that leaks, of a level that is still inside, and a number of connections of which nothing is known."""
+    margins = {Metric.LEVEL: 0.10, Metric.GROWTH: 0.05}
+    memory, growth = (
+        Cell(Scope.SERIES, "memory", metric, Role.CERTIFY, Objective(metric, margin), "bytes")
+        for metric, margin in margins.items()
+    )
+    connections = Objective(Metric.LEVEL, 0.10)
+    unknown = Cell(Scope.SERIES, "connections", Metric.LEVEL, Role.CERTIFY, connections, "connections")
+    return (
+        Judgement(
+            memory,
+            Outcome.PASS,
+            "memory level changed by +4.4 %, 104 MB to 109 MB",
+            104e6,
+            108.6e6,
+            0.044,
+            0.021,
+            0.068,
+            0.063,
+            0.10,
+            0.002,
+            pairs=114,
+            baseline_count=114,
+            candidate_count=114,
+        ),
+        Judgement(
+            growth,
+            Outcome.FAIL,
+            "memory growth changed by +8.3 %/min, 120 kB/min to 8.75 MB/min; margin +5 %/min: worse",
+            0.12e6,
+            8.75e6,
+            0.083,
+            0.071,
+            0.095,
+            0.093,
+            0.05,
+            1e-9,
+            is_proven_worse=True,
+            pairs=14,
+            baseline_count=114,
+            candidate_count=114,
+            code=ReasonCode.WORSE,
+        ),
+        Judgement(
+            unknown,
+            Outcome.INCONCLUSIVE,
+            "connections level: the query found no series; is the target scraped? (of the candidate in round 1)",
+            code=ReasonCode.SERIES_MISSING,
+        ),
+    )
+
+
+def _data() -> tuple[DataState, ...]:
+    """The candidate wrote twice as many orders as the baseline, under the same load."""
+    rows = {
+        (Side.BASELINE, Moment.BEFORE): 48_000,
+        (Side.CANDIDATE, Moment.BEFORE): 48_000,
+        (Side.BASELINE, Moment.AFTER): 49_812,
+        (Side.CANDIDATE, Moment.AFTER): 51_620,
+    }
+    return tuple(
+        DataState(side, moment, "2026-11-01, scrubbed", {"orders": count, "customers": 900})
+        for (side, moment), count in rows.items()
+    )
 
 
 def _asked() -> CheckEvidence:

@@ -230,7 +230,7 @@ def _spots(changed: RunRecord, *blocks: Block, verdict: Verdict | None = None) -
 def test_what_was_not_rehearsed_is_always_told() -> None:
     spots = "\n".join(go().blind_spots)
     assert "No check and no edge case was rehearsed" in spots
-    assert "of production were not compared" in spots
+    assert "The amount of data of production was not compared" in spots
 
 
 def test_what_was_assumed_is_told() -> None:

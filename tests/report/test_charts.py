@@ -58,7 +58,7 @@ def test_every_picture_has_a_name_and_a_description_and_the_rest_is_decoration(m
 
 def test_each_kind_of_picture_is_drawn_for_wide_pages_and_for_phones() -> None:
     drawn = [e.get("class", "") for e in find_all(tree(abort), "svg") if e.get("role") == "img"]
-    wanted = 2 + 1 + 1 + 9  # changes, latency, capacity, curves
+    wanted = 4 + 1 + 1 + 9 + 1  # changes, latency, capacity, curves, series
     assert drawn.count("chart wide") == drawn.count("chart narrow") == wanted
 
 
@@ -223,7 +223,7 @@ def test_infinite_bounds_are_cut_not_drawn() -> None:
 def test_only_the_worst_are_drawn_and_the_table_holds_the_rest() -> None:
     many = tuple(judgement for judgement in abort().verdict.judgements for _ in range(3))
     verdict = replace(abort().verdict, judgements=many)
-    (latency, errors) = page_of(replace(abort(), verdict=verdict)).changes
+    (latency, errors, *_) = page_of(replace(abort(), verdict=verdict)).changes
     assert len(latency.charts[0].rows) == MAX_FOREST_ROWS
     assert latency.left_out == len(latency.rows) - MAX_FOREST_ROWS == 24
     assert errors.left_out == 0

@@ -74,7 +74,7 @@ def test_go_tells_what_was_certified_and_what_had_least_to_spare() -> None:
 
 def test_numbers_of_cells_pairs_and_requests_are_told() -> None:
     lines = "\n".join(summary_lines(abort(), None))
-    assert "27 cells: 9 worse, 0 unknown, 11 ok, 7 only watched; 23 pairs used, 1 discarded" in lines
+    assert "30 cells: 10 worse, 1 unknown, 12 ok, 7 only watched; 23 pairs used, 1 discarded" in lines
     assert "Requests, baseline: 12,000 (" in lines
     assert "Requests, candidate: 12,000 (" in lines
 
@@ -132,7 +132,7 @@ def test_without_a_known_reason_nothing_is_promoted_either(decision: Decision) -
         (_because(Decision.ABORT, ReasonCode.LIMIT), "never acceptable"),
         (_because(Decision.ABORT, ReasonCode.CONTRACT), "not what clients rely on"),
         (_because(Decision.ABORT, "of_a_newer_version"), "failed the rehearsal"),
-        (abort(), "proven worse in 9 of 27 cells"),
+        (abort(), "proven worse in 10 of 30 cells"),
         (inconclusive(), "neither that the candidate is safe nor that it is worse"),
         (go(), "proven in 18 certified cells"),
     ],

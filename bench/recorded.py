@@ -1,0 +1,214 @@
+"""Recorded mode on the real sample shop: 5 rounds of the baseline, then 3 of a candidate that is the same, 10 % or 50 %
+slower. Resumable: a line for each comparison.
+
+    .venv/bin/python -m bench.recorded --runs 20            all of it, some two hours
+    .venv/bin/python -m bench.recorded --steps 1            only the next recording
+
+Wanted: identical code is never ABORT, +50 % is always ABORT, and +10 % is mostly INCONCLUSIVE and says that so few
+rounds cannot decide such a margin. Six comparisons share a baseline. The evidence stays in a store beside the
+lines: `--rejudge` judges it again with the code of now.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rehearse import rehearsal
+from rehearse.config import Settings
+from rehearse.demo import KNOWN_GOOD, free_ports, shop_settings
+from rehearse.errors import NotReady
+from rehearse.load.engine import LocustEngine
+from rehearse.model import Judgement, Metric, Result, Scope
+from rehearse.progress import Silence
+from rehearse.store.records import Store
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / ".rehearse" / "bench-recorded"
+SLOWNESS = {"same": 1.0, "+10 %": 1.1, "+50 %": 1.5}
+PER_BASELINE = 2 * len(SLOWNESS)
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One real comparison."""
+
+    kind: str
+    baseline: str
+    run_id: str
+    decision: str
+    p50_change: float | None  # of the whole scenario, as measured
+    took_s: float
+    reasons: tuple[str, ...]
+
+
+def main() -> int:
+    """Go on where it stopped; the table at the end."""
+    options = _options()
+    file = FOLDER / "rows.jsonl"
+    if options.rejudge:
+        print(_table([_judged_again(row) for row in rows_in(file)]))
+        return 0
+    for _ in range(options.steps or sys.maxsize):
+        done = rows_in(file)
+        if len(done) >= options.runs * len(SLOWNESS):
+            break
+        if not _next(len(done), file):
+            print("this machine is too busy for live rehearsals; the same command goes on later")
+            return 1
+    print(_table(rows_in(file)))
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=20, help="comparisons of each kind")
+    parser.add_argument("--steps", type=int, help="stop after so many recordings")
+    parser.add_argument(
+        "--rejudge", action="store_true", help="only judge what is stored, with the code of now"
+    )
+    return parser.parse_args()
+
+
+def rows_in(file: Path) -> list[Row]:
+    """What was measured so far."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return [Row(**{**row, "reasons": tuple(row["reasons"])}) for row in map(json.loads, lines)]
+
+
+def _next(number: int, file: Path) -> bool:
+    """The next recording: of the baseline when it is its turn and it is not there yet, else of a candidate."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    name, kind = f"baseline-{number // PER_BASELINE}", tuple(SLOWNESS)[number % len(SLOWNESS)]
+    settings = _settings(name, SLOWNESS[kind])
+    parts = rehearsal.Parts(LocustEngine(), Silence(), lambda: datetime.now(UTC))
+    if not _is_recorded(settings):
+        return _recorded(settings, parts)
+    began_s = time.monotonic()
+    result = rehearsal.compare(settings, parts, rehearsal.CompareOptions(command="bench.recorded")).result
+    row = _row(kind, name, result, round(time.monotonic() - began_s, 1))
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(asdict(row)) + "\n")
+    print(
+        f"{kind:<6} {row.decision:<13} {_percent(row.p50_change):>8}  {' / '.join(row.reasons)[:150]}",
+        flush=True,
+    )
+    return True
+
+
+def _settings(baseline: str, slowness: float) -> Settings:
+    """The shop's own rehearse.toml with the margins that are usual elsewhere, and the candidate alone under load."""
+    ports = free_ports(2)
+    shop = [
+        str(Path(sys.executable)),
+        "-m",
+        "rehearse.shop",
+        "serve",
+        "--version",
+        KNOWN_GOOD,
+        "--exit-with-parent",
+    ]
+    start = [*shop, "--port", str(ports[1]), "--database", f"sqlite:///{FOLDER}/candidate.db"]
+    return shop_settings(
+        ROOT,
+        KNOWN_GOOD,
+        ports,
+        {
+            "mode": "recorded",
+            "store.url": f"sqlite:///{FOLDER}/rehearse.db",
+            "report.dir": str(FOLDER / "reports"),
+            "targets.baseline.start": [
+                *shop,
+                "--port",
+                str(ports[0]),
+                "--database",
+                f"sqlite:///{FOLDER}/baseline.db",
+            ],
+            "targets.candidate.start": [*start, "--slowness", f"{slowness:g}"],
+            "baseline.name": baseline,
+            "baseline.rounds": 5,
+            "baseline.budget": "12s",
+            "load.rounds": 3,
+            "load.budget": "36s",
+            "objectives.p50": "<=+5%",
+            "objectives.p95": "<=+10%",
+            "objectives.p99": {"is": "<=+20%", "advisory": True},
+            "objectives.error_ratio": "<=+1pp",
+            "checks.packs": [],  # they are asked in every real rehearsal; here they would only take their time
+        },
+    )
+
+
+def _is_recorded(settings: Settings) -> bool:
+    with Store.open(settings.store_url) as store:
+        try:
+            store.baseline(settings.baseline.name)
+        except NotReady:
+            return False
+        return True
+
+
+def _recorded(settings: Settings, parts: rehearsal.Parts) -> bool:
+    """A machine that is busy for a moment refuses to record; try again, but not for ever."""
+    for attempt in range(ATTEMPTS):
+        try:
+            rehearsal.baseline(settings, parts, None, "bench.recorded")
+        except NotReady as error:
+            print(f"{settings.baseline.name}, attempt {attempt + 1}: {error}", flush=True)
+        else:
+            print(f"{settings.baseline.name} recorded", flush=True)
+            return True
+    return False
+
+
+def _row(kind: str, baseline: str, result: Result, took_s: float) -> Row:
+    judgement = _total_p50(result)
+    reasons = tuple(finding.sentence for finding in result.verdict.reasons[:3])
+    change = None if judgement is None else judgement.change
+    return Row(kind, baseline, result.run_id, result.verdict.decision, change, took_s, reasons)
+
+
+def _total_p50(result: Result) -> Judgement | None:
+    cells = result.verdict.judgements
+    return next((j for j in cells if j.cell.scope is Scope.SCENARIO and j.cell.metric is Metric.P50), None)
+
+
+def _judged_again(row: Row) -> Row:
+    with Store.open(f"sqlite:///{FOLDER}/rehearse.db") as store:
+        result = rehearsal.rejudge(store, row.run_id, FOLDER / "reports" / row.run_id).result
+    again = _row(row.kind, row.baseline, result, row.took_s)
+    print(f"{again.kind:<6} {again.decision:<13} {_percent(again.p50_change):>8}  {again.reasons[:1]}")
+    return again
+
+
+def _table(rows: Sequence[Row]) -> str:
+    lines = [
+        "| kind | runs | GO | ABORT | INCONCLUSIVE | measured p50, least to most |",
+        "|---|---|---|---|---|---|",
+    ]
+    for kind in SLOWNESS:
+        of_kind = [row for row in rows if row.kind == kind]
+        counts = Counter(row.decision for row in of_kind)
+        changes = sorted(row.p50_change for row in of_kind if row.p50_change is not None)
+        numbers = [counts.total(), counts["GO"], counts["ABORT"], counts["INCONCLUSIVE"]]
+        spread = f"{_percent(changes[0])} to {_percent(changes[-1])}" if changes else "-"
+        lines.append(f"| {kind} | {' | '.join(map(str, numbers))} | {spread} |")
+    return "\n".join(lines)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.1%}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
