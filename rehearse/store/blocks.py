@@ -110,10 +110,10 @@ def _block(text: bytes) -> Block:
     end = _LENGTH_BYTES + int.from_bytes(text[:_LENGTH_BYTES], "big")
     match parse_json(text[_LENGTH_BYTES:end]):
         case [block, [lag, backlog], list(rows)]:
-            histograms = _histograms(text[end:], _sizes([lag, backlog], rows))
+            numbers = _Numbers(text[end:], _sizes([lag, backlog], rows))
             bare = from_jsonable(Block, block)
-            rig = replace(bare.rig, rig_lag=next(histograms), backlog_lag=next(histograms))
-            return replace(bare, rig=rig, series=_all_series(rows, histograms))
+            rig = replace(bare.rig, rig_lag=numbers.take(), backlog_lag=numbers.take())
+            return replace(bare, rig=rig, series=_all_series(rows, numbers))
         case _:
             raise CodecError("is not a block, its lags and its series")
 
@@ -129,15 +129,24 @@ def _sizes(lags: list[Any], rows: Sequence[Any]) -> list[int]:
     return sizes
 
 
-def _histograms(data: bytes, sizes: Sequence[int]) -> Iterator[Histogram]:
-    """The histograms of one block, one after the other; all are checked at once, before the first is given."""
-    if len(data) != 16 * sum(sizes):
-        raise CodecError("has other durations than its series name")
-    packed = array(PACKED)
-    packed.frombytes(data)
-    numbers, ends = _little_endian(packed), list(accumulate(sizes))
-    places = zip([0, *ends], ends, checked_totals(numbers, ends), strict=False)
-    return iter([Histogram.of_checked(numbers[2 * start : 2 * end], total) for start, end, total in places])
+class _Numbers:
+    """The histograms of one block, taken one after the other; all are checked at once."""
+
+    def __init__(self, data: bytes, sizes: Sequence[int]) -> None:
+        if len(data) != 16 * sum(sizes):
+            raise CodecError("has other durations than its series name")
+        self._numbers = array(PACKED)
+        self._numbers.frombytes(data)
+        self._numbers = _little_endian(self._numbers)
+        self._ends = list(accumulate(sizes))
+        self._totals = checked_totals(self._numbers, self._ends)
+        self._next = 0
+
+    def take(self) -> Histogram:
+        """The next one."""
+        at, self._next = self._next, self._next + 1
+        start = self._ends[at - 1] if at else 0
+        return Histogram.of_checked(self._numbers[2 * start : 2 * self._ends[at]], self._totals[at])
 
 
 def checked_totals(numbers: array[int], ends: Sequence[int]) -> list[int]:
@@ -157,18 +166,16 @@ def checked_totals(numbers: array[int], ends: Sequence[int]) -> list[int]:
     return cast("list[int]", np.diff(seen[starts]).tolist())
 
 
-def _all_series(rows: Sequence[Any], histograms: Iterator[Histogram]) -> tuple[Series, ...]:
+def _all_series(rows: Sequence[Any], numbers: _Numbers) -> tuple[Series, ...]:
     try:
-        return tuple([_series(row, histograms) for row in rows])
+        return tuple(_series(row, numbers) for row in rows)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise CodecError(f"expected a scope, a name, outcomes with sizes, and errors: {error!r}") from error
 
 
-def _series(row: Any, histograms: Iterator[Histogram]) -> Series:  # noqa: ANN401  # as it was read
+def _series(row: Any, numbers: _Numbers) -> Series:  # noqa: ANN401  # as it was read
     scope, name, sizes, errors = row
-    durations = {
-        _OUTCOMES[outcome]: next(histograms) for outcome, _ in zip(sizes[::2], sizes[1::2], strict=True)
-    }
+    durations = {_OUTCOMES[outcome]: numbers.take() for outcome in sizes[::2]}
     if 2 * len(durations) != len(sizes):
         raise CodecError(f"{name!r} names an outcome twice")
     kinds = () if errors == [] else from_jsonable(tuple[ErrorBin, ...], errors)
