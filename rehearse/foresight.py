@@ -35,7 +35,7 @@ def plan_of(settings: Settings) -> Plan:
         policy=policy_of(settings),
         block_s=schedule.block_s,
         blocks=schedule.measured_blocks,
-        rounds=settings.load.rounds,
+        rounds=settings.resolved_rounds,
         looks=len(wiring.looks_s(settings)),
         restarted=wiring.restarted_sides(settings),
         arrivals={one.name: per_block * one.share / total for one in settings.scenarios},

@@ -82,9 +82,7 @@ def sides_of_comparison(settings: Settings) -> tuple[Side, ...]:
 def restarted_sides(settings: Settings) -> frozenset[Side]:
     """The loaded sides of which `rehearse` itself can start a fresh process."""
     targets = {side: settings.target(side) for side in sides_of_comparison(settings)}
-    return frozenset(
-        side for side, target in targets.items() if target.start is not None or target.restart is not None
-    )
+    return frozenset(side for side, target in targets.items() if target.can_restart)
 
 
 # --- load -------------------------------------------------------------------------------------------------------
@@ -94,7 +92,7 @@ def schedule_of(settings: Settings, kind: RunKind) -> Schedule:
     """The arrivals of one round: the baseline has a budget per round, a comparison splits its budget over rounds."""
     load = settings.load
     is_baseline = kind is RunKind.BASELINE
-    budget_s = settings.baseline.budget_s if is_baseline else load.budget_s / load.rounds
+    budget_s = settings.baseline.budget_s if is_baseline else load.budget_s / settings.resolved_rounds
     return Schedule(
         rate_per_s=load.rate,
         arrivals=load.arrivals,
@@ -214,16 +212,16 @@ def describe_round(order: LoadOrder, record: RunRecord) -> str:
 def dry_run_lines(settings: Settings) -> list[str]:
     """What a comparison would do: hosts, requests, minutes. Refused targets are refused here too."""
     sides = sides_of_comparison(settings)
-    schedule = schedule_of(settings, RunKind.COMPARISON)
-    arrivals = sum(schedule.arrivals_in(block) for block in range(schedule.blocks)) * settings.load.rounds
+    schedule, rounds = schedule_of(settings, RunKind.COMPARISON), settings.resolved_rounds
+    arrivals = sum(schedule.arrivals_in(block) for block in range(schedule.blocks)) * rounds
     allowed_targets(settings, sides)
-    minutes = schedule.length_s * settings.load.rounds / 60
+    length = f"{schedule.length_s * rounds / 60:.1f} minutes{f' in {rounds} rounds' if rounds > 1 else ''}"
     looks_at = ", ".join(f"{look:g} s" for look in looks_s(settings))
     return [
         f"mode: {settings.resolved_mode}",
         *(f"{side}: {shown_url(settings.target(side).url)}" for side in sides),
         f"arrivals: {arrivals} a side at {schedule.rate_per_s:g}/s ({', '.join(s.name for s in settings.scenarios)})",
-        f"load: up to {minutes:.1f} minutes, warm-up included; the judge looks at {looks_at} of measured load",
+        f"load: up to {length}, warm-up included; the judge looks at {looks_at} of measured load",
         *_probe_lines(settings),
         *_check_lines(settings),
         *_series_lines(settings),
@@ -271,7 +269,7 @@ def live_bin(event: LiveCounts) -> LiveBin:
 def looks_s(settings: Settings) -> tuple[float, ...]:
     """When the judge looks, in seconds of measured load; the last one is the end."""
     schedule = schedule_of(settings, RunKind.COMPARISON)
-    budget_s = schedule.measured_blocks * schedule.block_s * settings.load.rounds
+    budget_s = schedule.measured_blocks * schedule.block_s * settings.resolved_rounds
     return looks(budget_s, schedule.block_s, settings.judge.min_pairs)
 
 
@@ -292,7 +290,9 @@ def checks_record(settings: Settings, now: datetime, command: str) -> RunRecord:
 def comparison_record(settings: Settings, now: datetime, command: str) -> RunRecord:
     """A new comparison, not started yet and not yet tied to a baseline."""
     count = len(looks_s(settings))
-    return _record(settings, RunKind.COMPARISON, now, None, command, settings.load.rounds, looks_count=count)
+    return _record(
+        settings, RunKind.COMPARISON, now, None, command, settings.resolved_rounds, looks_count=count
+    )
 
 
 def _record(

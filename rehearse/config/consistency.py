@@ -124,18 +124,18 @@ def _of_load(load: Load) -> Iterator[Mistake]:
 
 
 def _of_budgets(settings: Settings) -> Iterator[Mistake]:
-    load, baseline = settings.load, settings.baseline
-    yield from _too_few(("load", "budget"), load.budget_s / load.rounds, load, load.rounds)
+    load, baseline, rounds = settings.load, settings.baseline, settings.resolved_rounds
+    yield from _too_few(("load", "budget"), load.budget_s / rounds, load, rounds)
     yield from _too_few(("baseline", "budget"), baseline.budget_s, load, baseline.rounds)
 
 
 def _too_few(where: tuple[str, str], round_s: float, load: Load, rounds: int) -> Iterator[Mistake]:
-    """Blocks are whole, in each round: what is left of a round is not measured."""
-    blocks = int(round_s / load.block_s + 1e-9) * rounds
-    if blocks < MIN_BLOCKS:
+    """Blocks are whole, in each round: what is left of a round is not measured. One alone shows no noise."""
+    blocks, needed = int(round_s / load.block_s + 1e-9) * rounds, max(MIN_BLOCKS, 2 * rounds)
+    if blocks < needed:
         plural = f" in {rounds} rounds" if rounds > 1 else ""
         sentence = f"holds {blocks} whole blocks of {write_duration(load.block_s)}{plural}"
-        yield Mistake(where, f"{sentence}, {MIN_BLOCKS} are needed; raise it, or shorten load.block")
+        yield Mistake(where, f"{sentence}, {needed} are needed; raise it, or shorten load.block")
 
 
 def _of_state(settings: Settings) -> Iterator[Mistake]:

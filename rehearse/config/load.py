@@ -126,9 +126,10 @@ class Load(Section):
     workers: Annotated[Whole, between(1, 64, "each is a process of its own")] = Field(
         default=1, description="Load processes per side."
     )
-    rounds: Annotated[Whole, between(1, 100, "each restarts the targets")] = Field(
-        default=1,
-        description="Restarts of the targets, with warm-up and blocks after each; they share the budget.",
+    rounds: Annotated[Whole, between(1, 100, "each restarts the targets")] | None = Field(
+        default=None,
+        description="Restarts of the targets, with warm-up and blocks after each; they share the budget. Left out: one"
+        " for every 36 s (and 9 blocks) of it, 8 at most; one where nothing can be restarted.",
     )
     users: Annotated[Whole, between(1, 20_000, "each is a greenlet with a connection")] | None = Field(
         default=None,

@@ -32,6 +32,9 @@ from rehearse.errors import ConfigError
 from rehearse.model import Mode, Side
 
 HOUR_S, DAY_S = 3600.0, 86400.0
+# Two starts of the same code differ by more than minutes of load leave open, so short rounds decide soonest
+# (docs/verdict.md). Shorter ones are mostly warm-up; more than eight gain little.
+SHORT_ROUND_S, SHORT_ROUND_BLOCKS, MOST_ROUNDS = 36.0, 9, 8
 
 
 class BaselineSettings(Section):
@@ -39,11 +42,11 @@ class BaselineSettings(Section):
 
     name: Name = Field(default="default", description="Under which the baseline is stored, and looked for.")
     rounds: Annotated[Whole, between(1, 100, "each restarts the targets")] = Field(
-        default=3, description="Restarts of the targets, each with warm-up and blocks."
+        default=8, description="Restarts of the targets, each with warm-up and blocks."
     )
     budget_s: Annotated[
         Duration, between(1, 6 * HOUR_S, "it bounds the load on the target", write_duration)
-    ] = Field(default=60.0, description="Measured load of each round.")
+    ] = Field(default=40.0, description="Measured load of each round.")
     max_age_s: Annotated[Duration, between(1, 3660 * DAY_S, "systems change", write_duration)] = Field(
         default=30 * DAY_S, description="An older baseline cannot end in GO."
     )
@@ -161,6 +164,17 @@ class Settings(Section):
         if complaint := complaint_about_targets(self.targets, self.mode):
             raise ConfigError(f"{self.source.name}: {complaint}")
         return self.mode or (Mode.PAIRED if len(self.targets) == 2 else Mode.RECORDED)
+
+    @property
+    def resolved_rounds(self) -> int:
+        """The rounds of a comparison: short ones, as far as its budget holds them and a target can be restarted."""
+        load = self.load
+        if load.rounds is not None:
+            return load.rounds
+        if not any(target.can_restart for target in self.targets):
+            return 1
+        short_s = max(SHORT_ROUND_S, SHORT_ROUND_BLOCKS * load.block_s)
+        return min(max(int(load.budget_s / short_s + 1e-9), 1), MOST_ROUNDS)
 
     def target(self, side: Side) -> Target:
         """The environment of one side; in place it is the same for both."""

@@ -118,6 +118,11 @@ class Target(Section):
     auth: Auth = Field(default=Auth(), description="A token that expires, and the command that tells it.")
     tls: Tls = Field(default=Tls(), description="Its certificates.")
 
+    @property
+    def can_restart(self) -> bool:
+        """Whether `rehearse` itself can give it a fresh process."""
+        return self.start is not None or self.restart is not None
+
 
 class Safety(Section):
     """What may be loaded. Set only in the file, which is under review: no variable and no option changes it."""

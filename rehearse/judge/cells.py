@@ -16,7 +16,9 @@ from rehearse.model import Cell, Metric, Objective, Policy, Role, Scope, Side
 ALL_SCENARIOS = "all scenarios"
 _METRICS = tuple(Metric)
 _ONE_FAILURE = 1.6  # Poisson's 95 % bound after one event over that after none
-_ROOM = 5.0  # standard errors of chance: 1.65 for the bound, as much for luck, the rest for starts and hosts
+# Standard errors of chance: 1.65 for the bound and 2.3 for luck, since every cell must pass; 1.2 times that for a
+# reference of the same length, and as much again for starts and hosts.
+_ROOM = 6.0
 _OF_THE_WHOLE = (Metric.COMPLETED_RATIO, Metric.CAPACITY)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from rehearse.judge.pairs import Column, JudgedBlocks, SeriesKey
 from rehearse.judge.stats import Component, Estimate, Sample, share_p_value, t_quantile
@@ -130,7 +131,7 @@ class Measurement:
     shortage_code: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PairedCase:
     """All that the cells of one paired comparison have in common."""
 
@@ -143,7 +144,7 @@ class PairedCase:
     restarted: frozenset[Side]  # started anew for every round, here and in the reference
     start: Component | None = None  # what one process start puts on a side, as far as the totals tell
 
-    @property
+    @cached_property
     def measured_s(self) -> float:
         """Seconds of load that are judged."""
         return math.fsum(block.length_s for block in self.judged.candidate)

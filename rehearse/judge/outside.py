@@ -72,6 +72,9 @@ def outside_warnings(evidence: Evidence) -> list[Finding]:
 
 
 def _by_side(evidence: Evidence) -> list[_Outside]:
+    """Nothing when nothing was asked outside, as is usual: then there is no need to count what was asked inside."""
+    if not any(final.unscheduled_requests or final.unscheduled_errors for final in evidence.finals):
+        return []
     return [_outside(evidence, side) for side in Side if any(final.side is side for final in evidence.finals)]
 
 

@@ -11,7 +11,6 @@ from rehearse.judge.failures import only_kind
 from rehearse.judge.latency import (
     Group,
     log_ratios,
-    logs_of,
     pair_groups,
     relative_margin,
     samples_needed,
@@ -69,28 +68,28 @@ def measure_latency(case: PairedCase, cell: Cell, column: Column, before: Column
     """The change of one quantile, from the log ratios of the pairs."""
     quantile = cell.metric.quantile or 0.5
     groups = pair_groups(column, quantile)
-    seen = _what_was_seen(cell, groups, column)
+    sample = log_ratios(groups)
+    seen = _what_was_seen(cell, groups, sample, column)
     if cell.objective.limit is not None:
         level = latency_level(
             column.candidate, quantile, cell.objective.limit, case.policy.min_pairs, case.strictness
         )
         seen = replace(seen, level=level)
-    sample = log_ratios(groups)
     if not is_enough(sample, case.policy.min_pairs):
         return too_few(seen, case.policy.min_pairs, f" of {samples_needed(quantile)} samples")
     earlier = usable(log_ratios(pair_groups(before, quantile)) if before is not None else None)
     return _changed(case, seen, sample, earlier, case.measured_s)
 
 
-def _what_was_seen(cell: Cell, groups: Sequence[Group], column: Column) -> Measurement:
+def _what_was_seen(cell: Cell, groups: Sequence[Group], sample: Sample, column: Column) -> Measurement:
     counts = tuple(column.durations(side).until[-1] for side in Side)
     if not groups:
         return Measurement(cell, baseline_count=counts[0], candidate_count=counts[1])
     return Measurement(
         cell,
-        baseline=math.exp(logs_of(groups, 0).mean),
-        candidate=math.exp(logs_of(groups, 1).mean),
-        worsening=log_ratios(groups).mean,
+        baseline=math.exp(math.fsum(group.logs[0] for group in groups) / len(groups)),
+        candidate=math.exp(math.fsum(group.logs[1] for group in groups) / len(groups)),
+        worsening=sample.mean,
         pairs=len(groups),
         baseline_count=counts[0],
         candidate_count=counts[1],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import accumulate
 
 import numpy as np
@@ -19,10 +20,9 @@ class Durations:
     """The histograms of one series and side, end to end."""
 
     def __init__(self, histograms: Iterable[Histogram]) -> None:
-        packed, counts = [], []
-        for histogram in histograms:
-            packed.append(histogram.packed)
-            counts.append(histogram.count)
+        histograms = list(histograms)
+        packed = [histogram.packed for histogram in histograms]
+        counts = [histogram.count for histogram in histograms]
         numbers = np.frombuffer(b"".join(packed), dtype=np.int64)
         self._buckets = numbers[::2].astype(np.int32)
         self._buckets[self._buckets < 0] = _OVERFLOW_PLACE
@@ -60,5 +60,6 @@ class Durations:
         return [_seconds(bucket) for bucket in found.tolist()]
 
 
+@cache
 def _seconds(bucket: int) -> float:
     return HIGHEST_US / 1e6 if bucket == _OVERFLOW_PLACE else middle_of(bucket) / 1e6

@@ -61,13 +61,18 @@ def unpack_block(body: bytes, where: str) -> Block:
 
 @contextmanager
 def many_objects() -> Iterator[None]:
-    """Reading many blocks makes a million objects and no rubbish: looking for it would take most of the time."""
+    """Reading many blocks makes a million objects and no rubbish: looking for it would take most of the time.
+
+    Afterwards they count as old: as new ones they would all be looked through at the next chance.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was_enabled:
+            gc.freeze()
+            gc.unfreeze()
             gc.enable()
 
 

@@ -59,6 +59,7 @@ def test_what_is_in_force_has_every_key_that_has_a_value(project: Project) -> No
         "max_queue_wait",
         "recorded",
         "users",
+        "rounds",
         "max_rate",
         "start_rate",
         "waivers",

@@ -27,7 +27,11 @@ IN_FILE = [
     ("[load]\nrate = 50\nbudget = '20s'", "load.budget: holds 5 whole blocks of 4s, 8 are needed"),
     (
         "[load]\nrate = 50\nbudget = '40s'\nrounds = 6",
-        "load.budget: holds 6 whole blocks of 4s in 6 rounds, 8 are needed",
+        "load.budget: holds 6 whole blocks of 4s in 6 rounds, 12 are needed",
+    ),
+    (
+        "[load]\nrate = 5\nblock = '30s'",
+        "baseline.budget: holds 8 whole blocks of 30s in 8 rounds, 16 are needed",
     ),
     ("[load]\nrate = 1", "load.rate: 1/s makes 4 arrivals in a block of 4s, 5 are needed; raise it"),
     ("[baseline]\nrounds = 1\nbudget = '20s'", "baseline.budget: holds 5 whole blocks of 4s, 8 are needed"),
