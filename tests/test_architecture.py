@@ -20,7 +20,19 @@ PACKAGE = ROOT / "rehearse"
 LEAVES = set(
     "allowlist codec databases errors histogram instants judge logs model process_groups redaction tls".split()
 )
-PARTS = {"config", "load", "edges", "replay", "checks", "cutover", "store", "report", "metrics", "targets"}
+PARTS = {
+    "config",
+    "project",
+    "load",
+    "edges",
+    "replay",
+    "checks",
+    "cutover",
+    "store",
+    "report",
+    "metrics",
+    "targets",
+}
 STORY = PARTS | LEAVES | {"journal", "progress", "sides", "tokens"}
 COMMANDS = STORY | {"rehearsal", "wiring", "foresight", "checking", "learning"}  # lazily: see AT_START_OF_CLI
 
@@ -43,6 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "renewing": LEAVES | {"load", "tokens"},
     "holding": LEAVES | {"store", "load"},
     "config": LEAVES,
+    "project": LEAVES,
     "load": LEAVES,
     "edges": LEAVES | {"load"},
     "replay": LEAVES,
