@@ -52,6 +52,7 @@ app.add_typer(baselines.app, name="baselines")
 app.add_typer(checks.app, name="check")
 app.add_typer(scenarios.app, name="scenario")
 app.command()(starting.init)
+app.command()(starting.doctor)
 
 MetricsPortOption = Annotated[
     int | None,

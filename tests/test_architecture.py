@@ -34,7 +34,14 @@ PARTS = {
     "targets",
 }
 STORY = PARTS | LEAVES | {"journal", "progress", "sides", "tokens"}
-COMMANDS = STORY | {"rehearsal", "wiring", "foresight", "checking", "learning"}  # lazily: see AT_START_OF_CLI
+COMMANDS = STORY | {
+    "rehearsal",
+    "wiring",
+    "foresight",
+    "checking",
+    "learning",
+    "doctor",
+}  # lazily: see AT_START_OF_CLI
 
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
@@ -44,6 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rehearsal": STORY | {"wiring", "probe", "checking", "watch", "foresight", "holding", "renewing"},
     "foresight": STORY | {"wiring", "watch"},
     "watch": STORY | {"wiring"},
+    "doctor": STORY | {"wiring", "holding", "renewing", "inquiry"},
     "probe": STORY | {"wiring"},
     "checking": STORY,
     "pytest_plugin": {"checks", "checking", "config", "errors", "model"},

@@ -1,4 +1,4 @@
-"""`rehearse init`: a project to begin with, from a few answers."""
+"""`rehearse init` and `rehearse doctor`: a project to begin with, and whether it is ready."""
 
 from __future__ import annotations
 
@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from rehearse.commands.frame import command, out
+from rehearse.commands.frame import (
+    ConfigOption,
+    JsonOption,
+    QuietOption,
+    SetOption,
+    command,
+    out,
+    out_json,
+    parts_with,
+    progress_on,
+    settings_of,
+)
 from rehearse.errors import ConfigError, ExitCode
 
 NEXT = """\
@@ -47,9 +58,10 @@ def init(
         typer.Option("--production", metavar="HOST", help="Never load it: *.example.com. May be repeated."),
     ] = None,
 ) -> ExitCode:
-    """Write a project to begin with: configuration, scenario, check, pipelines.
+    """Write a project to begin with.
 
-    On a terminal it asks what the options leave open, side effects above all; elsewhere it says what it assumed.
+    Configuration, scenario, one check, examples of pipelines. On a terminal it asks what the options leave open, side
+    effects above all; elsewhere it says what it assumed.
     Nothing is sent, and nothing is overwritten.
     """
     from rehearse.config import load_settings
@@ -76,6 +88,31 @@ def init(
         out(line)
     out(NEXT)
     return ExitCode.GO
+
+
+@command
+def doctor(
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> ExitCode:
+    """Say what to fix before a rehearsal.
+
+    Looks at configuration, store, rig and both sides, sends twenty journeys to each with the real scenarios, and
+    proposes rate, users and floors. Exit code 0: ready. 13: not ready.
+    """
+    from rehearse.doctor.examination import Tools, examine
+
+    settings = settings_of(config, set_)
+    with progress_on(quiet) as progress:
+        parts = parts_with(progress)
+        found = examine(settings, Tools(parts.engine, parts.listener, parts.now))
+    if as_json:
+        out_json(found)
+    else:
+        out("\n".join(found.lines))
+    return ExitCode.GO if found.is_ready else ExitCode.NOT_READY
 
 
 def _words(given: list[str] | None) -> tuple[str, ...] | None:
