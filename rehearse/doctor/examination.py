@@ -141,6 +141,7 @@ class _Visit:
             rate_per_s=settings.load.rate,
             users=self._users,
             floor_s=settings.judge.floor_s,
+            block_s=settings.load.block_s,
             budget_s=settings.load.budget_s,
             error_margin=settings.objectives.error_ratio.margin,
             certify_share_ratio=settings.judge.certify_share,

@@ -1,4 +1,4 @@
-"""Rate, users and floors out of what a few journeys showed. Starting points: what users do only their owners know.
+"""Rate, budget, users and floors out of what a few journeys showed. Starting points: what users do only their owners know.
 
 Little's law (L = lambda W): journeys under way at once = journeys per second x how long one takes.
 https://doi.org/10.1287/opre.9.3.383
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from rehearse.config.policy import MAX_USERS, MIN_USERS
 from rehearse.config.quantities import write_duration
 from rehearse.doctor.findings import Proposal
+from rehearse.judge.latency import samples_needed
 from rehearse.judge.stats import requests_to_certify
 from rehearse.judge.wording import duration, per_second
 from rehearse.judge.wording import margin as margin_words
@@ -23,6 +24,7 @@ BUSY_RATIO = (
 )
 ROOM = 10  # users for a system that has become so many times as slow, before arrivals have to wait
 MOST_RATE = 100.0
+PAIRS = 10  # two more than the fewest that decide anything: blocks are discarded
 NICE = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 _STEPS = tuple(number * 10.0**power for power in range(-6, 5) for number in NICE)
 
@@ -42,6 +44,7 @@ class Measured:
     rate_per_s: float
     users: int
     floor_s: float
+    block_s: float
     budget_s: float
     error_margin: float | None
     certify_share_ratio: float
@@ -53,7 +56,7 @@ def proposals(seen: Measured) -> tuple[Proposal, ...]:
     """Rate, users for it, and the smallest changes that the rate and this rig can tell."""
     rate = _rate(seen)
     per_s = float(rate.value)
-    return (rate, _users(seen, per_s), _floor(seen), *_error_floor(seen, per_s))
+    return (rate, _budget(seen, per_s), _users(seen, per_s), _floor(seen), *_error_floor(seen, per_s))
 
 
 def _rate(seen: Measured) -> Proposal:
@@ -83,6 +86,19 @@ def _rate(seen: Measured) -> Proposal:
         f"{seen.rate_per_s:g}",
         f"a journey takes {duration(seen.journey_s)}, and {said}",
     )
+
+
+def _budget(seen: Measured, rate_per_s: float) -> Proposal:
+    """Enough pairs for the p95 of the smallest endpoint that must be proven; the judge takes blocks together for it."""
+    samples = samples_needed(0.95)
+    in_block = rate_per_s * seen.block_s * seen.certify_share_ratio
+    needed_s = PAIRS * math.ceil(samples / in_block) * seen.block_s
+    budget_s = seen.budget_s if needed_s <= seen.budget_s else 60.0 * math.ceil(needed_s / 60)
+    why = (
+        f"an endpoint with {seen.certify_share_ratio:.0%} of {per_second(rate_per_s)} has {in_block:.0f} requests in"
+        f" {write_duration(seen.block_s)}, and {PAIRS} pairs of {samples} make a p95 that can be judged"
+    )
+    return Proposal("load.budget", f'"{write_duration(budget_s)}"', f'"{write_duration(seen.budget_s)}"', why)
 
 
 def _users(seen: Measured, rate_per_s: float) -> Proposal:

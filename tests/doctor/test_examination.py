@@ -26,7 +26,6 @@ from tests.doctor.trials import block, final, script
 from tests.project import Project, make_project
 from tests.servers import Site, serving
 
-NOW = datetime.now(UTC)
 GOOD_RIG = Rig(cores=8, load_average=0.1, open_files=4096, governor=None)
 
 
@@ -57,7 +56,7 @@ class Case:
         return load_settings(self.project.root / "rehearse.toml", {}, changes)
 
     def examine(self, engine: Engine | None = None, rig: Rig = GOOD_RIG, **changes: object) -> Examination:
-        tools = Tools(engine or Engine(), Silence(), lambda: NOW, lambda: rig)
+        tools = Tools(engine or Engine(), Silence(), lambda: datetime.now(UTC), lambda: rig)
         return examine(self.settings(**changes), tools)
 
 
@@ -78,7 +77,12 @@ def test_with_everything_in_place_it_is_ready_and_proposes(case: Case) -> None:
     found = case.examine()
     assert found.is_ready
     assert found.lines[-1].startswith("ready")
-    assert [one.key for one in found.proposals][:3] == ["load.rate", "load.users", "judge.floor"]
+    assert [one.key for one in found.proposals][:4] == [
+        "load.rate",
+        "load.budget",
+        "load.users",
+        "judge.floor",
+    ]
     assert [one.subject for one in found.examined if one.grade is not Grade.OK] == []
 
 
@@ -131,7 +135,7 @@ def test_a_ready_path_that_says_nothing_is_worth_a_note(
 
 
 def test_a_clock_that_is_wrong_is_a_note(case: Case) -> None:
-    tools = Tools(Engine(), Silence(), lambda: NOW.replace(year=NOW.year - 1), lambda: GOOD_RIG)
+    tools = Tools(Engine(), Silence(), lambda: datetime(2020, 1, 1, tzinfo=UTC), lambda: GOOD_RIG)
     found = examine(case.settings(), tools)
     assert [one.sentence for one in found.examined if "clock" in one.sentence and "ahead" in one.sentence]
 

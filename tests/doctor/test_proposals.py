@@ -16,6 +16,7 @@ SEEN = Measured(
     rate_per_s=20.0,
     users=20,
     floor_s=0.0002,
+    block_s=4.0,
     budget_s=120.0,
     error_margin=0.01,
     certify_share_ratio=0.15,
@@ -50,6 +51,14 @@ def test_a_costly_load_generator_bounds_the_rate() -> None:
 
 def test_the_rate_never_falls_below_what_a_block_needs() -> None:
     assert float(proposed(replace(SEEN, journey_s=30.0))["load.rate"].value) == 2
+
+
+def test_a_small_endpoint_gets_enough_pairs_for_its_p95() -> None:
+    found = proposed(replace(SEEN, certify_share_ratio=0.05))["load.budget"]
+    assert found.value == '"7m"', (
+        "20/s in 4 s are 4 requests of it: 10 blocks make one pair of 40, and 10 of them 400 s"
+    )
+    assert proposed(SEEN)["load.budget"].line.startswith('keep load.budget = "2m"')
 
 
 def test_users_have_room_for_a_system_that_becomes_ten_times_as_slow() -> None:
