@@ -106,7 +106,7 @@ class _Visit:
         except StoreError as error:
             yield Examined("store", Grade.FIX, _one(error), "correct store.url, or see to what it says")
         except NotReady as error:  # somebody else holds a target
-            yield Examined("store", Grade.FIX, _one(error), "wait until that one has ended")
+            yield Examined("targets", Grade.FIX, _one(error), "wait until that one has ended")
 
     def _look_at(self, target: ManagedTarget) -> Iterator[Examined]:
         self.tools.listener.phase(f"looking at {target.spec.name} at {target.spec.shown_url}")
@@ -146,6 +146,7 @@ class _Visit:
             error_margin=settings.objectives.error_ratio.margin,
             certify_share_ratio=settings.judge.certify_share,
             least_rate_per_s=MIN_ARRIVALS / settings.load.block_s,
+            sides=len(self.sides),
             cores_here=self.tools.rig().cores if _is_here(settings) else None,
         )
 

@@ -1,4 +1,5 @@
-"""Rate, budget, users and floors out of what a few journeys showed. Starting points: what users do only their owners know.
+"""Rate, budget, users and floors out of what a few journeys showed. They are starting points: what users do only their
+owners know.
 
 Little's law (L = lambda W): journeys under way at once = journeys per second x how long one takes.
 https://doi.org/10.1287/opre.9.3.383
@@ -31,7 +32,7 @@ _STEPS = tuple(number * 10.0**power for power in range(-6, 5) for number in NICE
 _LITTLE = (
     "at {rate} {busy} are under way at once (Little's law): below 0.5 even one thing at a time is no queue"
 )
-_SHARED = "it costs the load generator up to {rig} of CPU: both sides' and both generators' fill half of {cores} cores"
+_SHARED = "it costs its load generator up to {rig} of CPU: at {rate} all of that fills half of the {cores} cores here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Measured:
     error_margin: float | None
     certify_share_ratio: float
     least_rate_per_s: float  # below it a block has too few arrivals
+    sides: int  # loaded at once
     cores_here: int | None  # shared by services and load generators; None: the services run elsewhere
 
 
@@ -70,8 +72,8 @@ def _rate(seen: Measured) -> Proposal:
         (MOST_RATE, "more tells little more; raise it to what your users do"),
     ]
     if seen.cores_here is not None:
-        both_s = 2 * (seen.journey_s + seen.rig_cpu_s)
-        bounds.append((BUSY_RATIO * seen.cores_here / both_s, _SHARED))
+        all_s = seen.sides * (seen.journey_s + seen.rig_cpu_s)
+        bounds.append((BUSY_RATIO * seen.cores_here / all_s, _SHARED))
     most, why = min(bounds)
     rate = max(round_down(most), math.ceil(seen.least_rate_per_s))
     said = why.format(

@@ -73,7 +73,7 @@ class Interview:
             return False
         seen = f" The Locust file has {told(sends)}." if sends else ""
         while True:
-            question = f"May requests change data (POST and the like), on both sides, thousands of times?{seen} [y/n]"
+            question = f"May requests change data (POST and the like), on both sides, thousands of times?{seen} y or n"
             said = self.ask(question, "n").strip().lower()
             if said in (*YES, *NO):
                 return said in YES
