@@ -25,6 +25,11 @@ MOST_SKEW_S = 5.0  # a Date header has whole seconds, and the way takes time
 def side_findings(settings: Settings, target: ManagedTarget, now: datetime) -> Iterator[Examined]:
     """Bring it up as a rehearsal does, if that is ours to do; else only look. Nothing raises."""
     side, configured = str(target.spec.side), settings.target(target.spec.side)
+    try:
+        dict(target.spec.headers)  # a token in them is asked for when they are read
+    except NotReady as error:
+        yield Examined(side, Grade.FIX, str(error).rstrip("."), f"correct targets.{configured.name}.auth")
+        return
     if urlsplit(configured.url).scheme == "https":
         yield from _tls_findings(side, settings, configured, target.allow_list, now)
     try:

@@ -20,9 +20,8 @@ from rehearse.judge.wording import duration, per_second
 from rehearse.judge.wording import margin as margin_words
 from rehearse.model import Metric
 
-BUSY_RATIO = (
-    0.5  # of one server that does one thing at a time, and of the cores here: queues are short below it
-)
+# Of one server that does one thing at a time, and of the cores here: queues are short below it.
+BUSY_RATIO = 0.5
 ROOM = 10  # users for a system that has become so many times as slow, before arrivals have to wait
 MOST_RATE = 100.0
 PAIRS = 10  # two more than the fewest that decide anything: blocks are discarded

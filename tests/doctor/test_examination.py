@@ -124,6 +124,13 @@ def test_wrong_credentials_are_told_apart_from_missing_ones(case: Case) -> None:
     assert "canary-7431" not in "\n".join(found.lines)
 
 
+def test_a_command_that_tells_no_token_is_named_before_anything_is_asked(case: Case) -> None:
+    case.project.edit("[safety]", '[targets.candidate.auth]\ncommand = ["false"]\n\n[safety]')
+    (line,) = to_fix(case.examine())
+    assert "the auth command 'false' ended with exit code 1" in line
+    assert case.candidate.connections == 0
+
+
 @pytest.mark.parametrize(("status", "location"), [(404, None), (302, "/login")])
 def test_a_ready_path_that_says_nothing_is_worth_a_note(
     case: Case, status: int, location: str | None
