@@ -23,7 +23,7 @@ from rehearse.histogram import Histogram
 from rehearse.holding import holding
 from rehearse.load.engine import LoadEngine
 from rehearse.load.tapped import TappedEngine
-from rehearse.model import Block
+from rehearse.model import Block, Mode
 from rehearse.progress import Listener
 from rehearse.renewing import RenewingEngine
 from rehearse.sides import allowed_targets, cleaner, token_sources
@@ -91,6 +91,7 @@ class _Visit:
                     holding(store, [target.spec.url for target in targets], record.run_id)
                 )
                 yield Examined("store", Grade.OK, "opened, migrated, and written to")
+                yield from _baseline_findings(self.settings, store)
                 for target in targets:
                     stack.enter_context(target)
                 up = [one for target in targets for one in self._look_at(target)]
@@ -178,6 +179,17 @@ def _config_findings(settings: Settings) -> Iterator[Examined]:
             "both sides are on one host and may slow each other down",
             'say so with judge.shared = ["host"], or give each its own',
         )
+
+
+def _baseline_findings(settings: Settings, store: Store) -> Iterator[Examined]:
+    """Two sides side by side can do without a recording; one side alone cannot."""
+    try:
+        wiring.stored_baseline(store, settings.baseline.name, settings)
+    except StoreError:
+        raise
+    except NotReady as error:
+        is_needed = settings.resolved_mode is Mode.RECORDED
+        yield Examined("store", Grade.FIX if is_needed else Grade.NOTE, _one(error))
 
 
 def _is_here(settings: Settings) -> bool:

@@ -16,7 +16,7 @@ from rehearse.config.quantities import write_duration
 from rehearse.doctor.findings import Proposal
 from rehearse.judge.latency import samples_needed
 from rehearse.judge.stats import requests_to_certify
-from rehearse.judge.wording import duration, per_second
+from rehearse.judge.wording import duration
 from rehearse.judge.wording import margin as margin_words
 from rehearse.model import Metric
 
@@ -76,7 +76,7 @@ def _rate(seen: Measured) -> Proposal:
     most, why = min(bounds)
     rate = max(round_down(most), math.ceil(seen.least_rate_per_s))
     said = why.format(
-        rate=per_second(rate),
+        rate=f"{rate:g}/s",
         busy=f"{rate * seen.journey_s:.2g}",
         rig=duration(seen.rig_cpu_s),
         cores=seen.cores_here,
@@ -96,7 +96,7 @@ def _budget(seen: Measured, rate_per_s: float) -> Proposal:
     needed_s = PAIRS * math.ceil(samples / in_block) * seen.block_s
     budget_s = seen.budget_s if needed_s <= seen.budget_s else 60.0 * math.ceil(needed_s / 60)
     why = (
-        f"an endpoint with {seen.certify_share_ratio:.0%} of {per_second(rate_per_s)} has {in_block:.0f} requests in"
+        f"an endpoint with {seen.certify_share_ratio:.0%} of {rate_per_s:g}/s has {in_block:.0f} requests in"
         f" {write_duration(seen.block_s)}, and {PAIRS} pairs of {samples} make a p95 that can be judged"
     )
     return Proposal("load.budget", f'"{write_duration(budget_s)}"', f'"{write_duration(seen.budget_s)}"', why)
@@ -126,7 +126,7 @@ def _error_floor(seen: Measured, rate_per_s: float) -> tuple[Proposal, ...]:
         return ()
     why = (
         f"the least that {requests:,} requests prove without one failure (rule of three); so many has an endpoint with"
-        f" {seen.certify_share_ratio:.0%} of {per_second(rate_per_s)} for {write_duration(seen.budget_s)}"
+        f" {seen.certify_share_ratio:.0%} of {rate_per_s:g}/s for {write_duration(seen.budget_s)}"
     )
     now, then = (
         f'"<={margin_words(Metric.ERROR_RATIO, one).replace(" ", "")}"' for one in (seen.error_margin, margin)

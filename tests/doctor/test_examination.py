@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from tests.doctor.trials import block, final, script
 from tests.project import Project, make_project
 from tests.servers import Site, serving
 
+NOTHING: Mapping[str, object] = {}
 GOOD_RIG = Rig(cores=8, load_average=0.1, open_files=4096, governor=None)
 
 
@@ -52,12 +53,14 @@ class Case:
     baseline: Site
     candidate: Site
 
-    def settings(self, **changes: object) -> Settings:
+    def settings(self, changes: Mapping[str, object]) -> Settings:
         return load_settings(self.project.root / "rehearse.toml", {}, changes)
 
-    def examine(self, engine: Engine | None = None, rig: Rig = GOOD_RIG, **changes: object) -> Examination:
+    def examine(
+        self, engine: Engine | None = None, changes: Mapping[str, object] = NOTHING, rig: Rig = GOOD_RIG
+    ) -> Examination:
         tools = Tools(engine or Engine(), Silence(), lambda: datetime.now(UTC), lambda: rig)
-        return examine(self.settings(**changes), tools)
+        return examine(self.settings(changes), tools)
 
 
 @pytest.fixture
@@ -73,6 +76,21 @@ def to_fix(found: Examination) -> list[str]:
     ]
 
 
+def notes(found: Examination) -> list[str]:
+    return [str(one.subject) for one in found.examined if one.grade is Grade.NOTE]
+
+
+def test_without_a_baseline_it_says_how_to_go_on(case: Case) -> None:
+    (said,) = [one.sentence for one in case.examine().examined if "baseline is named" in one.sentence]
+    assert "rehearse compare --without-baseline" in said
+
+
+def test_one_side_alone_is_not_ready_without_a_recording(case: Case) -> None:
+    (line,) = to_fix(case.examine(changes={"mode": "recorded"}))
+    assert "no baseline is named 'default'" in line
+    assert "--without-baseline" not in line
+
+
 def test_with_everything_in_place_it_is_ready_and_proposes(case: Case) -> None:
     found = case.examine()
     assert found.is_ready
@@ -83,12 +101,12 @@ def test_with_everything_in_place_it_is_ready_and_proposes(case: Case) -> None:
         "load.users",
         "judge.floor",
     ]
-    assert [one.subject for one in found.examined if one.grade is not Grade.OK] == []
+    assert notes(found) == ["store"], "there is no baseline yet"
 
 
 def test_the_journeys_are_few_evenly_spaced_and_made_by_few_users(case: Case) -> None:
     engine = Engine()
-    case.examine(engine, **{"load.users": 200, "load.workers": 4})
+    case.examine(engine, {"load.users": 200, "load.workers": 4})
     (order,) = engine.orders
     assert sum(order.schedule.planned()) == JOURNEYS
     assert (order.users, order.workers, order.sampling) == (USERS, 1, None)
@@ -98,7 +116,7 @@ def test_the_journeys_are_few_evenly_spaced_and_made_by_few_users(case: Case) ->
 @pytest.mark.parametrize("side", list(Side))
 def test_a_side_that_does_not_answer_is_named_and_nothing_is_sent(case: Case, side: Side) -> None:
     engine = Engine()
-    found = case.examine(engine, **{f"targets.{side}.url": "http://127.0.0.1:9"})
+    found = case.examine(engine, {f"targets.{side}.url": "http://127.0.0.1:9"})
     (line,) = to_fix(found)
     assert line.startswith(f"{side}: ")
     assert f"start it, or correct targets.{side}.url" in line
@@ -138,12 +156,12 @@ def test_a_ready_path_that_says_nothing_is_worth_a_note(
     case.candidate.status, case.candidate.location = status, location
     found = case.examine()
     assert found.is_ready
-    assert [one.subject for one in found.examined if one.grade is Grade.NOTE] == ["candidate"]
+    assert notes(found) == ["store", "candidate"]
 
 
 def test_a_clock_that_is_wrong_is_a_note(case: Case) -> None:
     tools = Tools(Engine(), Silence(), lambda: datetime(2020, 1, 1, tzinfo=UTC), lambda: GOOD_RIG)
-    found = examine(case.settings(), tools)
+    found = examine(case.settings({}), tools)
     assert [one.sentence for one in found.examined if "clock" in one.sentence and "ahead" in one.sentence]
 
 
@@ -157,13 +175,13 @@ def test_a_host_that_is_not_listed_is_not_even_asked(case: Case) -> None:
 
 def test_a_store_that_cannot_be_written_is_named_before_anything_is_asked(case: Case) -> None:
     (case.project.root / "file").write_text("")
-    (line,) = to_fix(case.examine(**{"store.url": "sqlite:///file/below/a-file.db"}))
+    (line,) = to_fix(case.examine(changes={"store.url": "sqlite:///file/below/a-file.db"}))
     assert line.startswith("store: ")
     assert case.baseline.connections == 0
 
 
 def test_while_somebody_else_loads_a_target_nothing_is_sent(case: Case) -> None:
-    settings = case.settings()
+    settings = case.settings({})
     with Store.open(settings.store_url) as store, holding(store, [case.baseline.url], "theirs"):
         (line,) = to_fix(case.examine())
     assert "theirs" in line
@@ -207,7 +225,7 @@ def test_a_baseline_that_fails_is_to_be_mended_and_a_candidate_is_what_a_rehears
     assert "credentials" in line
     found = case.examine(Engine(script([well[Side.BASELINE], sick[Side.CANDIDATE]])))
     assert found.is_ready
-    assert [one.subject for one in found.examined if one.grade is Grade.NOTE] == ["candidate"]
+    assert notes(found) == ["store", "candidate"]
 
 
 def test_users_that_cannot_log_in_are_to_be_mended(case: Case) -> None:
