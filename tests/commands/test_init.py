@@ -66,6 +66,14 @@ def test_the_project_can_be_rehearsed_dry_as_it_was_written(tmp_path: Path) -> N
     assert "FIRST-1 abort" in listed.stdout
 
 
+def test_the_first_compare_is_told_how_to_go_on_without_a_baseline(tmp_path: Path) -> None:
+    rehearse(tmp_path, "init")
+    for arguments, code in ((("compare",), 13), (("compare", "--dry-run"), 0)):
+        done = rehearse(tmp_path, *arguments)
+        assert done.returncode == code
+        assert "rehearse compare --without-baseline" in done.stdout + done.stderr
+
+
 def test_without_a_terminal_it_says_all_that_it_assumed_and_nothing_may_write(tmp_path: Path) -> None:
     done = rehearse(tmp_path, "init")
     assumed = [line for line in done.stdout.splitlines() if line.startswith("assumed")]
