@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rehearse.commands import baselines, checks, runs, scenarios
+from rehearse.commands import baselines, checks, runs, scenarios, starting
 from rehearse.commands.frame import (
     ConfigOption,
     JsonOption,
@@ -51,6 +51,8 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(baselines.app, name="baselines")
 app.add_typer(checks.app, name="check")
 app.add_typer(scenarios.app, name="scenario")
+app.command()(starting.init)
+app.command()(starting.doctor)
 
 MetricsPortOption = Annotated[
     int | None,

@@ -84,7 +84,8 @@ def dry_run(
 def _stored(settings: Settings, now: datetime, name: str) -> Reference | None:
     url = wiring.store_url(settings)
     if not Store.is_there(url):
-        raise NotReady(f"no baseline is named {name!r}. Record one with `rehearse baseline`.")
+        way_out = wiring.way_without_baseline(settings)
+        raise NotReady(f"no baseline is named {name!r}. Record one with `rehearse baseline`.{way_out}")
     with Store.open(url) as store:
         record = wiring.comparison_record(settings, now, "rehearse compare --dry-run")
-        return wiring.refer_to(store.baseline(name), record, store, settings)[1]
+        return wiring.refer_to(wiring.stored_baseline(store, name, settings), record, store, settings)[1]

@@ -26,6 +26,16 @@ INQUIRY_TIMEOUT_S = 5.0
 DATABASE_PROOF = "rehearse.env"
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One answer at the path that says whether it is ready."""
+
+    status: int
+    date: str  # its `Date` header; empty when it says none
+    location: str
+    took_s: float
+
+
 class Inquiry(Protocol):
     """Asks one environment. Only connections to what the allow-list names are made."""
 
@@ -45,6 +55,10 @@ class Inquiry(Protocol):
 
     def ask(self) -> str | None:
         """What it proves to be, if it says so at all. Raises NotReady while it does not answer."""
+        ...
+
+    def look(self) -> Look | None:
+        """Its answer when it is asked whether it is ready; None where that has no status. Raises NotReady."""
         ...
 
     def document(self, path: str) -> bytes:
@@ -93,6 +107,17 @@ class HttpInquiry:
         """Any HTTP answer will do: whether it is a good one is for the rehearsal to judge."""
         found: str | None = self._get(self.ready).headers.get(self.proof_header)
         return found
+
+    def look(self) -> Look | None:
+        """See Inquiry."""
+        found = self._get(self.ready)
+        headers = found.headers
+        return Look(
+            found.status_code,
+            headers.get("date", ""),
+            headers.get("location", ""),
+            found.elapsed.total_seconds(),
+        )
 
     def document(self, path: str) -> bytes:
         """See Inquiry."""
@@ -160,6 +185,11 @@ class DatabaseInquiry:
                 return None
             row = connection.exec_driver_sql(f"select current_setting('{DATABASE_PROOF}', true)").one()
             return str(row[0]) if row[0] else None
+
+    def look(self) -> Look | None:
+        """See Inquiry."""
+        self.ask()
+        return None
 
     def document(self, path: str) -> bytes:
         """A database has no paths; the configuration says so before."""

@@ -134,7 +134,7 @@ def compare(settings: Settings, parts: Parts, options: CompareOptions) -> Compar
         stored = (
             None
             if options.without_baseline
-            else store.baseline(options.baseline_name or settings.baseline.name)
+            else wiring.stored_baseline(store, options.baseline_name or settings.baseline.name, settings)
         )
         record = replace(record, is_advisory=options.is_advisory)
         record, reference = wiring.refer_to(stored, record, store, settings)

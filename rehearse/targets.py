@@ -20,7 +20,7 @@ from typing import IO, Self
 from rehearse.allowlist import AllowList
 from rehearse.databases import is_database, shown_url
 from rehearse.errors import NotReady, TargetRefused
-from rehearse.inquiry import INQUIRY_TIMEOUT_S, HttpInquiry, Inquiry, database_inquiry
+from rehearse.inquiry import INQUIRY_TIMEOUT_S, HttpInquiry, Inquiry, Look, database_inquiry
 from rehearse.logs import ChildLog
 from rehearse.model import DataState, Moment, Side, TargetFacts
 from rehearse.process_groups import begin_group, end_group, exit_code_of
@@ -124,6 +124,10 @@ class ManagedTarget:
     def prove(self) -> None:
         """Raise NotReady unless it answers now, and TargetRefused unless it proves to be staging."""
         self._prove_staging(self._inquiry.ask())
+
+    def look(self) -> Look | None:
+        """What it answers when it is asked whether it is ready. Raises NotReady."""
+        return self._inquiry.look()
 
     def facts(self) -> TargetFacts:
         """What the target says of itself. Raises NotReady when it was asked to and does not."""

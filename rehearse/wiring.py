@@ -22,7 +22,7 @@ from rehearse.codec import to_bytes
 from rehearse.config import Settings, effective_toml, policy_hash, policy_of
 from rehearse.config.policy import users_for
 from rehearse.databases import is_database, shown_url
-from rehearse.errors import ConfigError, NotComparable, NotReady, nearest
+from rehearse.errors import ConfigError, NotComparable, NotReady, StoreError, nearest
 from rehearse.journal import Journal, iso, states_of
 from rehearse.judge.looks import looks
 from rehearse.load.engine import LiveCounts
@@ -428,6 +428,23 @@ def _exit_plan(settings: Settings) -> str:
 
 
 # --- what may be compared with what -----------------------------------------------------------------------------
+
+
+def stored_baseline(store: Store, name: str, settings: Settings) -> RunRecord:
+    """The recording of that name. Raises NotReady, with the way out, when there is none."""
+    try:
+        return store.baseline(name)
+    except StoreError:
+        raise
+    except NotReady as error:
+        raise NotReady(f"{error}{way_without_baseline(settings)}") from None
+
+
+def way_without_baseline(settings: Settings) -> str:
+    """The end of a message: two sides side by side can do without a recording, one side alone cannot."""
+    if settings.resolved_mode is Mode.RECORDED:
+        return ""
+    return " Or go without one: `rehearse compare --without-baseline` assumes what two equal sides differ by."
 
 
 def refer_to(

@@ -20,9 +20,28 @@ PACKAGE = ROOT / "rehearse"
 LEAVES = set(
     "allowlist codec databases errors histogram instants judge logs model process_groups redaction tls".split()
 )
-PARTS = {"config", "load", "edges", "replay", "checks", "cutover", "store", "report", "metrics", "targets"}
+PARTS = {
+    "config",
+    "project",
+    "load",
+    "edges",
+    "replay",
+    "checks",
+    "cutover",
+    "store",
+    "report",
+    "metrics",
+    "targets",
+}
 STORY = PARTS | LEAVES | {"journal", "progress", "sides", "tokens"}
-COMMANDS = STORY | {"rehearsal", "wiring", "foresight", "checking", "learning"}  # lazily: see AT_START_OF_CLI
+COMMANDS = STORY | {
+    "rehearsal",
+    "wiring",
+    "foresight",
+    "checking",
+    "learning",
+    "doctor",
+}  # lazily: see AT_START_OF_CLI
 
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
@@ -33,6 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"wiring", "probe", "checking", "watch", "foresight", "holding", "monitoring", "renewing"},
     "foresight": STORY | {"wiring", "watch"},
     "watch": STORY | {"wiring"},
+    "doctor": STORY | {"wiring", "holding", "renewing", "inquiry"},
     "probe": STORY | {"wiring"},
     "checking": STORY,
     "pytest_plugin": {"checks", "checking", "config", "errors", "model"},
@@ -45,6 +65,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "renewing": LEAVES | {"load", "tokens"},
     "holding": LEAVES | {"store", "load"},
     "config": LEAVES,
+    "project": LEAVES,
     "load": LEAVES,
     "edges": LEAVES | {"load"},
     "replay": LEAVES,

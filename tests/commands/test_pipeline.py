@@ -47,7 +47,13 @@ def test_a_summary_that_cannot_be_written_changes_nothing(
 
 @pytest.mark.parametrize(("name", "schema"), EXAMPLES.items(), ids=EXAMPLES)
 def test_an_example_is_what_the_pipeline_s_schema_says(name: str, schema: tuple[str, ...]) -> None:
-    arguments = ["-m", "check_jsonschema", "--builtin-schema", *schema, str(ROOT / "docs" / "ci" / name)]
+    arguments = [
+        "-m",
+        "check_jsonschema",
+        "--builtin-schema",
+        *schema,
+        str(ROOT / "rehearse" / "project" / "ci" / name),
+    ]
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
@@ -55,7 +61,7 @@ def test_an_example_is_what_the_pipeline_s_schema_says(name: str, schema: tuple[
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_schema_of_a_pipeline_is_able_to_refuse(name: str, tmp_path: Path) -> None:
     broken = tmp_path / name
-    text = (ROOT / "docs" / "ci" / name).read_text(encoding="utf-8")
+    text = (ROOT / "rehearse" / "project" / "ci" / name).read_text(encoding="utf-8")
     broken.write_text(re.sub(r"\bneeds:.*", "needs: 7", text, count=1), encoding="utf-8")
     arguments = ["-m", "check_jsonschema", "--builtin-schema", *EXAMPLES[name], str(broken)]
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
@@ -65,7 +71,9 @@ def test_the_schema_of_a_pipeline_is_able_to_refuse(name: str, tmp_path: Path) -
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_command_of_an_example_exists_with_its_options(name: str) -> None:
     lines = re.findall(
-        r"(rehearse [a-z][^\n]*)$", (ROOT / "docs" / "ci" / name).read_text(encoding="utf-8"), re.MULTILINE
+        r"(rehearse [a-z][^\n]*)$",
+        (ROOT / "rehearse" / "project" / "ci" / name).read_text(encoding="utf-8"),
+        re.MULTILINE,
     )
     commands = [line for line in lines if re.search(r"rehearse (baseline|compare|runs)", line)]
     assert len(commands) >= 5
@@ -80,7 +88,7 @@ def test_every_command_of_an_example_exists_with_its_options(name: str) -> None:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_keeps_what_was_found_also_after_an_abort(name: str) -> None:
-    text = (ROOT / "docs" / "ci" / name).read_text(encoding="utf-8")
+    text = (ROOT / "rehearse" / "project" / "ci" / name).read_text(encoding="utf-8")
     kept = text[text.index("rehearse compare") :]
     assert "always" in kept
     assert "reports/" in kept
