@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rehearse.checks.contract import ContractLearner, contracts_of, samplings_of
 from rehearse.checks.exhibits import check_evidence
 from rehearse.checks.values import differences_of
+from rehearse.edges.exhibits import edge_records, planned_edges
 from rehearse.errors import Interrupted, StoreError
 from rehearse.load.engine import (
     BlockClosed,
@@ -173,6 +174,8 @@ def evidence_of(
         samplings=samplings_of(exhibits),
         differences=differences_of(exhibits),
         started_at=record.started_at,
+        planned_edges=planned_edges(exhibits),
+        edges=edge_records(exhibits),
     )
 
 

@@ -58,6 +58,13 @@ class OneOrder:
     headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
     key_header: str = "Idempotency-Key"
 
+    def command(self, url: str) -> str:
+        """One command that sends it twice under one key; credentials are left for whoever runs it."""
+        headers = {**self.headers, self.key_header: "once"}
+        given = " ".join(f"-H '{name}: {value}'" for name, value in headers.items())
+        sent = f"curl -i -X {self.method} {given} -d '{self.body.decode()}' '{url.rstrip('/')}{self.path}'"
+        return f"for attempt in 1 2; do {sent}; done"
+
 
 class EffectCounter(Protocol):
     """Counts effects, from outside of the answers that claim them."""

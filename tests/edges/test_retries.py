@@ -14,7 +14,6 @@ from sqlalchemy.pool import NullPool
 
 from rehearse.edges.orders import ConnectionCount, Counters, ProxyOrder
 from rehearse.edges.proxy import FaultProxy, ScriptedFaultInjector
-from rehearse.edges.record import EdgeOutcome
 from rehearse.edges.retries import (
     Answer,
     EndpointCounter,
@@ -26,6 +25,7 @@ from rehearse.edges.retries import (
 )
 from rehearse.edges.retry_rulings import record_of, rule_on
 from rehearse.errors import NotReady
+from rehearse.model import EdgeOutcome
 from tests.edges.orders_service import OrdersService, taking_orders
 
 ORDER = OneOrder("/orders", b'{"product": 1}', b'{"product": 2}')
