@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from rehearse.histogram import Histogram
+from rehearse.judge.edges import edge_results
 from rehearse.model import (
     Arrivals,
+    Assertion,
     Block,
     CapacityStep,
     Cell,
@@ -23,6 +25,10 @@ from rehearse.model import (
     CheckResult,
     ChecksEnd,
     Decision,
+    EdgeFamily,
+    EdgeOutcome,
+    EdgeRecord,
+    EdgeResult,
     ErrorBin,
     Finding,
     Judgement,
@@ -32,6 +38,7 @@ from rehearse.model import (
     Outcome,
     Phase,
     Policy,
+    Proof,
     ReasonCode,
     RequestOutcome,
     Result,
@@ -44,6 +51,7 @@ from rehearse.model import (
     Series,
     Severity,
     Side,
+    Step,
     TargetFacts,
     Verdict,
 )
@@ -343,8 +351,31 @@ def abort() -> Result:
     judgements = judgements_of(blocks)
     failed = sorted((j for j in judgements if j.outcome is Outcome.FAIL), key=lambda j: -(j.change or 0))
     verdict = Verdict(Decision.ABORT, tuple(map(finding_of, failed)), (), judgements, 23, 1, _ASSUMED)
-    whole = assemble(record(has_checks=True), blocks, verdict, checks=_asked())
+    whole = assemble(record(has_checks=True), blocks, verdict, checks=_asked(), edges=_at_the_edges())
     return replace(whole, capacity=_probed())
+
+
+def _at_the_edges() -> tuple[EdgeResult, ...]:
+    """Every outcome of an edge case once."""
+    records = [
+        EdgeRecord(
+            f"{outcome.replace(' ', '-')}-case",
+            EdgeFamily.TIMEOUT,
+            "In March the database hung, and every page with it.",
+            precondition=Step("the load generator is well", True),
+            injection=Step("the database hangs for 5 s", outcome is not EdgeOutcome.NOT_RUN, ""),
+            load="50/s a side for 24 s",
+            assertions=(
+                Assertion("it recovers", outcome, "never back to normal in the 12.5 s after the fault"),
+            ),
+            cleanup=Step("no fault is left in the proxy", True),
+            proofs=(Proof("connections of the candidate on which the fault acted", 40),),
+            told="the database hangs for 5 s: 4.1.7 was back 2.0 s after it, 4.2.0 never was",
+            reproduce="curl -i 'https://green.staging.example.internal/reports?day=2028-02-29'",
+        )
+        for outcome in EdgeOutcome
+    ]
+    return edge_results(records, ())
 
 
 def _asked() -> CheckEvidence:
