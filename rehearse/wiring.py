@@ -225,6 +225,7 @@ def dry_run_lines(settings: Settings) -> list[str]:
         f"load: up to {minutes:.1f} minutes, warm-up included; the judge looks at {looks_at} of measured load",
         *_probe_lines(settings),
         *_check_lines(settings),
+        *_edge_lines(settings),
     ]
 
 
@@ -248,6 +249,13 @@ def _check_lines(settings: Settings) -> list[str]:
     own = [f"folder {checks.dir.name}"] if checks.dir.is_dir() else []
     packs = [f"packs {', '.join(checks.packs)}"] if checks.packs else []
     return [f"checks: {'; '.join([*own, *packs])}; up to {checks.budget_s:g} s"] if own or packs else []
+
+
+def _edge_lines(settings: Settings) -> list[str]:
+    ids = [case.id for case in settings.edges.cases]
+    rate = settings.edges.rate or settings.load.rate
+    told = f"edge cases: {', '.join(ids)}; each under {rate:g}/s a side, one after the other"
+    return [told] if ids else []
 
 
 def live_bin(event: LiveCounts) -> LiveBin:
@@ -343,6 +351,7 @@ def _provenance(settings: Settings, kind: RunKind) -> Mapping[str, str]:
         **fingerprint(),
         **_drivers(settings),
         **_checks(settings),
+        **_edges(settings),
     }
 
 
@@ -395,6 +404,14 @@ def _checks(settings: Settings) -> Mapping[str, str]:
         "checks": hashlib.sha256(content.encode()).hexdigest(),
         "checks.packs": " ".join(settings.checks.packs) or "none",
     }
+
+
+def _edges(settings: Settings) -> Mapping[str, str]:
+    """What is injected, and what is accepted of it."""
+    if not settings.edges.cases:
+        return {}
+    cases = [case.model_dump_json(context={"root": settings.root}) for case in settings.edges.cases]
+    return {"edges": hashlib.sha256("\n".join(cases).encode()).hexdigest()}
 
 
 def _version(package: str) -> str:

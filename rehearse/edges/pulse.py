@@ -134,20 +134,16 @@ def ruled(
             for side, one in sorted(seen.items())
         ),
         told=f"{injection}: "
-        + "; ".join(f"{called[side]} {_told(one, rule)}" for side, one in sorted(seen.items())),
+        + ". ".join(f"{called[side]} {_told(one, rule)}" for side, one in sorted(seen.items())),
     )
 
 
 def _told(seen: PulseSeen, rule: PulseRule) -> str:
-    """ "failed 12 % of what was due in the fault, made users wait up to 2.1 s, and was back to normal 0.5 s after"."""
-    ratio = seen.failed_ratio
-    failed = (
-        "nothing is known of what was due in it"
-        if ratio is None
-        else f"failed {_share(ratio)} of what was due in it"
-    )
-    waited = "" if seen.waited_p95_s is None else f", {seen.waited_p95_s:.2g} s for an answer (p95)"
-    return f"{failed}{waited}, {recovery_of(seen, rule).sentence}"
+    """ "failed 12 % meanwhile and took up to 2.1 s (p95); back to normal 0.5 s after the fault"."""
+    if seen.failed_ratio is None or seen.waited_p95_s is None:
+        return f"is not known to have done anything; {recovery_of(seen, rule).sentence}"
+    took = f"took up to {seen.waited_p95_s:.2g} s (p95)"
+    return f"failed {_share(seen.failed_ratio)} meanwhile and {took}; {recovery_of(seen, rule).sentence}"
 
 
 def _recovery_assertion(candidate: PulseSeen, baseline: PulseSeen | None, rule: PulseRule) -> Assertion:
@@ -198,4 +194,4 @@ def _waited_assertion(candidate: PulseSeen, baseline: PulseSeen | None, rule: Pu
 
 
 def _share(ratio: float) -> str:
-    return f"{ratio:.0%}" if ratio == 0 or ratio >= 0.1 else f"{ratio:.1%}"
+    return f"{100 * ratio:.2g} %"

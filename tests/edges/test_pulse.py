@@ -33,7 +33,7 @@ def test_what_comes_back_as_the_baseline_does_passes_and_says_when() -> None:
     found = record(seen(), seen())
     assert found.outcome is EdgeOutcome.PASS, found.sentence
     assert found.sentence == "back to normal 0.5 s after the fault"
-    assert "the database hangs for 2 s: the baseline failed 0%" in found.told
+    assert "the database hangs for 2 s: the baseline failed 0 %" in found.told
 
 
 def test_what_never_comes_back_while_the_baseline_does_fails() -> None:
@@ -50,7 +50,7 @@ def test_what_does_not_come_back_on_either_side_was_broken_before() -> None:
 def test_more_failures_in_the_fault_than_on_the_baseline_fail() -> None:
     found = record(seen(failed=20), seen())
     assert found.outcome is EdgeOutcome.FAIL
-    assert "80% failed, on the baseline 0%" in found.sentence
+    assert "80 % failed, on the baseline 0 %" in found.sentence
     assert record(seen(failed=20), seen(failed=20)).outcome is EdgeOutcome.PASS
     assert record(seen(failed=1), seen()).outcome is EdgeOutcome.PASS  # less than is accepted
 
