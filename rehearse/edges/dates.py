@@ -6,6 +6,7 @@ of the same years are asked too, and what they show is left out here.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -267,10 +268,8 @@ def _listed(names: Sequence[str]) -> str:
 
 def command(request: DateRequest, url: str, written: str) -> str:
     """One command that shows it; what a login tells is left for whoever runs it."""
-    body = (
-        f" -H 'Content-Type: application/json' -d '{request.body_with(written).decode()}'"
-        if request.body
-        else ""
-    )
-    method = f" -X {request.method}" if request.method != "GET" else ""
-    return f"curl -i{method}{body} '{url.rstrip('/')}{request.path_with(written)}'"
+    words = ["curl", "-i"]
+    words += ["-X", request.method] if request.method != "GET" else []
+    if request.body:
+        words += ["-H", "Content-Type: application/json", "-d", request.body_with(written).decode()]
+    return shlex.join([*words, f"{url.rstrip('/')}{request.path_with(written)}"])

@@ -134,16 +134,16 @@ def ruled(
             for side, one in sorted(seen.items())
         ),
         told=f"{injection}: "
-        + ". ".join(f"{called[side]} {_told(one, rule)}" for side, one in sorted(seen.items())),
+        + "; ".join(f"{called[side]} {_told(one, rule)}" for side, one in sorted(seen.items())),
     )
 
 
 def _told(seen: PulseSeen, rule: PulseRule) -> str:
-    """ "failed 12 % meanwhile and took up to 2.1 s (p95); back to normal 0.5 s after the fault"."""
+    """ "failed 12 % meanwhile and took up to 2.1 s (p95), back to normal 0.5 s after the fault"."""
     if seen.failed_ratio is None or seen.waited_p95_s is None:
-        return f"is not known to have done anything; {recovery_of(seen, rule).sentence}"
+        return f"is not known to have done anything, {recovery_of(seen, rule).sentence}"
     took = f"took up to {seen.waited_p95_s:.2g} s (p95)"
-    return f"failed {_share(seen.failed_ratio)} meanwhile and {took}; {recovery_of(seen, rule).sentence}"
+    return f"failed {_share(seen.failed_ratio)} meanwhile and {took}, {recovery_of(seen, rule).sentence}"
 
 
 def _recovery_assertion(candidate: PulseSeen, baseline: PulseSeen | None, rule: PulseRule) -> Assertion:
