@@ -48,7 +48,7 @@ def _of_faults(settings: Settings) -> Iterator[Mistake]:
 
 
 def _of_dependency(settings: Settings, name: str) -> Iterator[Mistake]:
-    """Each side that is ever loaded reaches it through a proxy of its own."""
+    """Each target reaches it through a proxy of its own."""
     dependency = settings.edges.dependencies[name]
     for side in _sides(settings):
         if getattr(dependency, side) is None:
@@ -58,6 +58,7 @@ def _of_dependency(settings: Settings, name: str) -> Iterator[Mistake]:
 
 
 def _sides(settings: Settings) -> tuple[Side, ...]:
+    """Of which each needs its own; in place one will do for both."""
     in_place = any(target.role == "in-place" for target in settings.targets)
     return (Side.CANDIDATE,) if in_place else tuple(Side)
 

@@ -23,6 +23,7 @@ from rehearse.config.fields import (
 )
 from rehearse.config.quantities import write_duration, write_percent
 from rehearse.config.section import Section
+from rehearse.model import Side
 from rehearse.redaction import HIDDEN
 
 TARGET = "target"  # where a fault stands when it stands between the load and the target
@@ -79,6 +80,11 @@ class Dependency(Section):
 
     baseline: ProxyAddress | None = Field(default=None, description="Of the baseline.")
     candidate: ProxyAddress | None = Field(default=None, description="Of the candidate.")
+
+    def of(self, side: Side) -> ProxyAddress | None:
+        """A side's own; in place it is the same for both."""
+        own = (self.baseline, self.candidate) if side is Side.BASELINE else (self.candidate, self.baseline)
+        return own[0] or own[1]
 
 
 class EdgeCase(Section):
@@ -143,6 +149,11 @@ class EffectCount(Section):
     candidate: Body | None = Field(
         default=None, description="For `sql`: the URL of the candidate's database."
     )
+
+    def database_of(self, side: Side) -> SecretStr | None:
+        """A side's own; in place it is the same for both."""
+        own = (self.baseline, self.candidate) if side is Side.BASELINE else (self.candidate, self.baseline)
+        return own[0] or own[1]
 
 
 class RetryCaseSettings(EdgeCase):

@@ -238,7 +238,7 @@ def effect_counter(settings: Settings, place: Place, count: EffectCount, side: S
     """What counts effects on one side. Raises ConfigError, NotReady and TargetRefused."""
     if count.path is not None:
         return EndpointCounter(place.new_client, count.path, count.value)
-    given = count.baseline if side is Side.BASELINE else count.candidate
+    given = count.database_of(side)
     if given is None or count.sql is None:
         raise ConfigError(
             f"{settings.source.name}: edges.retries.count: the database of the {side} is missing."
@@ -411,7 +411,7 @@ class _Asking(Generic[S]):
         missing = [str(side) for side in self._sides if side not in self._found]
         if missing:
             raise NotReady(
-                f"asking the {' and the '.join(missing)} did not come to its end in {PROBING_S:g} s"
+                f"asking the {' and the '.join(missing)} did not come to its end (in {PROBING_S:g} s)"
             )
         return self._found
 

@@ -7,18 +7,18 @@ mode can compare with a baseline of another day.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from rehearse.allowlist import host_and_port
 from rehearse.config import Settings
-from rehearse.config.edges import Dependency, ProxyAddress
+from rehearse.config.edges import ProxyAddress
 from rehearse.edge_cases.kinds import Kind, Scene, Standing, kinds_of, proxy_order
 from rehearse.edge_cases.load import Load, Loaded
 from rehearse.edges.exhibits import planned_exhibit, record_exhibit, seen_exhibit, seen_of, without_secrets
 from rehearse.edges.proxy import FaultInjector, FaultProxy
-from rehearse.errors import Interrupted, RehearseError, TargetRefused
+from rehearse.errors import Interrupted, NotReady, RehearseError, TargetRefused
 from rehearse.journal import Journal
 from rehearse.load.engine import LoadEngine
 from rehearse.model import (
@@ -52,12 +52,8 @@ def standing_proxies(settings: Settings, sides: Sequence[Side]) -> Iterator[Stan
             (name, side): stack.enter_context(_proxy(settings, address))
             for name, dependency in settings.edges.dependencies.items()
             for side in sides
-            if (address := _address(dependency, side)) is not None
+            if (address := dependency.of(side)) is not None
         }
-
-
-def _address(dependency: Dependency, side: Side) -> ProxyAddress | None:
-    return dependency.baseline if side is Side.BASELINE else dependency.candidate
 
 
 def _proxy(settings: Settings, address: ProxyAddress) -> FaultProxy:
@@ -131,7 +127,8 @@ class _Run:
         """A fresh process for whoever did not come back, where we can give one."""
         for target in self.targets:
             if target.spec.side in disturbed and target.can_restart:
-                target.fresh_process()
+                with suppress(NotReady):  # then it does not answer, which the next case says
+                    target.fresh_process()
 
     def _stored(self) -> tuple[Exhibit, ...]:
         run_id = self.journal.record.baseline_run_id
