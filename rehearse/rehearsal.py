@@ -19,8 +19,8 @@ from rehearse.checks.registry import Entry, PastRun, entries
 from rehearse.checks.runner import CheckRunner, PytestRunner
 from rehearse.checks.values import compare_values, values_exhibit
 from rehearse.config import Settings
-from rehearse.edge_cases.kinds import Standing
 from rehearse.edge_cases.running import plan_edges, run_edges, standing_proxies
+from rehearse.edge_cases.scene import Standing
 from rehearse.edges.exhibits import edge_records, planned_edges
 from rehearse.errors import ConfigError, Interrupted, NotReady, RehearseError
 from rehearse.holding import holding

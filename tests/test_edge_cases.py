@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rehearse import rehearsal
-from rehearse.edge_cases import kinds
+from rehearse.edge_cases import scene
 from rehearse.edge_cases.running import GUARDED
 from rehearse.edges.exhibits import edge_records, planned_edges
 from rehearse.edges.orders import Counters
@@ -110,7 +110,7 @@ def proxies(
         made.append(ScriptedFaultInjector([Counters(), Counters(), after], ("127.0.0.1", 9)))
         return made[-1]
 
-    monkeypatch.setattr(kinds, "FaultProxy", make)
+    monkeypatch.setattr(scene, "FaultProxy", make)
     yield made
 
 
@@ -220,7 +220,7 @@ def test_a_proxy_that_does_not_start_is_not_run_and_says_why(
     def broken(_: object) -> None:
         raise NotReady("the fault proxy did not answer within 20 s")
 
-    monkeypatch.setattr(kinds, "FaultProxy", broken)
+    monkeypatch.setattr(scene, "FaultProxy", broken)
     comparison = compare(stage, FAULT, EdgeEngine(GOOD))
     edge = only_edge(comparison)
     assert (edge.outcome, "did not answer within 20 s" in edge.sentence) == (EdgeOutcome.NOT_RUN, True)

@@ -14,10 +14,15 @@ from typing import Any
 from rehearse.allowlist import host_and_port
 from rehearse.config import Settings
 from rehearse.config.edges import ProxyAddress
-from rehearse.edge_cases.kinds import Kind, Scene, Standing, kinds_of, proxy_order
+from rehearse.edge_cases.faults import fault_kind
 from rehearse.edge_cases.load import Load, Loaded
+from rehearse.edge_cases.probes import DateKind, RetryKind
+from rehearse.edge_cases.scene import Kind, Scene, Standing, proxy_order
+from rehearse.edges.dates import DatesSeen
 from rehearse.edges.exhibits import planned_exhibit, record_exhibit, seen_exhibit, seen_of, without_secrets
 from rehearse.edges.proxy import FaultInjector, FaultProxy
+from rehearse.edges.pulse import PulseSeen
+from rehearse.edges.retries import RetrySeen
 from rehearse.errors import Interrupted, NotReady, RehearseError, TargetRefused
 from rehearse.journal import Journal
 from rehearse.load.engine import LoadEngine
@@ -35,6 +40,12 @@ from rehearse.progress import Listener
 from rehearse.targets import ManagedTarget
 
 GUARDED = "the guard stopped the load, so nothing more is sent to the candidate"
+
+
+def kinds_of(settings: Settings) -> list[Kind[DatesSeen] | Kind[RetrySeen] | Kind[PulseSeen]]:
+    """Every case, those that leave nothing behind first. Raises ConfigError for a toxic that cannot be."""
+    edges = settings.edges
+    return [*map(DateKind, edges.dates), *map(RetryKind, edges.retries), *map(fault_kind, edges.faults)]
 
 
 def plan_edges(settings: Settings, journal: Journal) -> None:

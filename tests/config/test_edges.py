@@ -8,7 +8,9 @@ import pytest
 
 from rehearse.config import effective_toml, secrets_of
 from rehearse.config.edges import DateCase, FaultCase, RetryCaseSettings
-from rehearse.edge_cases.kinds import _DOES, _RETRIES, kinds_of
+from rehearse.edge_cases.faults import DOES
+from rehearse.edge_cases.probes import RETRIES
+from rehearse.edge_cases.running import kinds_of
 from rehearse.edges.toxics import ToxicType
 from rehearse.errors import ConfigError
 from rehearse.instants import Format
@@ -89,7 +91,7 @@ def test_what_a_login_sends_is_shown_nowhere(project: Project) -> None:
 
 def test_every_word_has_a_meaning() -> None:
     toxics = get_args(FaultCase.model_fields["toxic"].annotation)
-    assert set(toxics) == {kind.value for kind in ToxicType} == {kind.value for kind in _DOES}
-    assert set(get_args(RetryCaseSettings.model_fields["send"].annotation)) == set(_RETRIES)
+    assert set(toxics) == {kind.value for kind in ToxicType} == {kind.value for kind in DOES}
+    assert set(get_args(RetryCaseSettings.model_fields["send"].annotation)) == set(RETRIES)
     (formats, _) = get_args(DateCase.model_fields["formats"].annotation)
     assert set(get_args(formats)) == {form.value for form in Format}
