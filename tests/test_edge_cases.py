@@ -71,8 +71,10 @@ class EdgeSession(ScriptedSession):
                 for side in self.order.sides:
                     yield BlockClosed(self.lived(side.side, at_s))
                 at_s += step_s
+            elif step_s < 1:  # a fault is watched by the load's own time; who asks needs real time
+                return
             yield Tick(at_s)
-            time.sleep(0.002)
+            time.sleep(0.01)
 
 
 @dataclass
