@@ -251,6 +251,7 @@ class EdgeFamily(StrEnum):
 
     TIMEOUT = "timeout"  # something is slow, hangs or is gone: what its users get meanwhile, and afterwards
     RECOVERY = "recovery"  # the same, and only whether it comes back matters
+    CLIENT = "client"  # slow or impatient ones: what the others get meanwhile
     RETRY = "retry"  # a client sends again: how often did it take effect
     DATE = "date"  # moments at which programs that calculate with dates go wrong
 

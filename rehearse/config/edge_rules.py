@@ -30,6 +30,7 @@ def edge_mistakes(settings: Settings) -> Iterator[Mistake]:
                 ("edges",), f"{count} cases have the id {case_id!r}; findings could not tell them apart"
             )
     yield from _of_faults(settings)
+    yield from _of_clients(settings)
     yield from _of_retries(settings)
     yield from _of_dates(settings)
 
@@ -61,6 +62,12 @@ def _sides(settings: Settings) -> tuple[Side, ...]:
     """Of which each needs its own; in place one will do for both."""
     in_place = any(target.role == "in-place" for target in settings.targets)
     return (Side.CANDIDATE,) if in_place else tuple(Side)
+
+
+def _of_clients(settings: Settings) -> Iterator[Mistake]:
+    for number, case in enumerate(settings.edges.clients):
+        if case.manner == "slow-body" and not settings.safety.side_effects:
+            yield Mistake(("edges", "clients", number, "manner"), f"it is a POST: {_NEEDS_EFFECTS}")
 
 
 def _of_retries(settings: Settings) -> Iterator[Mistake]:

@@ -18,6 +18,7 @@ from rehearse.config.fields import (
     Switch,
     Text,
     UrlPath,
+    Whole,
     Word,
     between,
 )
@@ -139,6 +140,26 @@ class FaultCase(EdgeCase):
     )
 
 
+class ClientCase(EdgeCase):
+    """Slow or impatient clients for a moment, while ordinary load runs: it may not suffer more than on the baseline."""
+
+    manner: Literal["slow-header", "slow-body", "give-up"] = Field(
+        description="Send a head, or the body of a POST, a byte at a time; or ask and go away before the answer."
+    )
+    path: UrlPath = Field(description="What they ask for.")
+    connections: Annotated[Whole, between(1, 200, "each is a connection that is held open")] = Field(
+        default=20, description="How many at once."
+    )
+    patience_s: Annotated[Duration, between(0.001, 60, "longer is no impatience", write_duration)] = Field(
+        default=0.02, description="How long `give-up` waits for an answer."
+    )
+    lasts_s: Lasting = Field(default=3.0, description="How long they are there.")
+    recover_within_s: Lasting = Field(default=10.0, description="How long it may take to be back to normal.")
+    slack_s: Lasting = Field(
+        default=0.25, description="Later than normal, or than the baseline, by so much is still as good."
+    )
+
+
 class EffectCount(Section):
     """How effects are counted on each side: a number in the JSON of an endpoint, or a query."""
 
@@ -196,10 +217,11 @@ class Edges(Section):
         default={}, description="What the targets reach through a fault proxy, by name."
     )
     faults: tuple[FaultCase, ...] = Field(default=(), description="Faults under load.")
+    clients: tuple[ClientCase, ...] = Field(default=(), description="Slow and impatient clients.")
     retries: tuple[RetryCaseSettings, ...] = Field(default=(), description="Orders that are sent again.")
     dates: tuple[DateCase, ...] = Field(default=(), description="Date boundaries as inputs.")
 
     @property
     def cases(self) -> tuple[EdgeCase, ...]:
         """All of them, quick ones first."""
-        return (*self.dates, *self.retries, *self.faults)
+        return (*self.dates, *self.retries, *self.clients, *self.faults)

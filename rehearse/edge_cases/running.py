@@ -14,7 +14,7 @@ from typing import Any
 from rehearse.allowlist import host_and_port
 from rehearse.config import Settings
 from rehearse.config.edges import ProxyAddress
-from rehearse.edge_cases.faults import fault_kind
+from rehearse.edge_cases.faults import client_kind, fault_kind
 from rehearse.edge_cases.load import Load, Loaded
 from rehearse.edge_cases.probes import DateKind, RetryKind
 from rehearse.edge_cases.scene import Kind, Scene, Standing, proxy_order
@@ -45,7 +45,12 @@ GUARDED = "the guard stopped the load, so nothing more is sent to the candidate"
 def kinds_of(settings: Settings) -> list[Kind[DatesSeen] | Kind[RetrySeen] | Kind[PulseSeen]]:
     """Every case, those that leave nothing behind first. Raises ConfigError for a toxic that cannot be."""
     edges = settings.edges
-    return [*map(DateKind, edges.dates), *map(RetryKind, edges.retries), *map(fault_kind, edges.faults)]
+    return [
+        *map(DateKind, edges.dates),
+        *map(RetryKind, edges.retries),
+        *map(client_kind, edges.clients),
+        *map(fault_kind, edges.faults),
+    ]
 
 
 def plan_edges(settings: Settings, journal: Journal) -> None:

@@ -26,10 +26,7 @@ class Place:
 
     def new_client(self, through: tuple[str, int] | None = None) -> httpx.Client:
         """A client of the side, or of it `through` a fault proxy. Raises TargetRefused."""
-        self.allow_list.check_url(self.url)
-        host, port = host_and_port(self.url)
-        for address in system_resolve(host):
-            self.allow_list.check_address(address, port)
+        self.check_allowed()
         headers = {"Accept-Encoding": "identity", **self.headers}
         base_url = self.url
         if through is not None:
@@ -43,6 +40,13 @@ class Place:
             trust_env=False,  # no proxy from the environment: it could lead elsewhere
             follow_redirects=False,
         )
+
+    def check_allowed(self) -> None:
+        """Raise TargetRefused unless it is on the allow-list, by name and after DNS."""
+        self.allow_list.check_url(self.url)
+        host, port = host_and_port(self.url)
+        for address in system_resolve(host):
+            self.allow_list.check_address(address, port)
 
     def logged_in(self, path: str, body: str, token_at: str) -> Place:
         """The same with a token of its own. Raises NotReady when it is not told one."""

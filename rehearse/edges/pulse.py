@@ -116,7 +116,7 @@ def ruled(
     called = {side: f"the {side}" for side in Side} | dict(names or {})
     known = baseline if baseline is not None and baseline.is_injected and baseline.injected else None
     assertions = [_recovery_assertion(candidate, known, rule)]
-    if planned.family is EdgeFamily.TIMEOUT:
+    if planned.family is not EdgeFamily.RECOVERY:
         assertions += [_failed_assertion(candidate, known, rule), _waited_assertion(candidate, known, rule)]
     seen = {Side.CANDIDATE: candidate} | ({Side.BASELINE: baseline} if baseline is not None else {})
     problems = [one.problem for one in seen.values() if one.problem]

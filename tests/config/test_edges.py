@@ -7,8 +7,8 @@ from typing import get_args
 import pytest
 
 from rehearse.config import effective_toml, secrets_of
-from rehearse.config.edges import DateCase, FaultCase, RetryCaseSettings
-from rehearse.edge_cases.faults import DOES
+from rehearse.config.edges import ClientCase, DateCase, FaultCase, RetryCaseSettings
+from rehearse.edge_cases.faults import CLIENTS_DO, DOES
 from rehearse.edge_cases.probes import RETRIES
 from rehearse.edge_cases.running import kinds_of
 from rehearse.edges.toxics import ToxicType
@@ -23,6 +23,7 @@ RETRY = (
     '\n[[edges.retries]]\nid = "once"\nwhy = "paid twice"\npath = "/orders"\nbody = "{}"\n'
     'count = { path = "/count?key={key}" }\n'
 )
+CLIENTS = '\n[[edges.clients]]\nid = "slow"\nwhy = "it starved"\nmanner = "slow-body"\npath = "/"\n'
 DEPENDENCY = """
 [edges.dependencies.database]
 baseline = { listen = "127.0.0.1:8201", upstream = "127.0.0.1:5432" }
@@ -52,6 +53,8 @@ def test_one_case_of_each_family_is_planned_with_its_reason(project: Project) ->
         (DATE.replace("{instant}", "today"), "every instant would be the same request"),
         (DATE + 'formats = ["dat"]\n', "Did you mean 'date'?"),
         (DATE + 'method = "POST"\n', "safety.side_effects = true is needed"),
+        (CLIENTS, "it is a POST: safety.side_effects = true is needed"),
+        (CLIENTS.replace("slow-body", "slow-boddy"), "Did you mean 'slow-body'?"),
         (RETRY, "safety.side_effects = true is needed"),
         (RETRY.replace('"once"', '"once"\nsend = "no-key"'), "counts by key, and `no-key` has none"),
         (RETRY.replace('"once"', '"once"\nsend = "other-payload"'), "other_body: is missing"),
@@ -92,6 +95,7 @@ def test_what_a_login_sends_is_shown_nowhere(project: Project) -> None:
 def test_every_word_has_a_meaning() -> None:
     toxics = get_args(FaultCase.model_fields["toxic"].annotation)
     assert set(toxics) == {kind.value for kind in ToxicType} == {kind.value for kind in DOES}
+    assert set(get_args(ClientCase.model_fields["manner"].annotation)) == {one.value for one in CLIENTS_DO}
     assert set(get_args(RetryCaseSettings.model_fields["send"].annotation)) == set(RETRIES)
     (formats, _) = get_args(DateCase.model_fields["formats"].annotation)
     assert set(get_args(formats)) == {form.value for form in Format}
