@@ -254,5 +254,8 @@ def test_recorded_mode_compares_with_what_the_baseline_did_when_it_was_recorded(
     edge = only_edge(rehearsal.compare(settings, parts, rehearsal.CompareOptions()))
     assert edge.outcome is EdgeOutcome.PASS, edge.sentence
     assert len(stage.left.requests) == asked  # the baseline is not asked again
+    file.write_text(file.read_text().replace("/sales?", "/other?"))  # then another request was recorded
+    changed = rehearsal.compare(stage.settings(mode="recorded"), parts, rehearsal.CompareOptions())
+    assert only_edge(changed).outcome is EdgeOutcome.NOT_RUN
     without = rehearsal.CompareOptions(without_baseline=True)
     assert only_edge(rehearsal.compare(settings, parts, without)).outcome is EdgeOutcome.NOT_RUN

@@ -44,7 +44,7 @@ _WITHOUT_BOTH = (
 _WITHOUT_EDGES = "No edge case was rehearsed: only load, and what broke before."
 _NOT_REHEARSED = (
     "The mix of requests and the amount of data of production were not compared with the ones of this rehearsal.",
-    "What needs more time than this load took (leaks, nightly jobs, full disks, date boundaries) was not looked for.",
+    "What needs more time than this load took (leaks, nightly jobs, full disks) was not looked for.",
 )  # fmt: skip
 
 
