@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Protocol
@@ -14,6 +14,7 @@ from rehearse.edge_cases.load import WARM_UP_S, Loaded
 from rehearse.edge_cases.scene import Scene, planned_record
 from rehearse.edges import pulse
 from rehearse.edges.clients import BadClients, Manner
+from rehearse.edges.orders import Counters
 from rehearse.edges.proxy import FaultInjector
 from rehearse.edges.pulse import PulseRule, PulseSeen
 from rehearse.edges.recovery import RecoveryRule, RecoveryState
@@ -24,6 +25,7 @@ from rehearse.model import EdgeFamily, EdgeRecord, Side
 WINDOW_S = 0.5
 _BEFORE_S = 4.0  # of ordinary load before a fault: what is normal
 _HOLD_S = 1.5  # back to normal for so long
+_ATTEMPTS_RATIO = 1.0  # one connection more for each arrival is still as good
 _FAILED_RATIO = 0.10  # more failures in a fault than on the baseline are still as good
 DOES = {
     ToxicType.LATENCY: "is slow",
@@ -58,6 +60,10 @@ class Fault(Protocol):
         """No longer; on how many connections it really acted. Raises NotReady when that is not known."""
         ...
 
+    def attempts(self) -> int | None:
+        """Connections to a dependency since it began; None where there is none. Raises NotReady."""
+        ...
+
 
 @dataclass(slots=True)
 class ToxicFault:
@@ -65,16 +71,23 @@ class ToxicFault:
 
     injector: FaultInjector
     toxic: Toxic
-    _before: int = 0
+    is_before_dependency: bool
+    _before: Counters = field(default_factory=Counters)
 
     def begin(self) -> None:
         """See Fault."""
-        self._before = self.injector.counters().acted(self.toxic.name)
+        self._before = self.injector.counters()
         self.injector.set(self.toxic)
 
     def end(self) -> int:
         """See Fault."""
-        return self.injector.clear().acted(self.toxic.name) - self._before
+        return self.injector.clear().acted(self.toxic.name) - self._before.acted(self.toxic.name)
+
+    def attempts(self) -> int | None:
+        """See Fault."""
+        if not self.is_before_dependency:
+            return None
+        return self.injector.counters().accepted - self._before.accepted
 
 
 def fault_kind(case: FaultCase) -> FaultKind:
@@ -89,10 +102,13 @@ def fault_kind(case: FaultCase) -> FaultKind:
     def inject(scene: Scene) -> Iterator[Injected]:
         with ExitStack() as stack:
             if case.on != TARGET:
-                yield {side: ToxicFault(scene.standing[case.on, side], toxic) for side in scene.sides}, {}
+                yield (
+                    {side: ToxicFault(scene.standing[case.on, side], toxic, True) for side in scene.sides},
+                    {},
+                )
                 return
             proxies = {side: stack.enter_context(scene.before_target(side)) for side in scene.sides}
-            faults = {side: ToxicFault(proxy, toxic) for side, proxy in proxies.items()}
+            faults = {side: ToxicFault(proxy, toxic, False) for side, proxy in proxies.items()}
             yield faults, {side: proxy.address for side, proxy in proxies.items()}
 
     planned = planned_record(case, EdgeFamily(case.family))
@@ -134,7 +150,7 @@ class FaultKind:
         """What is accepted."""
         deadline_s, slack_s = self.case.recover_within_s, self.case.slack_s
         recovery = RecoveryRule(deadline_s, _HOLD_S, latency_floor_s=slack_s, failed_ratio=0.05)
-        return PulseRule(recovery, slack_s, _FAILED_RATIO)
+        return PulseRule(recovery, _ATTEMPTS_RATIO, slack_s, _FAILED_RATIO)
 
     def see(self, scene: Scene) -> tuple[Mapping[Side, PulseSeen], Loaded]:
         """See Kind."""
@@ -147,7 +163,11 @@ class FaultKind:
                 loaded = scene.load.run(scene.number, longest_s, block_s, injected.at, through, self.scenario)
             finally:
                 injected.end()
-        seen = {side: pulse.with_blocks(one, loaded.of(side)) for side, one in injected.seen.items()}
+            attempts = {side: fault.attempts() for side, fault in faults.items()}
+        seen = {
+            side: replace(pulse.with_blocks(one, loaded.of(side)), attempts=attempts[side])
+            for side, one in injected.seen.items()
+        }
         return seen, loaded
 
     def rule(self, scene: Scene, candidate: PulseSeen, baseline: PulseSeen | None) -> EdgeRecord:

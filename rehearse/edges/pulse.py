@@ -33,6 +33,9 @@ class PulseRule:
     """What is accepted; fixed before the run."""
 
     recovery: RecoveryRule
+    attempts_ratio: (
+        float  # more connections to the dependency for each arrival than on the baseline are worse
+    )
     slack_s: float  # waiting longer than the baseline by this, and by half, is worse
     failed_ratio: float  # failing more often than on the baseline by this is worse
 
@@ -48,6 +51,10 @@ class PulseSeen:
     failed: int = 0  # of these
     waited_p95_s: float | None = None  # until any answer, or until it was given up
     injected: int = 0  # connections on which the toxic acted
+    attempts: int | None = (
+        None  # connections to the dependency since the fault began; None: nobody counts them
+    )
+    due_since: int = 0  # arrivals that were due since then
     problem: str = ""  # why it was not injected, or not seen to its end
     is_injected: bool = False
     is_cleaned_up: bool = True
@@ -56,6 +63,11 @@ class PulseSeen:
     def failed_ratio(self) -> float | None:
         """Of what was due in the fault."""
         return self.failed / self.requests if self.requests else None
+
+    @property
+    def attempts_ratio(self) -> float | None:
+        """Connections to the dependency for each arrival since the fault began."""
+        return None if self.attempts is None or not self.due_since else self.attempts / self.due_since
 
 
 # --- from blocks to what was seen ---------------------------------------------------------------------------------
@@ -76,6 +88,7 @@ def with_blocks(seen: PulseSeen, blocks: Iterable[Block]) -> PulseSeen:
         requests=sum(block.arrivals.planned for block in in_fault),
         failed=sum(block.arrivals.planned - block.arrivals.ok for block in in_fault),
         waited_p95_s=waited.quantile_s(0.95) if waited.count else None,
+        due_since=sum(one.arrivals.planned for one in measured if one.start_s >= seen.fault_from_s),
     )
 
 
@@ -118,6 +131,8 @@ def ruled(
     assertions = [_recovery_assertion(candidate, known, rule)]
     if planned.family is not EdgeFamily.RECOVERY:
         assertions += [_failed_assertion(candidate, known, rule), _waited_assertion(candidate, known, rule)]
+    if candidate.attempts is not None:
+        assertions.append(_attempts_assertion(candidate, known, rule))
     seen = {Side.CANDIDATE: candidate} | ({Side.BASELINE: baseline} if baseline is not None else {})
     problems = [one.problem for one in seen.values() if one.problem]
     return replace(
@@ -190,6 +205,18 @@ def _waited_assertion(candidate: PulseSeen, baseline: PulseSeen | None, rule: Pu
         return Assertion(what, EdgeOutcome.INCONCLUSIVE, "one side's waiting is not known", numbers)
     is_worse = mine > max(theirs * 1.5, theirs + rule.slack_s)
     sentence = f"{mine:.2g} s for an answer (p95), on the baseline {theirs:.2g} s"
+    return Assertion(what, EdgeOutcome.FAIL if is_worse else EdgeOutcome.PASS, sentence, numbers)
+
+
+def _attempts_assertion(candidate: PulseSeen, baseline: PulseSeen | None, rule: PulseRule) -> Assertion:
+    """Retries that multiply: each of them is load that the dependency has to bear when it can least do so."""
+    what = "it asks the dependency no more often than the baseline"
+    mine, theirs = candidate.attempts_ratio, baseline.attempts_ratio if baseline is not None else None
+    numbers = {"attempts_ratio": mine, "baseline_attempts_ratio": theirs}
+    if mine is None or theirs is None:
+        return Assertion(what, EdgeOutcome.INCONCLUSIVE, "one side's attempts are not known", numbers)
+    is_worse = mine > theirs + rule.attempts_ratio
+    sentence = f"{mine:.1f} connections for each arrival since the fault began, on the baseline {theirs:.1f}"
     return Assertion(what, EdgeOutcome.FAIL if is_worse else EdgeOutcome.PASS, sentence, numbers)
 
 

@@ -13,7 +13,10 @@ from rehearse.model import EdgeFamily, EdgeOutcome, EdgeRecord, Side
 from tests.edges.blocks import around
 
 RULE = PulseRule(
-    RecoveryRule(deadline_s=4.0, hold_s=1.5, latency_floor_s=0.25), slack_s=0.25, failed_ratio=0.10
+    RecoveryRule(deadline_s=4.0, hold_s=1.5, latency_floor_s=0.25),
+    attempts_ratio=1.0,
+    slack_s=0.25,
+    failed_ratio=0.10,
 )
 PLANNED = EdgeRecord("db-hangs", EdgeFamily.TIMEOUT, "In March it hung.")
 FAULT = (6.0, 8.0)
@@ -82,6 +85,15 @@ def test_without_a_baseline_or_with_too_little_load_it_is_open() -> None:
 
 def test_a_fault_that_may_be_left_in_force_is_never_a_pass() -> None:
     assert record(replace(seen(), is_cleaned_up=False), seen()).outcome is EdgeOutcome.INCONCLUSIVE
+
+
+def test_retries_that_multiply_at_the_dependency_fail() -> None:
+    calm, storm = replace(seen(), attempts=770), replace(seen(), attempts=2100)
+    found = record(storm, calm)
+    assert found.outcome is EdgeOutcome.FAIL
+    assert "3.0 connections for each arrival since the fault began, on the baseline 1.1" in found.sentence
+    assert record(calm, calm).outcome is EdgeOutcome.PASS
+    assert record(calm, replace(calm, attempts=None)).outcome is EdgeOutcome.INCONCLUSIVE
 
 
 def test_what_was_seen_reads_back_for_a_comparison_of_another_day() -> None:
