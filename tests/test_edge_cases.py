@@ -17,7 +17,7 @@ from rehearse.edge_cases.running import GUARDED
 from rehearse.edges.exhibits import edge_records, planned_edges
 from rehearse.edges.orders import Counters
 from rehearse.edges.proxy import ScriptedFaultInjector
-from rehearse.errors import NotReady
+from rehearse.errors import Interrupted, NotReady
 from rehearse.load.engine import (
     BlockClosed,
     LiveCounts,
@@ -194,6 +194,22 @@ def test_load_that_does_not_go_through_the_proxy_proves_nothing(stage: Stage) ->
     edge = only_edge(comparison)
     assert edge.outcome is EdgeOutcome.NOT_RUN
     assert "connections of the baseline on which the fault acted: 0" in edge.sentence
+
+
+def test_ctrl_c_in_the_middle_of_a_fault_clears_it_and_is_never_go(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(side: Side, start_s: float) -> Block:
+        if start_s >= 7:
+            raise Interrupted(2)
+        return calm(side, start_s)
+
+    with proxies(monkeypatch) as made:
+        comparison = compare(stage, FAULT, EdgeEngine(GOOD, interrupted))
+    assert comparison.interrupted is not None
+    assert comparison.result.verdict.decision is Decision.INCONCLUSIVE
+    assert only_edge(comparison).outcome is EdgeOutcome.NOT_RUN
+    assert [(len(one.applied), one.applied[-1]) for one in made] == [(2, ()), (2, ())]
 
 
 def no_load(engine: EdgeEngine) -> EdgeEngine:
