@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -99,3 +101,10 @@ def test_every_word_has_a_meaning() -> None:
     assert set(get_args(RetryCaseSettings.model_fields["send"].annotation)) == set(RETRIES)
     (formats, _) = get_args(DateCase.model_fields["formats"].annotation)
     assert set(get_args(formats)) == {form.value for form in Format}
+
+
+def test_the_examples_of_the_page_load(project: Project) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "edges.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    settings = project.load(EFFECTS + "".join(examples), {"PASSWORD": "hunter2"})
+    assert len(kinds_of(settings)) == 4
