@@ -12,6 +12,7 @@ from rehearse.checks.contract import ContractLearner, contracts_of, samplings_of
 from rehearse.checks.exhibits import check_evidence
 from rehearse.checks.values import differences_of
 from rehearse.codec import from_bytes, to_bytes
+from rehearse.edges.exhibits import edge_records, planned_edges
 from rehearse.errors import Interrupted, StoreError
 from rehearse.load.engine import (
     BlockClosed,
@@ -190,6 +191,8 @@ def evidence_of(
         started_at=record.started_at,
         series=series_of(exhibits),
         data=states_of(exhibits),
+        planned_edges=planned_edges(exhibits),
+        edges=edge_records(exhibits),
     )
 
 

@@ -19,10 +19,14 @@ from rehearse.checks.registry import Entry, PastRun, entries
 from rehearse.checks.runner import CheckRunner, PytestRunner
 from rehearse.checks.values import compare_values, values_exhibit
 from rehearse.config import Settings
+from rehearse.edge_cases.running import plan_edges, run_edges, standing_proxies
+from rehearse.edge_cases.scene import Standing
+from rehearse.edges.exhibits import edge_records, planned_edges
 from rehearse.errors import ConfigError, Interrupted, NotReady, RehearseError
 from rehearse.holding import holding
 from rehearse.journal import Journal, evidence_of, iso, kept, states_of
 from rehearse.judge.checks import judge_checks, settled
+from rehearse.judge.edges import edge_results
 from rehearse.judge.forecast_words import forecast_lines
 from rehearse.judge.policies import policy_differences
 from rehearse.judge.verdict import baseline_findings, judge
@@ -93,6 +97,7 @@ def baseline(settings: Settings, parts: Parts, name: str | None, command: str) -
         parts = stack.enter_context(_alone(store, targets, record, parts))
         parts = replace(parts, engine=RenewingEngine(parts.engine, token_sources(settings)))
         journal = stack.enter_context(kept(store, record, parts.now, clean))
+        standing = stack.enter_context(standing_proxies(settings, _sides(targets)))
         for target in targets:
             stack.enter_context(target)
         _bring_up(targets, journal, parts)
@@ -109,6 +114,7 @@ def baseline(settings: Settings, parts: Parts, name: str | None, command: str) -
         _ask(settings, targets, journal, parts)
         if not watch.is_over:
             run_probe(settings, journal, parts.engine, parts.listener)
+        run_edges(settings, journal, targets, parts.engine, parts.listener, standing)
         findings = baseline_findings(journal.evidence(None, is_complete=True))
         if findings:
             raise NotReady(f"not recorded as a baseline: {findings[0].sentence}")
@@ -145,9 +151,11 @@ def compare(settings: Settings, parts: Parts, options: CompareOptions) -> Compar
                 parts = stack.enter_context(_alone(store, targets, record, parts))
                 parts = replace(parts, engine=RenewingEngine(parts.engine, token_sources(settings)))
                 journal = stack.enter_context(kept(store, record, parts.now, clean))
+                plan_edges(settings, journal)
+                standing = stack.enter_context(standing_proxies(settings, _sides(targets)))
                 for target in targets:
                     stack.enter_context(target)
-                _rehearse(settings, targets, journal, stored, reference, parts)
+                _rehearse(settings, targets, journal, stored, reference, parts, standing)
         except Interrupted as error:
             if not store.has_run(record.run_id):
                 raise  # before anything was recorded: there is nothing to judge
@@ -243,7 +251,9 @@ def _judged_again(store: Store, record: RunRecord, folder: Path, policy: Policy 
     record = replace(record, verdict=verdict)
     if not other:
         store.update_run(record)
-    result = assemble(record, blocks, verdict, reference, evidence.checks, evidence.data, evidence.series)
+    edges = edge_results(evidence.planned_edges, evidence.edges)
+    seen = (evidence.checks, edges, evidence.data, evidence.series)
+    result = assemble(record, blocks, verdict, reference, *seen)
     result = replace(result, other_policy=other)
     return Comparison(result, write_reports(result, folder))
 
@@ -260,9 +270,9 @@ def render(store: Store, run_id: str, folder: Path) -> tuple[Path, ...]:
     reference, blocks = wiring.reference_of(store, record), store.blocks(run_id)
     exhibits = store.exhibits(run_id)
     checks = check_evidence(exhibits) if record.has_checks else None
-    data, series = states_of(exhibits), series_of(exhibits)
-    result = assemble(record, blocks, record.verdict, reference, checks, data, series)
-    return write_reports(result, folder)
+    edges = edge_results(planned_edges(exhibits), edge_records(exhibits))
+    seen = (checks, edges, states_of(exhibits), series_of(exhibits))
+    return write_reports(assemble(record, blocks, record.verdict, reference, *seen), folder)
 
 
 def _rehearse(
@@ -272,6 +282,7 @@ def _rehearse(
     stored: RunRecord | None,
     reference: Reference | None,
     parts: Parts,
+    standing: Standing,
 ) -> None:
     """Every round of the comparison; it ends early at a look that says ABORT, or when the guard fires."""
     _bring_up(targets, journal, parts)
@@ -297,6 +308,7 @@ def _rehearse(
     _ask(settings, targets, journal, parts)
     if not watch.is_over:
         run_probe(settings, journal, parts.engine, parts.listener)
+    run_edges(settings, journal, targets, parts.engine, parts.listener, standing)
     journal.update(is_complete=True, state=RunState.FINISHED, ended_at=iso(parts.now()))
 
 
@@ -336,6 +348,10 @@ def _alone(store: Store, targets: list[ManagedTarget], record: RunRecord, parts:
     """Nobody else loads these targets meanwhile: the load stops when that can no longer be known."""
     with holding(store, [target.spec.url for target in targets], record.run_id) as hold:
         yield replace(parts, engine=TappedEngine(parts.engine, hold.check))
+
+
+def _sides(targets: list[ManagedTarget]) -> tuple[Side, ...]:
+    return tuple(target.spec.side for target in targets)
 
 
 def _bring_up(targets: list[ManagedTarget], journal: Journal, parts: Parts) -> None:

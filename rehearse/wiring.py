@@ -225,6 +225,7 @@ def dry_run_lines(settings: Settings) -> list[str]:
         *_probe_lines(settings),
         *_check_lines(settings),
         *_series_lines(settings),
+        *_edge_lines(settings),
     ]
 
 
@@ -257,6 +258,13 @@ def _series_lines(settings: Settings) -> list[str]:
     return [
         f"server-side series: {names}; a point each {settings.prometheus.step_s:g} s (not foretold below)"
     ]
+
+
+def _edge_lines(settings: Settings) -> list[str]:
+    ids = [case.id for case in settings.edges.cases]
+    rate = settings.edges.rate or settings.load.rate
+    told = f"edge cases: {', '.join(ids)}; each under {rate:g}/s a side, one after the other"
+    return [told] if ids else []
 
 
 def live_bin(event: LiveCounts) -> LiveBin:
@@ -354,6 +362,7 @@ def _provenance(settings: Settings, kind: RunKind) -> Mapping[str, str]:
         **fingerprint(),
         **_drivers(settings),
         **_checks(settings),
+        **_edges(settings),
     }
 
 
@@ -406,6 +415,14 @@ def _checks(settings: Settings) -> Mapping[str, str]:
         "checks": hashlib.sha256(content.encode()).hexdigest(),
         "checks.packs": " ".join(settings.checks.packs) or "none",
     }
+
+
+def _edges(settings: Settings) -> Mapping[str, str]:
+    """What is injected, and what is accepted of it."""
+    if not settings.edges.cases:
+        return {}
+    cases = [case.model_dump_json(context={"root": settings.root}) for case in settings.edges.cases]
+    return {"edges": hashlib.sha256("\n".join(cases).encode()).hexdigest()}
 
 
 def _version(package: str) -> str:

@@ -142,6 +142,17 @@ async def _serve(twin: Twin) -> None:
     working.cancel()
 
 
+async def _serve_at(twin: Twin, front_port: int, dependency_port: int, through_port: int) -> None:
+    """The same on ports of somebody's choice, with a proxy of theirs in between, until it is ended."""
+    dependency = Dependency()
+    front = Front(twin, ("127.0.0.1", through_port))
+    async with (
+        await asyncio.start_server(dependency.take, "127.0.0.1", dependency_port, backlog=1024),
+        await asyncio.start_server(front.answer, "127.0.0.1", front_port, backlog=1024),
+    ):
+        await dependency.work()
+
+
 @dataclass(frozen=True)
 class Service:
     """The three parts, running."""
@@ -302,6 +313,9 @@ def run_once(twin: Twin) -> Row:
 def main() -> int:
     """Serve one twin, or run all of them, print the table and write the JSON; 0 when every ruling was right."""
     options = _options()
+    if options.serve and options.ports:
+        asyncio.run(_serve_at(TWINS[options.serve], *options.ports))
+        return 0
     if options.serve:
         asyncio.run(_serve(TWINS[options.serve]))
         return 0
@@ -337,6 +351,8 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--runs", type=int, default=10, help="of each twin")
     parser.add_argument("--serve", choices=sorted(TWINS), help="be the service itself")
+    ports = ("FRONT", "DEPENDENCY", "PROXY")
+    parser.add_argument("--ports", type=int, nargs=3, metavar=ports, help="with --serve: on these, by itself")
     parser.add_argument("--json", type=Path, default=ROOT / ".rehearse" / "bench-edges-metastable.json")
     return parser.parse_args()
 

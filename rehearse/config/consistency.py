@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from rehearse.config.checks import DEFAULT_DIR
+from rehearse.config.edge_rules import edge_mistakes
 from rehearse.config.load import Load
 from rehearse.config.mistakes import Mistake
 from rehearse.config.quantities import write_duration
@@ -30,6 +31,7 @@ def inconsistencies(settings: Settings) -> Iterator[Mistake]:
     yield from _of_checks(settings)
     yield from _of_series(settings)
     yield from _of_state(settings)
+    yield from edge_mistakes(settings)
 
 
 def _of_targets(settings: Settings) -> Iterator[Mistake]:

@@ -19,7 +19,7 @@ _EXAMPLE = "contract: GET /orders/[id] 200 $.total type"
 _CONTRACT_ID = re.compile(
     r"contract: [A-Z]+ \S.* \d{3} (?:\$\S*(?: \S+)*?|header \S+(?: \S+)?|-) (?P<what>[a-z]+)"
 )
-_CHECK_ID = re.compile(r"check: \S.*")
+_CHECK_ID = re.compile(r"(?:check|edge): \S.*")
 
 
 def _read_finding(given: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import tomli_w
 
+from rehearse.config.edges import Edges
 from rehearse.config.redaction import in_command, in_header, in_url, longest_first, redact_argv
 from rehearse.config.settings import Settings
 from rehearse.config.targets import Target
@@ -28,7 +29,17 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
             values += in_command(command)
     for options in settings.checks.options.values():
         values += (str(value) for name, value in options.items() if names_a_secret(name))
+    values += _of_edges(settings.edges)
     return longest_first(values)
+
+
+def _of_edges(edges: Edges) -> list[str]:
+    """What a login sends, and the passwords of databases that count effects."""
+    values = [edges.login.body.get_secret_value()] if edges.login is not None else []
+    for case in edges.retries:
+        for url in (case.count.baseline, case.count.candidate):
+            values += in_url(url.get_secret_value()) if url is not None else ()
+    return values
 
 
 def _commands(target: Target) -> list[tuple[str, ...]]:

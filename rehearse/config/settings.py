@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from rehearse.config.checks import Checks
 from rehearse.config.contract import ContractSettings, WaiverSettings
+from rehearse.config.edges import Edges
 from rehearse.config.fields import (
     Duration,
     ModeWord,
@@ -131,6 +132,7 @@ class Settings(Section):
     )
     baseline: BaselineSettings = Field(description="How the known-good version is recorded.")
     checks: Checks = Field(description="The codified breaks of the past.")
+    edges: Edges = Field(description="Conditions that are injected on purpose, under load.")
     exit_plan: ExitPlan = Field(description="How to get back.")
     report: ReportSettings = Field(description="Where reports go.")
     store: StoreSettings = Field(description="Where recordings are kept.")

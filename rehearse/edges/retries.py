@@ -7,6 +7,7 @@ here decides what to send: that is one request of the user's own, with a key tha
 from __future__ import annotations
 
 import hashlib
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -57,6 +58,22 @@ class OneOrder:
     method: str = "POST"
     headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
     key_header: str = "Idempotency-Key"
+
+    def command(self, url: str) -> str:
+        """One command that sends it twice under one key; credentials are left for whoever runs it."""
+        headers = {**self.headers, self.key_header: "once"}
+        given = [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
+        sent = [
+            "curl",
+            "-i",
+            "-X",
+            self.method,
+            *given,
+            "-d",
+            self.body.decode(),
+            f"{url.rstrip('/')}{self.path}",
+        ]
+        return f"for attempt in 1 2; do {shlex.join(sent)}; done"
 
 
 class EffectCounter(Protocol):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from rehearse.edges.record import Assertion, EdgeFamily, EdgeOutcome, EdgeRecord, Proof, Step
+from dataclasses import replace
+
 from rehearse.edges.retries import RetryCase, RetrySeen
+from rehearse.model import Assertion, EdgeOutcome, EdgeRecord, Proof, Step
 
 Ruling = tuple[EdgeOutcome, str]
 
@@ -22,21 +24,29 @@ PROOF = {
 
 
 def record_of(
-    seen: RetrySeen, known_good: RetrySeen | None, case_id: str, why: str, ref: str = ""
+    planned: EdgeRecord, seen: RetrySeen, known_good: RetrySeen | None, reproduce: str = ""
 ) -> EdgeRecord:
     """The record of one case on the candidate, `known_good` being what the baseline did."""
     what, needed = PROOF[seen.case]
-    return EdgeRecord(
-        case_id=case_id,
-        family=EdgeFamily.RETRY,
-        why=why,
-        ref=ref,
+    outcome, _ = rule_on(seen, known_good)
+    return replace(
+        planned,
         precondition=Step("one plain order takes effect once", seen.is_tried, seen.problem),
         injection=Step(INJECTION[seen.case], seen.is_tried),
         assertions=(_assertion(seen, known_good),),
         cleanup=Step("no fault is left in the proxy", seen.is_cleaned_up, seen.problem),
         proofs=(Proof(what, seen.injected, needed),),
+        told=_told(seen, known_good),
+        reproduce=reproduce if outcome is EdgeOutcome.FAIL else "",
     )
+
+
+def _told(seen: RetrySeen, known_good: RetrySeen | None) -> str:
+    """ "the answer is lost ...: one order took effect 2 times on the candidate, 1 on the baseline"."""
+    mine = "an unknown number of" if seen.effects is None else str(seen.effects)
+    theirs = known_good.effects if known_good is not None else None
+    also = f", and {theirs} on the baseline" if theirs is not None else ""
+    return f"{INJECTION[seen.case]}: one order took effect {mine} times on the candidate{also}"
 
 
 def _assertion(seen: RetrySeen, known_good: RetrySeen | None) -> Assertion:
@@ -60,8 +70,12 @@ def rule_on(seen: RetrySeen, known_good: RetrySeen | None) -> Ruling:
         return _without_key(seen.effects, known_good)
     if seen.effects > 1:
         alike = known_good is not None and known_good.effects is not None and known_good.effects > 1
-        also = "; so does the baseline" if alike else ""
-        return EdgeOutcome.FAIL, f"one order took effect {seen.effects} times{also}"
+        if alike:
+            return (
+                EdgeOutcome.ALREADY_BROKEN,
+                f"one order took effect {seen.effects} times, as on the baseline",
+            )
+        return EdgeOutcome.FAIL, f"one order took effect {seen.effects} times"
     if not any(answer.is_success for answer in seen.answers):
         why = ", ".join(answer.shown for answer in seen.answers)
         return _unanswered(seen, known_good, why)

@@ -17,6 +17,7 @@ from rehearse.judge.checks import check_faults, check_warnings
 from rehearse.judge.contract import contract_changes, contracts_compared, sampling_warnings, unseen_faults
 from rehearse.judge.contract import finding_of as contract_finding_of
 from rehearse.judge.data import data_faults, data_warnings
+from rehearse.judge.edges import edge_faults, edge_warnings
 from rehearse.judge.faults import Fault
 from rehearse.judge.health import correlation_faults, own_health_faults
 from rehearse.judge.ledger import block_faults, closing_faults, impossible_numbers, probe_faults
@@ -67,6 +68,7 @@ from rehearse.model import (
 
 _OPEN_ORDER = (ReasonCode.GREY_ZONE, ReasonCode.NOISE)
 _ROLES = tuple(Role)
+_WAIVABLE = (ReasonCode.CHECK_FAILED, ReasonCode.EDGE_FAILED)
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -151,7 +153,8 @@ class _Case:
 def _case_of(evidence: Evidence, *, is_final: bool) -> _Case:
     incidents, impossible = incident_faults(evidence), impossible_numbers(evidence)
     checks = check_faults(evidence.checks, _recorded_checks(evidence)) if is_final else []
-    failed, waived = _waived_checks(evidence, checks)
+    edges = edge_faults(evidence.planned_edges, evidence.edges) if is_final else []
+    failed, waived = _waived_checks(evidence, [*checks, *edges])
     incidents += failed
     if impossible:
         nothing = Strictness.of(evidence.policy, 1, 1)
@@ -180,11 +183,11 @@ def _case_of(evidence: Evidence, *, is_final: bool) -> _Case:
 
 
 def _waived_checks(evidence: Evidence, faults: Sequence[Fault]) -> tuple[list[Fault], tuple[Finding, ...]]:
-    """(the faults that still count, the failed checks that somebody accepts). A check that could not be asked is no
-    finding that anybody could accept."""
-    failed = [one.finding for one in faults if one.finding.code == ReasonCode.CHECK_FAILED]
+    """(the faults that still count, the failed checks and edge cases that somebody accepts). One that could not be
+    asked is no finding that anybody could accept."""
+    failed = [one.finding for one in faults if one.finding.code in _WAIVABLE]
     kept, waived = waive(failed, evidence.policy.waivers, evidence.started_at)
-    rest = [one for one in faults if one.finding.code != ReasonCode.CHECK_FAILED]
+    rest = [one for one in faults if one.finding.code not in _WAIVABLE]
     return [*map(Fault, kept), *rest], tuple(waived)
 
 
@@ -285,6 +288,7 @@ def _verdict(case: _Case, decision: Decision, reasons: list[Finding], warnings: 
             *data_warnings(case.evidence),
             *data_warnings(case.evidence),
             *check_warnings(case.evidence.checks, _recorded_checks(case.evidence)),
+            *_edge_warnings(case),
             *caveats(case.rulings, assumptions, case.strictness),
         ),
         judgements=tuple(ruling.judgement for ruling in case.rulings),
@@ -294,6 +298,11 @@ def _verdict(case: _Case, decision: Decision, reasons: list[Finding], warnings: 
         contract=case.changes,
         contracts_compared=contracts_compared(case.evidence),
     )
+
+
+def _edge_warnings(case: _Case) -> list[Finding]:
+    """Edge cases come after the load: at a look none is due yet."""
+    return edge_warnings(case.evidence.planned_edges, case.evidence.edges) if case.is_final else []
 
 
 def _contract_warnings(case: _Case) -> list[Finding]:

@@ -17,6 +17,7 @@ from rehearse.model import (
     CheckEvidence,
     Curve,
     DataState,
+    EdgeResult,
     ErrorKind,
     Mode,
     Phase,
@@ -40,14 +41,15 @@ MAX_CURVE_POINTS = 60
 MAX_SERIES_POINTS = 400
 _CURVE_SCOPES = (Scope.SCENARIO, Scope.ENDPOINT)
 _TOTAL = "whole scenario"
-_WITHOUT_CHECKS = (
+_WITHOUT_CHECKS = "No check was rehearsed: what broke before was not looked for."
+_WITHOUT_BOTH = (
     "No check and no edge case was rehearsed: only latency, errors, throughput and answers under load."
 )
 _WITHOUT_EDGES = "No edge case was rehearsed: only load, and what broke before."
 _OTHER_DATA = "The amount of data of production was not compared with the one of this rehearsal."
 _NOT_REHEARSED = (
     "The mix of requests of production was not compared with the one of this rehearsal.",
-    "What needs more time than this load took (leaks, nightly jobs, full disks, date boundaries) was not looked for.",
+    "What needs more time than this load took (leaks, nightly jobs, full disks) was not looked for.",
 )  # fmt: skip
 
 
@@ -57,6 +59,7 @@ def assemble(
     verdict: Verdict,
     reference: Reference | None = None,
     checks: CheckEvidence | None = None,
+    edges: tuple[EdgeResult, ...] = (),
     data: Sequence[DataState] = (),
     series: Sequence[SeriesWindow] = (),
 ) -> Result:
@@ -80,9 +83,10 @@ def assemble(
         effective_config=record.effective_config,
         exit_plan=record.exit_plan,
         command=record.command,
-        blind_spots=_blind_spots(record, compared, verdict),
+        blind_spots=_blind_spots(record, compared, verdict, edges),
         capacity=_capacity(record, blocks, reference),
         checks=() if checks is None else settled(checks, () if reference is None else reference.checks),
+        edges=edges,
         is_advisory=record.is_advisory,
         data=_data(record, data, reference),
         series=_series(record, series, reference),
@@ -315,16 +319,25 @@ def _errors_of(blocks: Iterable[Block], scope: Scope) -> Counter[tuple[str, str,
 # --- what the report cannot tell ----------------------------------------------------------------------------------
 
 
-def _blind_spots(record: RunRecord, blocks: Sequence[Block], verdict: Verdict) -> tuple[str, ...]:
+def _blind_spots(
+    record: RunRecord, blocks: Sequence[Block], verdict: Verdict, edges: Sequence[EdgeResult]
+) -> tuple[str, ...]:
     return (
         *_of_the_run(record),
         *_of_the_cells(verdict),
         *_of_the_sides(record, blocks),
-        _WITHOUT_EDGES if record.has_checks else _WITHOUT_CHECKS,
+        *_without(record.has_checks, bool(edges)),
         *_NOT_REHEARSED,
         *(() if record.policy.data is not None and record.policy.data.production_rows else (_OTHER_DATA,)),
         *(f"This was assumed, not measured: {assumption}" for assumption in verdict.assumptions),
     )
+
+
+def _without(has_checks: bool, has_edges: bool) -> Iterable[str]:
+    if not has_edges:
+        yield _WITHOUT_EDGES if has_checks else _WITHOUT_BOTH
+    elif not has_checks:
+        yield _WITHOUT_CHECKS
 
 
 def _of_the_run(record: RunRecord) -> Iterable[str]:

@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rehearse.judge import edges
 from rehearse.judge.checks import subject_of
 from rehearse.judge.waivers import WAIVED
 from rehearse.model import (
     CheckOutcome,
     CheckResult,
     Decision,
+    EdgeOutcome,
+    EdgeResult,
     Finding,
     Judgement,
     Mode,
@@ -55,6 +58,8 @@ NEXT_STEPS = {
     ReasonCode.CHECK_FAILED: f"{_FIX} A break of the past is back: the check says which, and how it was seen.",
     ReasonCode.CHECK_MISSING: "Checks of the baseline are gone. Put them back, or record the baseline without them.",
     ReasonCode.CHECKS_INCOMPLETE: "A check could not be asked. Repair it (`rehearse check run` tells), rehearse again.",
+    ReasonCode.EDGE_FAILED: f"{_FIX} An edge case failed: its record says what was injected, and how to repeat it.",
+    ReasonCode.EDGES_INCOMPLETE: "An edge case was not run, or nothing proves it. Its record says why; rehearse again.",
     ReasonCode.INTERRUPTED: "The run was cut off. Rehearse again, and let it end by itself.",
     ReasonCode.TARGET_REFUSED: "A host outside the allow-list was asked for. Check `safety.allow` and the scenario.",
     ReasonCode.CONTRACT: "Do not promote. Restore what clients rely on, or let someone waive it (docs/contract.md).",
@@ -143,6 +148,8 @@ def _why_abort(result: Result) -> str:
         failed = sum(finding.code == first.code for finding in result.verdict.reasons)
         is_are = "A break of the past is" if failed == 1 else f"{failed} breaks of the past are"
         return f"{is_are} back: {check_counts(result.checks)}."
+    if first is not None and first.code == ReasonCode.EDGE_FAILED:
+        return f"The candidate fails where the baseline does not: {edge_counts(result.edges)}."
     if first is not None and first.code in _HEADLINES:
         return _HEADLINES[ReasonCode(first.code)]
     if counts.worse:
@@ -157,6 +164,13 @@ def check_counts(checks: Sequence[CheckResult]) -> str:
     ordered.sort(key=lambda outcome: outcome is CheckOutcome.PASSED)
     listed = ", ".join(f"{counts[outcome]} {outcome}" for outcome in ordered)
     return f"{some(len(checks), 'check')}: {listed or 'none has a result'}"
+
+
+def edge_counts(edges: Sequence[EdgeResult]) -> str:
+    """How the edge cases came out, in words: "4 edge cases: 1 fail, 3 pass"."""
+    counts = Counter(edge.outcome for edge in edges)
+    ordered = sorted(counts, key=lambda outcome: outcome is EdgeOutcome.PASS)
+    return f"{some(len(edges), 'edge case')}: {', '.join(f'{counts[one]} {one}' for one in ordered)}"
 
 
 def _why_inconclusive(result: Result) -> str:
@@ -187,8 +201,14 @@ def top_reasons(result: Result, rows: Sequence[Row]) -> tuple[TopReason, ...]:
 
 
 def check_anchors(result: Result) -> dict[str, str]:
-    """The place of each check on the page."""
-    return {subject_of(check): anchor_of(number) for number, check in enumerate(result.checks, start=1)}
+    """The place of each check and edge case on the page."""
+    checks = {subject_of(check): anchor_of(number) for number, check in enumerate(result.checks, start=1)}
+    return checks | {edges.subject_of(edge.record): edge_anchor(n) for n, edge in enumerate(result.edges, 1)}
+
+
+def edge_anchor(number: int) -> str:
+    """The place of one edge case on the page."""
+    return f"edge-{number}"
 
 
 def anchor_of(number: int) -> str:

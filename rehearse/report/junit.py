@@ -9,12 +9,15 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from junitparser import Failure, JUnitXml, Properties, Property, Skipped, TestCase, TestSuite
 
+from rehearse.judge import edges
 from rehearse.judge.checks import subject_of
 from rehearse.model import (
     CheckOutcome,
     CheckResult,
     ContractChange,
     Decision,
+    EdgeOutcome,
+    EdgeResult,
     Finding,
     Judgement,
     Outcome,
@@ -39,6 +42,7 @@ def junit_xml(result: Result) -> bytes:
         ("cells", [_cell(row.judgement) for row in ranked(result.verdict)]),
         ("contract", [_change(one) for one in result.verdict.contract if one.weight is not Weight.NOTE]),
         ("checks", _checks(result)),
+        ("edges", _edges(result)),
     ):
         if cases:
             xml.append(_suite(f"rehearse.{name}", result, cases))
@@ -81,6 +85,7 @@ def _gates(result: Result) -> Iterator[TestCase]:
     """What stands against GO and is neither cell, check nor contract: those have cases of their own."""
     told = {judgement.cell.label for judgement in result.verdict.judgements}
     told |= {subject_of(check) for check in result.checks}
+    told |= {edges.subject_of(edge.record) for edge in result.edges}
     told |= {change.subject for change in result.verdict.contract}
     for finding in result.verdict.reasons:
         if finding.subject not in told:
@@ -137,6 +142,23 @@ def _check(check: CheckResult, accepted: str | None) -> TestCase:
         case.result = [_failure(sentence, check.outcome, [check.story, check.source, check.ref])]
     elif check.outcome is not CheckOutcome.PASSED:
         case.result = [_skipped(f"{check.outcome}: {sentence}")]
+    return case
+
+
+def _edges(result: Result) -> list[TestCase]:
+    accepted = {finding.subject: finding.sentence for finding in waived(result)}
+    return [_edge(edge, accepted.get(edges.subject_of(edge.record))) for edge in result.edges]
+
+
+def _edge(edge: EdgeResult, accepted: str | None) -> TestCase:
+    record = edge.record
+    case = _case(f"edge.{record.family}", record.case_id)
+    if accepted is not None:
+        case.result = [_skipped(accepted)]
+    elif record.blocks_go:
+        case.result = [_failure(edge.sentence, edge.outcome, [record.why, record.told, record.reproduce])]
+    elif edge.outcome is not EdgeOutcome.PASS:
+        case.result = [_skipped(f"{edge.outcome}: {edge.sentence}")]
     return case
 
 

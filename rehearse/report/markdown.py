@@ -9,12 +9,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from rehearse.judge.checks import subject_of
-from rehearse.model import CheckOutcome, CheckResult, ContractChange, Result, SideSummary, Weight
+from rehearse.model import CheckOutcome, CheckResult, ContractChange, EdgeOutcome, Result, SideSummary, Weight
 from rehearse.report.contract import ShownChange
 from rehearse.report.headline import (
     cautions,
     cell_counts,
     check_counts,
+    edge_counts,
     next_step,
     partial_note,
     requests_sent,
@@ -43,6 +44,7 @@ def summary_md(result: Result) -> str:
         _sides(result),
         _contract(result),
         _checks(result),
+        _edges(result),
         _cells(result, rows),
         _rest(result),
     ]
@@ -128,6 +130,16 @@ def _checks(result: Result) -> Iterator[str]:
 def _check(check: CheckResult, accepted: str | None) -> tuple[str, ...]:
     mark = f"{check.outcome} ({check.severity})"
     return (check.check_id, mark if accepted is None else f"{mark}, waived", accepted or check.sentence)
+
+
+def _edges(result: Result) -> Iterator[str]:
+    open_ = [edge for edge in result.edges if edge.outcome is not EdgeOutcome.PASS]
+    if result.edges:
+        yield escaped(edge_counts(result.edges))
+    if open_:
+        yield ""
+        rows = ((edge.record.case_id, edge.outcome, edge.sentence) for edge in open_)
+        yield from _table(("edge case", "outcome", "why"), rows)
 
 
 def _cells(result: Result, rows: Sequence[Row]) -> Iterator[str]:

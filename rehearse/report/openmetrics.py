@@ -15,7 +15,7 @@ from prometheus_client.core import (
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from rehearse.model import CheckOutcome, Decision, Outcome, Result
+from rehearse.model import CheckOutcome, Decision, EdgeOutcome, Outcome, Result
 from rehearse.report.contract import WORDS, ShownChange
 from rehearse.report.headline import cell_counts
 from rehearse.report.ranking import ranked
@@ -72,6 +72,11 @@ def _of_the_run(result: Result) -> Iterator[Metric]:
     for outcome in CheckOutcome:
         checks.add_metric([outcome], found[outcome])
     yield checks
+    seen = Counter(edge.outcome for edge in result.edges)
+    edges = GaugeMetricFamily("rehearse_edge_cases", "Edge cases, by how they came out.", labels=["outcome"])
+    for kind in EdgeOutcome:
+        edges.add_metric([kind], seen[kind])
+    yield edges
     words = Counter(ShownChange(change).word for change in result.verdict.contract)
     changes = GaugeMetricFamily(
         "rehearse_contract_changes",

@@ -41,6 +41,7 @@ from rehearse.report.charts import (
 from rehearse.report.checked import CheckTable, check_table
 from rehearse.report.contract import ChangedAnswer, changed_answers
 from rehearse.report.data import DataTable, data_table
+from rehearse.report.edges import EdgeTable, edge_table
 from rehearse.report.headline import (
     Caution,
     CellCounts,
@@ -148,6 +149,7 @@ class Page:
     quality: tuple[Quality, ...]
     decision: DecisionBox
     checks: CheckTable | None
+    edges: EdgeTable | None
     cells: Split
     changes: tuple[Picture, ...]
     latency: tuple[LineChart, ...]
@@ -193,6 +195,7 @@ def page_of(result: Result) -> Page:
         quality=quality(result),
         decision=decision_box(result.exit_plan),
         checks=check_table(result),
+        edges=edge_table(result),
         cells=split(rows, result.verdict.decision),
         changes=_changes(rows),
         latency=_both(latency_chart(points, frame) for frame in (WIDE, NARROW)),

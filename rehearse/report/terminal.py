@@ -7,6 +7,7 @@ from rehearse.report.headline import (
     cautions,
     cell_counts,
     check_counts,
+    edge_counts,
     next_step,
     observed,
     partial_note,
@@ -33,6 +34,7 @@ def summary_lines(result: Result, report_path: str | None) -> list[str]:
         *(f"{caution.word}: {caution.sentence}" for caution in cautions(result)),
         _cells(result),
         *([check_counts(result.checks)] if result.checks else []),
+        *([edge_counts(result.edges)] if result.edges else []),
         *(f"Requests, {side.side}: {requests_sent(side)}" for side in result.sides),
     ]
     place = report_path or f"`rehearse report {result.run_id}` writes it"

@@ -155,6 +155,17 @@ def place_order(
     return Response(answer_json, status_code=201, media_type="application/json")
 
 
+@router.get("/orders/count")
+def order_count(
+    shop: TheShop,
+    product_id: Annotated[int, Query(ge=1, le=2**31 - 1)],
+    quantity: Annotated[int, Query(ge=1, le=100)],
+) -> JSONResponse:
+    """How many orders there are of so much of one product: whoever retries an order can see what came of it."""
+    with shop.engine.connect() as connection:
+        return JSONResponse({"orders": ordering.count_orders(connection, product_id, quantity)})
+
+
 @router.get("/reports/sales")
 def sales(shop: TheShop, day: Day) -> JSONResponse:
     """The sales of a day beside those of the year before."""

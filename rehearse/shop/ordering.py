@@ -115,6 +115,12 @@ def _spent_cents_by_category(connection: Connection, customer_id: int) -> dict[s
     return dict(connection.execute(spent).all())
 
 
+def count_orders(connection: Connection, product_id: int, quantity: int) -> int:
+    """How many orders there are of so much of one product."""
+    chosen = (orders.c.product_id == product_id) & (orders.c.quantity == quantity)
+    return connection.execute(select(func.count()).select_from(orders).where(chosen)).scalar_one()
+
+
 def place_order(engine: Engine, behaviour: Behaviour, request: OrderRequest) -> str:
     """Places the order and returns the answer as JSON; a key that was used gets its first answer again."""
     with engine.connect() as connection:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from rehearse.codec import canonical_json, from_jsonable, parse_json, to_jsonable
-from rehearse.edges.record import Assertion, EdgeFamily, EdgeOutcome, EdgeRecord, Proof, Step
+from rehearse.model import Assertion, EdgeFamily, EdgeOutcome, EdgeRecord, Proof, Step
 
 PASSED = Assertion("it answers", EdgeOutcome.PASS, "503 in 1.0 s", {"answered_s": 1.0})
 FAILED = Assertion("it recovers", EdgeOutcome.FAIL, "it never came back")

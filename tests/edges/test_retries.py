@@ -14,7 +14,6 @@ from sqlalchemy.pool import NullPool
 
 from rehearse.edges.orders import ConnectionCount, Counters, ProxyOrder
 from rehearse.edges.proxy import FaultProxy, ScriptedFaultInjector
-from rehearse.edges.record import EdgeOutcome
 from rehearse.edges.retries import (
     Answer,
     EndpointCounter,
@@ -26,8 +25,10 @@ from rehearse.edges.retries import (
 )
 from rehearse.edges.retry_rulings import record_of, rule_on
 from rehearse.errors import NotReady
+from rehearse.model import EdgeFamily, EdgeOutcome, EdgeRecord
 from tests.edges.orders_service import OrdersService, taking_orders
 
+PLANNED = EdgeRecord("retry/orders", EdgeFamily.RETRY, "Customers were charged twice.")
 ORDER = OneOrder("/orders", b'{"product": 1}', b'{"product": 2}')
 PASS, FAIL, INCONCLUSIVE, NOT_RUN = (
     EdgeOutcome.PASS,
@@ -86,7 +87,7 @@ def test_a_break_is_found_in_the_case_that_shows_it(
 ) -> None:
     service.breaks(**breaks)
     seen = probe.try_case(case)
-    record = record_of(seen, None, "retry/orders", "Customers were charged twice.")
+    record = record_of(PLANNED, seen, None)
     assert record.outcome is expected, record.sentence
     assert seen.effects == (1 if expected is PASS else 2)
 
@@ -125,14 +126,14 @@ def test_a_response_that_did_not_get_lost_is_not_run(service: OrdersService, pro
     for case in (RetryCase.LOST_RESPONSE, RetryCase.CONCURRENT):
         seen = beside.try_case(case)
         assert seen.injected == 0
-        assert record_of(seen, None, "retry/orders", "why").outcome is NOT_RUN
+        assert record_of(PLANNED, seen, None).outcome is NOT_RUN
 
 
 def test_a_probe_that_does_not_see_the_effect_proves_nothing(
     service: OrdersService, probe: RetryProbe
 ) -> None:
     service.breaks(is_counted=False)
-    record = record_of(probe.try_case(RetryCase.LOST_RESPONSE), None, "retry/orders", "why")
+    record = record_of(PLANNED, probe.try_case(RetryCase.LOST_RESPONSE), None)
     assert record.outcome is NOT_RUN
     assert "a plain order changes the count by 0" in record.sentence
 
@@ -210,7 +211,8 @@ PAIR = RetrySeen(RetryCase.CONCURRENT, (OK, REFUSED), effects=1, injected=2)
         (replace(WHOLE, effects=None), None, INCONCLUSIVE),
         (replace(WHOLE, problem="the count went away"), None, INCONCLUSIVE),
         (replace(WHOLE, effects=0), None, FAIL),
-        (replace(WHOLE, effects=2), replace(WHOLE, effects=2), FAIL),
+        (replace(WHOLE, effects=2), None, FAIL),
+        (replace(WHOLE, effects=2), replace(WHOLE, effects=2), EdgeOutcome.ALREADY_BROKEN),
         (replace(WHOLE, answers=(LOST, LOST)), None, INCONCLUSIVE),
         (replace(WHOLE, answers=(LOST, REFUSED)), None, INCONCLUSIVE),
         (replace(WHOLE, answers=(LOST, REFUSED)), WHOLE, FAIL),

@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from rehearse.histogram import Histogram
+from rehearse.judge.edges import edge_results
 from rehearse.model import (
     Arrivals,
+    Assertion,
     Block,
     CapacityStep,
     Cell,
@@ -24,6 +26,10 @@ from rehearse.model import (
     ChecksEnd,
     DataState,
     Decision,
+    EdgeFamily,
+    EdgeOutcome,
+    EdgeRecord,
+    EdgeResult,
     ErrorBin,
     Finding,
     Judgement,
@@ -34,6 +40,7 @@ from rehearse.model import (
     Outcome,
     Phase,
     Policy,
+    Proof,
     ReasonCode,
     RequestOutcome,
     Result,
@@ -47,6 +54,7 @@ from rehearse.model import (
     SeriesCurve,
     Severity,
     Side,
+    Step,
     TargetFacts,
     Verdict,
 )
@@ -346,7 +354,9 @@ def abort() -> Result:
     judgements = (*judgements_of(blocks), *_of_series())
     failed = sorted((j for j in judgements if j.outcome is Outcome.FAIL), key=lambda j: -(j.change or 0))
     verdict = Verdict(Decision.ABORT, tuple(map(finding_of, failed)), (), judgements, 23, 1, _ASSUMED)
-    whole = assemble(record(has_checks=True), blocks, verdict, checks=_asked(), data=_data())
+    whole = assemble(
+        record(has_checks=True), blocks, verdict, checks=_asked(), edges=_at_the_edges(), data=_data()
+    )
     return replace(whole, capacity=_probed(), production_rows={"orders": 48_000_000}, series=_memory())
 
 
@@ -424,6 +434,29 @@ def _data() -> tuple[DataState, ...]:
         DataState(side, moment, "2026-11-01, scrubbed", {"orders": count, "customers": 900})
         for (side, moment), count in rows.items()
     )
+
+
+def _at_the_edges() -> tuple[EdgeResult, ...]:
+    """Every outcome of an edge case once."""
+    records = [
+        EdgeRecord(
+            f"{outcome.replace(' ', '-')}-case",
+            EdgeFamily.TIMEOUT,
+            "In March the database hung, and every page with it.",
+            precondition=Step("the load generator is well", True),
+            injection=Step("the database hangs for 5 s", outcome is not EdgeOutcome.NOT_RUN, ""),
+            load="50/s a side for 24 s",
+            assertions=(
+                Assertion("it recovers", outcome, "never back to normal in the 12.5 s after the fault"),
+            ),
+            cleanup=Step("no fault is left in the proxy", True),
+            proofs=(Proof("connections of the candidate on which the fault acted", 40),),
+            told="the database hangs for 5 s: 4.1.7 was back 2.0 s after it, 4.2.0 never was",
+            reproduce="curl -i 'https://green.staging.example.internal/reports?day=2028-02-29'",
+        )
+        for outcome in EdgeOutcome
+    ]
+    return edge_results(records, ())
 
 
 def _asked() -> CheckEvidence:

@@ -1,0 +1,1 @@
+"""Edge cases as the settings ask for them: run under load on every side, each with a record of what was proven."""

@@ -1,0 +1,196 @@
+"""Cases that ask the sides something themselves while ordinary load goes on: dates, and orders that are sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from threading import Thread
+from time import monotonic
+from typing import Generic
+
+from rehearse.config import Settings
+from rehearse.config.edges import DateCase, EffectCount, RetryCaseSettings
+from rehearse.databases import SQLITE, engine_to, read_database_url, way_to
+from rehearse.edge_cases.load import WARM_UP_S, Loaded
+from rehearse.edge_cases.scene import S, Scene, planned_record
+from rehearse.edges import dates, retry_rulings
+from rehearse.edges.asking import Place
+from rehearse.edges.dates import DateRequest, DatesSeen
+from rehearse.edges.retries import (
+    EffectCounter,
+    EndpointCounter,
+    OneOrder,
+    RetryCase,
+    RetryProbe,
+    RetrySeen,
+    SqlCounter,
+)
+from rehearse.errors import ConfigError, NotReady, RehearseError
+from rehearse.instants import Format
+from rehearse.model import EdgeFamily, EdgeRecord, Side
+
+PROBING_S = 60.0  # asking takes no longer
+RETRIES = {
+    "lost-response": RetryCase.LOST_RESPONSE,
+    "concurrent": RetryCase.CONCURRENT,
+    "other-payload": RetryCase.OTHER_PAYLOAD,
+    "no-key": RetryCase.NO_KEY,
+}
+
+
+# --- dates --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DateKind:
+    """Boundary instants as inputs; see Kind."""
+
+    case: DateCase
+    seen_type = DatesSeen
+
+    @property
+    def planned(self) -> EdgeRecord:
+        """See Kind."""
+        return planned_record(self.case, EdgeFamily.DATE)
+
+    def see(self, scene: Scene) -> tuple[Mapping[Side, DatesSeen], Loaded]:
+        """See Kind."""
+
+        def ask(side: Side) -> DatesSeen:
+            until_s = monotonic() + PROBING_S
+            return dates.ask_dates(self._request, self._inputs, scene.place(side).new_client, until_s)
+
+        return probed(scene, ask)
+
+    def rule(self, scene: Scene, candidate: DatesSeen, baseline: DatesSeen | None) -> EdgeRecord:
+        """See Kind."""
+        url = scene.settings.target(Side.CANDIDATE).url
+        return dates.ruled(self.planned, self._request, self._inputs, candidate, baseline, url)
+
+    def is_disturbed(self, seen: DatesSeen) -> bool:
+        """See Kind."""
+        del seen
+        return False
+
+    @property
+    def _request(self) -> DateRequest:
+        return DateRequest(self.case.path, self.case.method, self.case.body)
+
+    @property
+    def _inputs(self) -> tuple[dates.DateInput, ...]:
+        return dates.inputs_of([Format(form) for form in self.case.formats])
+
+
+# --- retries ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RetryKind:
+    """One order that is sent again; see Kind."""
+
+    case: RetryCaseSettings
+    seen_type = RetrySeen
+
+    @property
+    def planned(self) -> EdgeRecord:
+        """See Kind."""
+        return planned_record(self.case, EdgeFamily.RETRY)
+
+    def see(self, scene: Scene) -> tuple[Mapping[Side, RetrySeen], Loaded]:
+        """See Kind."""
+
+        def send(side: Side) -> RetrySeen:
+            place = scene.place(side)
+            with scene.before_target(side) as faults:
+                new_client = partial(place.new_client, faults.address)
+                counter = effect_counter(scene.settings, place, self.case.count, side)
+                return RetryProbe(self._order, new_client, faults, counter).try_case(self._send)
+
+        return probed(scene, send)
+
+    def rule(self, scene: Scene, candidate: RetrySeen, baseline: RetrySeen | None) -> EdgeRecord:
+        """See Kind."""
+        url = scene.settings.target(Side.CANDIDATE).url
+        return retry_rulings.record_of(self.planned, candidate, baseline, self._order.command(url))
+
+    def is_disturbed(self, seen: RetrySeen) -> bool:
+        """See Kind."""
+        del seen
+        return False
+
+    @property
+    def _send(self) -> RetryCase:
+        return RETRIES[self.case.send]
+
+    @property
+    def _order(self) -> OneOrder:
+        case = self.case
+        bodies = case.body.encode(), case.other_body.encode()
+        return OneOrder(case.path, *bodies, method=case.method, key_header=case.key_header)
+
+
+def effect_counter(settings: Settings, place: Place, count: EffectCount, side: Side) -> EffectCounter:
+    """What counts effects on one side. Raises ConfigError, NotReady and TargetRefused."""
+    if count.path is not None:
+        return EndpointCounter(place.new_client, count.path, count.value)
+    given = count.database_of(side)
+    if given is None or count.sql is None:
+        raise ConfigError(
+            f"{settings.source.name}: edges.retries.count: the database of the {side} is missing."
+        )
+    try:
+        url = read_database_url(given.get_secret_value())
+    except ValueError as error:
+        raise ConfigError(f"{settings.source.name}: edges.retries.count.{side}: the URL {error}.") from None
+    if url.dialect == SQLITE:
+        url = read_database_url(f"sqlite:///{settings.root / url.database}")
+    way = way_to(url, place.allow_list)
+    return SqlCounter(engine_to(way, settings.load.timeout_s, side_effects=False), count.sql)
+
+
+# --- asking while load runs ---------------------------------------------------------------------------------------
+
+
+def probed(scene: Scene, ask: Callable[[Side], S]) -> tuple[Mapping[Side, S], Loaded]:
+    """Ask every side at the same time, once ordinary load is under way. Raises what asking raised."""
+    asking = _Asking(ask, scene.sides)
+    loaded = scene.load.run(scene.number, WARM_UP_S + PROBING_S, scene.load.block_s(1.0), asking.at)
+    return asking.answers(), loaded
+
+
+class _Asking(Generic[S]):
+    """A thread for each side: load needs this one."""
+
+    def __init__(self, ask: Callable[[Side], S], sides: tuple[Side, ...]) -> None:
+        self._ask = ask
+        self._found: dict[Side, S] = {}
+        self._errors: list[RehearseError] = []
+        self._threads = [Thread(target=self._run, args=(side,), daemon=True) for side in sides]
+        self._sides = sides
+        self._is_begun = False
+
+    def at(self, at_s: float, _: Loaded) -> bool:
+        """Begin after the warm-up; True when all have answered."""
+        if not self._is_begun and at_s >= WARM_UP_S:
+            self._is_begun = True
+            for thread in self._threads:
+                thread.start()
+        return self._is_begun and not any(thread.is_alive() for thread in self._threads)
+
+    def answers(self) -> Mapping[Side, S]:
+        """What each side said. Raises NotReady when one did not come to an end."""
+        if self._errors:
+            raise self._errors[0]
+        missing = [str(side) for side in self._sides if side not in self._found]
+        if missing:
+            raise NotReady(
+                f"asking the {' and the '.join(missing)} did not come to its end (in {PROBING_S:g} s)"
+            )
+        return self._found
+
+    def _run(self, side: Side) -> None:
+        try:
+            self._found[side] = self._ask(side)
+        except RehearseError as error:
+            self._errors.append(error)

@@ -1,0 +1,79 @@
+"""How an edge case asks one side itself: with that side's headers, and nowhere that the allow-list does not name."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+import httpx
+
+from rehearse.allowlist import AllowList, host_and_port, system_resolve
+from rehearse.codec import CodecError, parse_json
+from rehearse.errors import NotReady
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One side, as its clients reach it. `headers` may hold secrets."""
+
+    url: str
+    allow_list: AllowList
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    verify: ssl.SSLContext | bool = True
+    timeout_s: float = 10.0
+
+    def new_client(self, through: tuple[str, int] | None = None) -> httpx.Client:
+        """A client of the side, or of it `through` a fault proxy. Raises TargetRefused."""
+        self.check_allowed()
+        headers = {"Accept-Encoding": "identity", **self.headers}
+        base_url = self.url
+        if through is not None:
+            headers.setdefault("Host", urlsplit(self.url).netloc)
+            base_url = through_proxy(self.url, through)
+        return httpx.Client(
+            base_url=base_url,
+            headers=headers,
+            timeout=self.timeout_s,
+            verify=self.verify,
+            trust_env=False,  # no proxy from the environment: it could lead elsewhere
+            follow_redirects=False,
+        )
+
+    def check_allowed(self) -> None:
+        """Raise TargetRefused unless it is on the allow-list, by name and after DNS."""
+        self.allow_list.check_url(self.url)
+        host, port = host_and_port(self.url)
+        for address in system_resolve(host):
+            self.allow_list.check_address(address, port)
+
+    def logged_in(self, path: str, body: str, token_at: str) -> Place:
+        """The same with a token of its own. Raises NotReady when it is not told one."""
+        headers = {"Content-Type": "application/json"}
+        try:
+            with self.new_client() as client:
+                found = client.post(path, content=body.encode(), headers=headers)
+        except httpx.HTTPError as error:
+            raise NotReady(f"edges.login: {path} does not answer: {type(error).__name__}") from None
+        if found.status_code >= 300:
+            raise NotReady(f"edges.login: {path} answers {found.status_code}")
+        token = _text_at(found.content, token_at)
+        if token is None:
+            raise NotReady(f"edges.login: {path} answers without a text at {token_at!r}")
+        return replace(self, headers={**self.headers, "Authorization": f"Bearer {token}"})
+
+
+def through_proxy(url: str, address: tuple[str, int]) -> str:
+    """The URL of a side with a proxy's address instead of its own."""
+    return f"http://{address[0]}:{address[1]}{urlsplit(url).path}"
+
+
+def _text_at(body: bytes, place: str) -> str | None:
+    try:
+        found = parse_json(body)
+    except CodecError:
+        return None
+    for name in place.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else None

@@ -1,0 +1,275 @@
+"""Boundary instants as inputs: what each side answers to the same request, and what only happens at a boundary.
+
+What is different on ordinary days as well is no matter of dates: the response contract tells of that. So ordinary days
+of the same years are asked too, and what they show is left out here.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from time import monotonic
+from urllib.parse import quote
+
+import httpx
+
+from rehearse.codec import CodecError, JsonData, parse_json
+from rehearse.instants import Format, Instant, boundary_instants
+from rehearse.model import Assertion, EdgeOutcome, EdgeRecord, Proof, Step
+
+PLACEHOLDER = "{instant}"
+_LARGEST_ANSWER = 1 << 20
+_MOST_PLACES = 200
+_MOST_NAMED = 3
+_ORDINARY = ((5, 12), (9, 18))  # month and day: no end, no beginning, and no clock is changed near them
+
+
+@dataclass(frozen=True, slots=True)
+class DateRequest:
+    """A request with `{instant}` in its path or body."""
+
+    path: str
+    method: str = "GET"
+    body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def path_with(self, written: str) -> str:
+        """With one instant in it."""
+        return self.path.replace(PLACEHOLDER, quote(written, safe=""))
+
+    def body_with(self, written: str) -> bytes:
+        """The same."""
+        return self.body.replace(PLACEHOLDER, written).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class DateInput:
+    """One way to write one instant. `why` is empty for an ordinary one."""
+
+    written: str
+    why: str = ""
+
+
+def inputs_of(forms: Sequence[Format], instants: Iterable[Instant] | None = None) -> tuple[DateInput, ...]:
+    """Every boundary instant as text, each text once, and ordinary days of the same years."""
+    chosen = tuple(boundary_instants() if instants is None else instants)
+    found: dict[str, DateInput] = {}
+    for form in forms:
+        for instant in chosen:
+            text = instant.written(form)
+            if text is not None:
+                found.setdefault(text, DateInput(text, instant.why))
+        for year in sorted({instant.wall.year for instant in chosen}):
+            for month, day in _ORDINARY:
+                ordinary = Instant("", "", datetime(year, month, day, 10, 20, 30, tzinfo=UTC))
+                text = ordinary.written(form)
+                if text is not None:
+                    found.setdefault(text, DateInput(text))
+    return tuple(found.values())
+
+
+# --- what was seen ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DateAnswer:
+    """What one side answered to one input. `status` is None when there was no answer."""
+
+    written: str
+    status: int | None
+    places: Mapping[str, str] = field(
+        default_factory=dict
+    )  # of its JSON: types by place, "$.total": "number"
+
+    @property
+    def status_class(self) -> str:
+        """ "2xx", or "no answer"."""
+        return "no answer" if self.status is None else f"{self.status // 100}xx"
+
+
+@dataclass(frozen=True, slots=True)
+class DatesSeen:
+    """All answers of one side."""
+
+    answers: tuple[DateAnswer, ...] = ()
+    problem: str = ""  # why not everything was asked
+
+
+def ask_dates(
+    request: DateRequest,
+    inputs: Iterable[DateInput],
+    new_client: Callable[[], AbstractContextManager[httpx.Client]],
+    until_s: float,
+    clock: Callable[[], float] = monotonic,
+) -> DatesSeen:
+    """Ask one side everything, until the clock says `until_s`."""
+    answers: list[DateAnswer] = []
+    headers = dict(request.headers) | ({"Content-Type": "application/json"} if request.body else {})
+    with new_client() as client:
+        for one in inputs:
+            if clock() > until_s:
+                return DatesSeen(tuple(answers), f"there was time for {len(answers)} inputs only")
+            body = request.body_with(one.written) if request.body else None
+            answers.append(_answer(client, request, one.written, headers, body))
+    return DatesSeen(tuple(answers))
+
+
+def _answer(
+    client: httpx.Client, request: DateRequest, written: str, headers: Mapping[str, str], body: bytes | None
+) -> DateAnswer:
+    try:
+        found = client.request(request.method, request.path_with(written), headers=headers, content=body)
+    except httpx.HTTPError:
+        return DateAnswer(written, None)
+    return DateAnswer(written, found.status_code, places_of(found.content))
+
+
+def places_of(body: bytes) -> dict[str, str]:
+    """The type at each place of a JSON document; empty for anything else. Items of a list share their place."""
+    if len(body) > _LARGEST_ANSWER:
+        return {}
+    try:
+        document = parse_json(body)
+    except CodecError:
+        return {}
+    found: dict[str, set[str]] = {}
+    _gather(document, "$", found)
+    return {place: " or ".join(sorted(types)) for place, types in found.items()}
+
+
+def _gather(value: JsonData, place: str, found: dict[str, set[str]]) -> None:
+    if len(found) >= _MOST_PLACES:
+        return
+    found.setdefault(place, set()).add(_type(value))
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _gather(item, f"{place}.{key}", found)
+    elif isinstance(value, list):
+        for item in value:
+            _gather(item, f"{place}[*]", found)
+
+
+def _type(value: JsonData) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    return {str: "text", dict: "object", list: "list"}[type(value)]
+
+
+# --- what differs -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What one side does at one input that the other does not."""
+
+    written: str
+    what: str  # "$.total is null, on the baseline number": the same for the same break
+
+
+def differences(candidate: DatesSeen, baseline: DatesSeen) -> list[Difference]:
+    """Per input: another class of status, or another type at a place that both answers have."""
+    known = {one.written: one for one in baseline.answers}
+    found = []
+    for answer in candidate.answers:
+        theirs = known.get(answer.written)
+        if theirs is None:
+            continue
+        if answer.status_class != theirs.status_class:
+            mine = answer.status or "no answer"
+            found.append(
+                Difference(answer.written, f"answered {mine}, on the baseline {theirs.status or 'no answer'}")
+            )
+            continue
+        found += [
+            Difference(answer.written, f"{place} is {answer.places[place]}, on the baseline {kind}")
+            for place, kind in theirs.places.items()
+            if place in answer.places and answer.places[place] != kind
+        ]
+    return found
+
+
+def ruled(
+    planned: EdgeRecord,
+    request: DateRequest,
+    inputs: Sequence[DateInput],
+    candidate: DatesSeen,
+    baseline: DatesSeen | None,
+    url: str,
+) -> EdgeRecord:
+    """The record of one case: what the candidate does at boundaries only, and the baseline never."""
+    why = {one.written: one.why for one in inputs}
+    boundaries = {written for written, reason in why.items() if reason}
+    known = baseline or DatesSeen()
+    served = [one for one in known.answers if one.written in boundaries and one.status_class == "2xx"]
+    found = differences(candidate, known)
+    ordinary = {one.what for one in found if one.written not in boundaries}
+    special = [one for one in found if one.written in boundaries and one.what not in ordinary]
+    first = special[0] if special else None
+    problem = (
+        candidate.problem or known.problem or ("" if baseline else "the baseline's answers are not known")
+    )
+    asked = len({one.written for one in candidate.answers} & boundaries)
+    return replace(
+        planned,
+        injection=Step(
+            f"{len(boundaries)} boundary instants as {request.method} {request.path}", bool(asked), problem
+        ),
+        assertions=(_assertion(special, why, asked, problem),),
+        cleanup=Step("nothing was changed: an input is no fault", True),
+        proofs=(
+            Proof("boundary instants that the candidate was asked", asked),
+            Proof("boundary instants that the baseline answers well", len(served)),
+        ),
+        told=_told(request, special, why, len(boundaries)),
+        reproduce=command(request, url, first.written) if first else "",
+    )
+
+
+def _assertion(special: Sequence[Difference], why: Mapping[str, str], asked: int, problem: str) -> Assertion:
+    what = "the candidate answers every boundary instant as the baseline does"
+    hit = list(dict.fromkeys(one.written for one in special))
+    numbers: dict[str, float | int | str | None] = {"instants": asked, "different": len(hit)}
+    if special:
+        first = special[0]
+        more = f"; {len(hit) - 1} more: {_listed(hit[1:])}" if len(hit) > 1 else ""
+        sentence = f"{first.written} ({why[first.written]}): {first.what}{more}"
+        return Assertion(what, EdgeOutcome.FAIL, sentence, numbers)
+    if problem:
+        return Assertion(what, EdgeOutcome.INCONCLUSIVE, problem, numbers)
+    return Assertion(what, EdgeOutcome.PASS, f"{asked} instants are answered as by the baseline", numbers)
+
+
+def _told(request: DateRequest, special: Sequence[Difference], why: Mapping[str, str], count: int) -> str:
+    """One line for each kind of break, with the first instant that shows it."""
+    by_what: dict[str, list[str]] = {}
+    for one in special:
+        by_what.setdefault(one.what, []).append(one.written)
+    asked = f"{request.method} {request.path} was asked {count} boundary instants on both sides"
+    if not by_what:
+        return asked
+    lines = [f"{what}: {_listed(hit)} ({why[hit[0]]})" for what, hit in list(by_what.items())[:_MOST_NAMED]]
+    more = (
+        f"; and {len(by_what) - _MOST_NAMED} more kinds of difference" if len(by_what) > _MOST_NAMED else ""
+    )
+    return f"{asked}: {'; '.join(lines)}{more}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def command(request: DateRequest, url: str, written: str) -> str:
+    """One command that shows it; what a login tells is left for whoever runs it."""
+    words = ["curl", "-i"]
+    words += ["-X", request.method] if request.method != "GET" else []
+    if request.body:
+        words += ["-H", "Content-Type: application/json", "-d", request.body_with(written).decode()]
+    return shlex.join([*words, f"{url.rstrip('/')}{request.path_with(written)}"])

@@ -1,0 +1,224 @@
+"""A fault of a few seconds under load: what users got meanwhile, and whether it was like before afterwards.
+
+Pure: blocks of load in, what was seen on each side out, and from both a record.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from rehearse.edges.recovery import Recovery, RecoveryRule, RecoveryState, Window, judge_recovery
+from rehearse.histogram import Histogram
+from rehearse.model import (
+    Assertion,
+    Block,
+    EdgeFamily,
+    EdgeOutcome,
+    EdgeRecord,
+    Proof,
+    RequestOutcome,
+    Scope,
+    Side,
+    Step,
+)
+
+_STANDARD_ERRORS = 3.0  # a difference between two shares below this is chance
+_ENDED = (RequestOutcome.OK, RequestOutcome.ERROR, RequestOutcome.TIMEOUT, RequestOutcome.CENSORED)
+
+
+@dataclass(frozen=True, slots=True)
+class PulseRule:
+    """What is accepted; fixed before the run."""
+
+    recovery: RecoveryRule
+    attempts_ratio: (
+        float  # more connections to the dependency for each arrival than on the baseline are worse
+    )
+    slack_s: float  # waiting longer than the baseline by this, and by half, is worse
+    failed_ratio: float  # failing more often than on the baseline by this is worse
+
+
+@dataclass(frozen=True, slots=True)
+class PulseSeen:
+    """What one side did around the fault."""
+
+    windows: tuple[Window, ...] = ()
+    fault_from_s: float = 0.0
+    fault_to_s: float = 0.0
+    requests: int = 0  # due in the fault
+    failed: int = 0  # of these
+    waited_p95_s: float | None = None  # until any answer, or until it was given up
+    injected: int = 0  # connections on which the toxic acted
+    attempts: int | None = (
+        None  # connections to the dependency since the fault began; None: nobody counts them
+    )
+    due_since: int = 0  # arrivals that were due since then
+    problem: str = ""  # why it was not injected, or not seen to its end
+    is_injected: bool = False
+    is_cleaned_up: bool = True
+
+    @property
+    def failed_ratio(self) -> float | None:
+        """Of what was due in the fault."""
+        return self.failed / self.requests if self.requests else None
+
+    @property
+    def attempts_ratio(self) -> float | None:
+        """Connections to the dependency for each arrival since the fault began."""
+        return None if self.attempts is None or not self.due_since else self.attempts / self.due_since
+
+
+# --- from blocks to what was seen ---------------------------------------------------------------------------------
+
+
+def with_blocks(seen: PulseSeen, blocks: Iterable[Block]) -> PulseSeen:
+    """The same with the load of one side in it."""
+    measured = sorted((one for one in blocks if not one.is_warm_up), key=lambda one: one.start_s)
+    in_fault = [
+        one
+        for one in measured
+        if one.start_s + one.length_s > seen.fault_from_s and one.start_s < seen.fault_to_s
+    ]
+    waited = Histogram.merged(one for block in in_fault for one in _durations(block, _ENDED))
+    return replace(
+        seen,
+        windows=tuple(window_of(block) for block in measured),
+        requests=sum(block.arrivals.planned for block in in_fault),
+        failed=sum(block.arrivals.planned - block.arrivals.ok for block in in_fault),
+        waited_p95_s=waited.quantile_s(0.95) if waited.count else None,
+        due_since=sum(one.arrivals.planned for one in measured if one.start_s >= seen.fault_from_s),
+    )
+
+
+def window_of(block: Block) -> Window:
+    """One block as a moment: arrivals that were due in it, however long they took."""
+    answered = Histogram.merged(_durations(block, (RequestOutcome.OK,)))
+    return Window(
+        start_s=block.start_s,
+        length_s=block.length_s,
+        requests=block.arrivals.planned,
+        answered=block.arrivals.ok,
+        p95_s=answered.quantile_s(0.95) if answered.count else None,
+    )
+
+
+def _durations(block: Block, outcomes: Sequence[RequestOutcome]) -> list[Histogram]:
+    totals = [series for series in block.series if series.scope is Scope.SCENARIO]
+    return [series.durations[one] for series in totals for one in outcomes if one in series.durations]
+
+
+def recovery_of(seen: PulseSeen, rule: PulseRule) -> Recovery:
+    """Whether, and when, it was back."""
+    return judge_recovery(seen.windows, seen.fault_from_s, seen.fault_to_s, rule.recovery)
+
+
+# --- from what was seen to a record -------------------------------------------------------------------------------
+
+
+def ruled(
+    planned: EdgeRecord,
+    injection: str,
+    candidate: PulseSeen,
+    baseline: PulseSeen | None,
+    rule: PulseRule,
+    names: Mapping[Side, str] | None = None,
+) -> EdgeRecord:
+    """The record of one case. Recovery comes first: what never comes back is worse than all that went before."""
+    called = {side: f"the {side}" for side in Side} | dict(names or {})
+    known = baseline if baseline is not None and baseline.is_injected and baseline.injected else None
+    assertions = [_recovery_assertion(candidate, known, rule)]
+    if planned.family is not EdgeFamily.RECOVERY:
+        assertions += [_failed_assertion(candidate, known, rule), _waited_assertion(candidate, known, rule)]
+    if candidate.attempts is not None:
+        assertions.append(_attempts_assertion(candidate, known, rule))
+    seen = {Side.CANDIDATE: candidate} | ({Side.BASELINE: baseline} if baseline is not None else {})
+    problems = [one.problem for one in seen.values() if one.problem]
+    return replace(
+        planned,
+        injection=Step(injection, all(one.is_injected for one in seen.values()), "; ".join(problems)),
+        assertions=tuple(assertions),
+        cleanup=Step(
+            "no fault is left in the proxy",
+            all(one.is_cleaned_up for one in seen.values()),
+            "; ".join(problems),
+        ),
+        proofs=tuple(
+            Proof(f"connections of the {side} on which the fault acted", one.injected)
+            for side, one in sorted(seen.items())
+        ),
+        told=f"{injection}: "
+        + "; ".join(f"{called[side]} {_told(one, rule)}" for side, one in sorted(seen.items())),
+    )
+
+
+def _told(seen: PulseSeen, rule: PulseRule) -> str:
+    """ "failed 12 % meanwhile and took up to 2.1 s (p95), back to normal 0.5 s after the fault"."""
+    if seen.failed_ratio is None or seen.waited_p95_s is None:
+        return f"is not known to have done anything, {recovery_of(seen, rule).sentence}"
+    took = f"took up to {seen.waited_p95_s:.2g} s (p95)"
+    return f"failed {_share(seen.failed_ratio)} meanwhile and {took}, {recovery_of(seen, rule).sentence}"
+
+
+def _recovery_assertion(candidate: PulseSeen, baseline: PulseSeen | None, rule: PulseRule) -> Assertion:
+    found = recovery_of(candidate, rule)
+    known = recovery_of(baseline, rule) if baseline is not None else None
+    numbers = {"after_s": found.after_s, "baseline_after_s": known.after_s if known else None}
+    outcome, sentence = EdgeOutcome.INCONCLUSIVE, found.sentence
+    if candidate.problem:
+        sentence = candidate.problem
+    elif found.state is RecoveryState.RECOVERED:
+        outcome = EdgeOutcome.PASS
+    elif found.state in (RecoveryState.LATE, RecoveryState.METASTABLE) and known is not None:
+        is_alike = known.state in (found.state, RecoveryState.METASTABLE)
+        outcome = EdgeOutcome.ALREADY_BROKEN if is_alike else EdgeOutcome.FAIL
+        sentence = f"{found.sentence}; the baseline: {known.sentence}"
+    elif found.state is RecoveryState.METASTABLE:
+        outcome = EdgeOutcome.FAIL
+    return Assertion("it recovers", outcome, sentence, numbers)
+
+
+def _failed_assertion(candidate: PulseSeen, baseline: PulseSeen | None, rule: PulseRule) -> Assertion:
+    what = "it fails no more often in the fault than the baseline"
+    mine, theirs = candidate.failed_ratio, baseline.failed_ratio if baseline is not None else None
+    numbers = {"failed_ratio": mine, "baseline_failed_ratio": theirs, "requests": candidate.requests}
+    if baseline is None or mine is None or theirs is None:
+        return Assertion(what, EdgeOutcome.INCONCLUSIVE, "one side's failures are not known", numbers)
+    by_chance = _STANDARD_ERRORS * _standard_error(candidate, baseline)
+    is_worse = mine - theirs > max(rule.failed_ratio, by_chance)
+    sentence = f"{_share(mine)} failed, on the baseline {_share(theirs)}"
+    return Assertion(what, EdgeOutcome.FAIL if is_worse else EdgeOutcome.PASS, sentence, numbers)
+
+
+def _standard_error(one: PulseSeen, other: PulseSeen) -> float:
+    """Of the difference between two shares that are the same."""
+    share = (one.failed + other.failed) / (one.requests + other.requests)
+    return math.sqrt(share * (1 - share) * (1 / one.requests + 1 / other.requests))
+
+
+def _waited_assertion(candidate: PulseSeen, baseline: PulseSeen | None, rule: PulseRule) -> Assertion:
+    what = "it answers as soon in the fault as the baseline, well or not"
+    mine, theirs = candidate.waited_p95_s, baseline.waited_p95_s if baseline is not None else None
+    numbers = {"waited_p95_s": mine, "baseline_waited_p95_s": theirs}
+    if mine is None or theirs is None:
+        return Assertion(what, EdgeOutcome.INCONCLUSIVE, "one side's waiting is not known", numbers)
+    is_worse = mine > max(theirs * 1.5, theirs + rule.slack_s)
+    sentence = f"{mine:.2g} s for an answer (p95), on the baseline {theirs:.2g} s"
+    return Assertion(what, EdgeOutcome.FAIL if is_worse else EdgeOutcome.PASS, sentence, numbers)
+
+
+def _attempts_assertion(candidate: PulseSeen, baseline: PulseSeen | None, rule: PulseRule) -> Assertion:
+    """Retries that multiply: each of them is load that the dependency has to bear when it can least do so."""
+    what = "it asks the dependency no more often than the baseline"
+    mine, theirs = candidate.attempts_ratio, baseline.attempts_ratio if baseline is not None else None
+    numbers = {"attempts_ratio": mine, "baseline_attempts_ratio": theirs}
+    if mine is None or theirs is None:
+        return Assertion(what, EdgeOutcome.INCONCLUSIVE, "one side's attempts are not known", numbers)
+    is_worse = mine > theirs + rule.attempts_ratio
+    sentence = f"{mine:.1f} connections for each arrival since the fault began, on the baseline {theirs:.1f}"
+    return Assertion(what, EdgeOutcome.FAIL if is_worse else EdgeOutcome.PASS, sentence, numbers)
+
+
+def _share(ratio: float) -> str:
+    return f"{100 * ratio:.2g} %"

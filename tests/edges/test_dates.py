@@ -1,0 +1,127 @@
+"""Boundary instants as inputs: only what happens at a boundary, and not on ordinary days, is a finding."""
+
+from __future__ import annotations
+
+import httpx
+
+from rehearse.codec import from_bytes, to_bytes
+from rehearse.edges.dates import (
+    DateAnswer,
+    DateInput,
+    DateRequest,
+    DatesSeen,
+    ask_dates,
+    inputs_of,
+    places_of,
+    ruled,
+)
+from rehearse.instants import Format
+from rehearse.model import EdgeFamily, EdgeOutcome, EdgeRecord
+
+PLANNED = EdgeRecord("leap-days", EdgeFamily.DATE, "It broke on 29 February.")
+REQUEST = DateRequest("/sales?day={instant}")
+LEAP, YEAR_END, ORDINARY = "2028-02-29", "2027-12-31", "2027-05-12"
+INPUTS = (
+    DateInput(LEAP, "a day that other years lack"),
+    DateInput(YEAR_END, "the last day"),
+    DateInput(ORDINARY),
+)
+MONEY = {"$": "object", "$.total": "number"}
+
+
+def answers(**other: DateAnswer) -> DatesSeen:
+    """200 with money for all; `leap`, `end` and `ordinary` say otherwise."""
+    names = {"leap": LEAP, "end": YEAR_END, "ordinary": ORDINARY}
+    return DatesSeen(tuple(other.get(name, DateAnswer(day, 200, MONEY)) for name, day in names.items()))
+
+
+def record(candidate: DatesSeen, baseline: DatesSeen | None) -> EdgeRecord:
+    return ruled(PLANNED, REQUEST, INPUTS, candidate, baseline, "http://127.0.0.1:8102")
+
+
+def test_the_same_answers_pass() -> None:
+    assert record(answers(), answers()).outcome is EdgeOutcome.PASS
+
+
+def test_a_leap_day_that_breaks_names_the_instant_why_and_one_command() -> None:
+    found = record(answers(leap=DateAnswer(LEAP, 500)), answers())
+    assert found.outcome is EdgeOutcome.FAIL
+    assert "2028-02-29 (a day that other years lack): answered 500, on the baseline 200" in found.sentence
+    assert found.reproduce == "curl -i 'http://127.0.0.1:8102/sales?day=2028-02-29'"
+
+
+def test_another_type_at_one_boundary_only_is_found() -> None:
+    empty = DateAnswer(YEAR_END, 200, {**MONEY, "$.total": "null"})
+    assert "$.total is null, on the baseline number" in record(answers(end=empty), answers()).sentence
+
+
+def test_what_ordinary_days_show_as_well_is_no_matter_of_dates() -> None:
+    text = {**MONEY, "$.total": "text"}
+    everywhere = {
+        "leap": DateAnswer(LEAP, 200, text),
+        "end": DateAnswer(YEAR_END, 200, text),
+        "ordinary": DateAnswer(ORDINARY, 200, text),
+    }
+    assert record(answers(**everywhere), answers()).outcome is EdgeOutcome.PASS
+
+
+def test_a_field_more_is_no_break() -> None:
+    more = DateAnswer(LEAP, 200, {**MONEY, "$.currency": "text"})
+    assert record(answers(leap=more), answers()).outcome is EdgeOutcome.PASS
+
+
+def test_what_both_sides_refuse_is_alike() -> None:
+    refused = DateAnswer(LEAP, 422)
+    assert record(answers(leap=refused), answers(leap=refused)).outcome is EdgeOutcome.PASS
+
+
+def test_a_path_that_is_not_there_proves_nothing() -> None:
+    nowhere = DatesSeen(tuple(DateAnswer(one.written, 404) for one in INPUTS))
+    found = record(nowhere, nowhere)
+    assert found.outcome is EdgeOutcome.NOT_RUN
+    assert "boundary instants that the baseline answers well: 0" in found.sentence
+
+
+def test_without_the_baselines_answers_it_is_not_run_and_half_asked_it_is_open() -> None:
+    assert record(answers(), None).outcome is EdgeOutcome.NOT_RUN
+    half = DatesSeen(answers().answers[:1], "there was time for 1 inputs only")
+    assert record(half, answers()).outcome is EdgeOutcome.INCONCLUSIVE
+
+
+def test_each_instant_is_asked_once_and_ordinary_days_of_the_same_years_too() -> None:
+    inputs = inputs_of([Format.DATE])
+    assert len({one.written for one in inputs}) == len(inputs) > 90
+    boundaries = {one.written for one in inputs if one.why}
+    assert {LEAP, "2100-02-28", "2038-01-19"} <= boundaries
+    assert any(one.written.startswith("2028-") for one in inputs if not one.why)
+
+
+def test_instants_reach_the_server_as_they_are_meant() -> None:
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(f"{request.method} {request.url.params['at']} {request.content.decode()}")
+        return httpx.Response(200, json={"n": 1})
+
+    def new_client() -> httpx.Client:
+        return httpx.Client(base_url="http://shop", transport=httpx.MockTransport(answer))
+
+    request = DateRequest("/x?at={instant}", "POST", '{"at": "{instant}"}')
+    seen = ask_dates(request, [DateInput("2028-02-29T23:59:59+01:00", "why")], new_client, until_s=1e18)
+    assert asked == ['POST 2028-02-29T23:59:59+01:00 {"at": "2028-02-29T23:59:59+01:00"}']
+    assert seen.answers[0].places == {"$": "object", "$.n": "number"}
+    late = ask_dates(request, INPUTS, new_client, until_s=-1)
+    assert (late.answers, late.problem) == ((), "there was time for 0 inputs only")
+    assert from_bytes(DatesSeen, to_bytes(seen)) == seen
+
+
+def test_the_types_of_a_document_by_place() -> None:
+    body = b'{"a": [{"b": 1}, {"b": null}], "c": true}'
+    assert places_of(body) == {
+        "$": "object",
+        "$.a": "list",
+        "$.a[*]": "object",
+        "$.a[*].b": "null or number",
+        "$.c": "boolean",
+    }
+    assert places_of(b"<html>") == {}
