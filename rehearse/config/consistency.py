@@ -175,16 +175,16 @@ def _of_series(settings: Settings) -> Iterator[Mistake]:
 
 def _too_few_points(settings: Settings) -> Iterator[Mistake]:
     """A round with three points of a series shows neither its level nor its growth."""
-    step_s, load, baseline = settings.prometheus.step_s, settings.load, settings.baseline
+    step_s, baseline, rounds = settings.prometheus.step_s, settings.baseline, settings.resolved_rounds
     rounds_s = {
-        "load": (load.budget_s / load.rounds, load.rounds),
+        "load": (settings.load.budget_s / rounds, rounds),
         "baseline": (baseline.budget_s, baseline.rounds),
     }
-    for table, (round_s, rounds) in rounds_s.items():
+    for table, (round_s, count) in rounds_s.items():
         points = int(round_s / step_s + 1e-9)
-        if points < MIN_POINTS or points * rounds < MIN_BLOCKS:
+        if points < MIN_POINTS or points * count < MIN_BLOCKS:
             sentence = (
-                f"leaves {points} points of each series in a round of {write_duration(round_s)} ({rounds} rounds); "
+                f"leaves {points} points of each series in a round of {write_duration(round_s)} ({count} rounds); "
                 f"{MIN_POINTS} a round are needed, and {MIN_BLOCKS} in all; lower it, or raise {table}.budget"
             )
             yield Mistake(("prometheus", "step"), sentence)

@@ -55,7 +55,7 @@ def test_its_credentials_are_not_shown(project: Project) -> None:
         (MEMORY, "prometheus.url: is missing"),
         (
             PROMETHEUS + "step = '20s'\n" + MEMORY,
-            "prometheus.step: leaves 3 points of each series in a round of 1m",
+            "prometheus.step: leaves 2 points of each series in a round of 40s",
         ),
         (PROMETHEUS.replace("//", "//reader:hunter2@") + MEMORY, "put credentials into headers"),
         (PROMETHEUS + MEMORY.replace("{$side}", ""), "series[0].query: asks both sides the same; put $side"),
