@@ -42,11 +42,16 @@ def record_of(
 
 
 def _told(seen: RetrySeen, known_good: RetrySeen | None) -> str:
-    """ "the answer is lost ...: one order took effect 2 times on the candidate, 1 on the baseline"."""
-    mine = "an unknown number of" if seen.effects is None else str(seen.effects)
-    theirs = known_good.effects if known_good is not None else None
-    also = f", and {theirs} on the baseline" if theirs is not None else ""
-    return f"{INJECTION[seen.case]}: one order took effect {mine} times on the candidate{also}"
+    """ "the answer is lost ...: one order took effect 2 times on the candidate, on the baseline once"."""
+    mine = _times(seen.effects)
+    also = f", on the baseline {_times(known_good.effects)}" if known_good is not None else ""
+    return f"{INJECTION[seen.case]}: one order took effect {mine} on the candidate{also}"
+
+
+def _times(effects: int | None) -> str:
+    if effects is None:
+        return "nobody knows how often"
+    return {0: "never", 1: "once"}.get(effects, f"{effects} times")
 
 
 def _assertion(seen: RetrySeen, known_good: RetrySeen | None) -> Assertion:
