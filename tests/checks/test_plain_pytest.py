@@ -139,6 +139,6 @@ def test_control_c_ends_the_checks_and_keeps_what_is_known(project: Project) -> 
     assert done.code == 130
     assert ended_s < 20
     listed = project.run("check", "list")
-    assert "first  abort" in listed.out
+    assert "first abort" in listed.out
     assert "last: passed" in listed.out
     assert "last: error" not in listed.out
