@@ -18,12 +18,12 @@ _STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #1f2328 } .title { font-weight: 600 } .axis { stroke: #59636e }
 .grid { stroke: #d1d9e0 } path { fill: none; stroke-width: 1.5 } .own { stroke-width: 3.5 }
 .c0 { stroke: #0969da } .c1 { stroke: #bc4c00 } .c2 { stroke: #59636e } .c3 { stroke: #8250df } .c4 { stroke: #1a7f37 }
-.c5 { stroke: #bf3989 } .c6 { stroke: #9a6700 } .c7 { stroke: #57606a }
+.c5 { stroke: #bf3989 } .c6 { stroke: #9a6700 } .c7 { stroke: #cf222e }
 .dash { stroke-dasharray: 7 4 }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3 } .axis { stroke: #9198a1 } .grid { stroke: #3d444d }
 .c0 { stroke: #58a6ff } .c1 { stroke: #ffa657 } .c2 { stroke: #9198a1 } .c3 { stroke: #d2a8ff }
-.c4 { stroke: #56d364 } .c5 { stroke: #ff9bce } .c6 { stroke: #e3b341 } .c7 { stroke: #adbac7 } }
+.c4 { stroke: #56d364 } .c5 { stroke: #ff9bce } .c6 { stroke: #e3b341 } .c7 { stroke: #ff7b72 } }
 """
 
 
