@@ -981,6 +981,17 @@ class SignOff:
 
 
 @dataclass(frozen=True, slots=True)
+class StageStanding:
+    """What one stage on the way to production has seen of this candidate under this policy; no run: nothing."""
+
+    stage: str
+    run_id: str = ""
+    started_at: str = ""
+    decision: Decision | None = None
+    signed: Decision | None = None  # what a person decided last
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """One comparison, complete: the one model behind HTML, JSON and terminal. `schema_version` covers all of it."""
 
@@ -1010,6 +1021,7 @@ class Result:
     series: tuple[SeriesCurve, ...] = ()  # server-side
     other_policy: tuple[str, ...] = ()  # how its policy differs from the one fixed before the run
     sign_offs: tuple[SignOff, ...] = ()  # in their order; the last one counts
+    stages: tuple[StageStanding, ...] = ()  # in their order; empty when the project has none
     schema_version: int = 1
 
 
@@ -1027,7 +1039,8 @@ class CheckReport:
 # --- the store's view of a run ----------------------------------------------------------------------------------
 
 
-STAGE_KEY, STAGES_KEY = "promotion.stage", "promotion.stages"  # of the provenance
+# Of the provenance: what a promotion goes by.
+STAGE_KEY, STAGES_KEY, IDENTITY_KEY = "promotion.stage", "promotion.stages", "gate.identity"
 
 
 class RunKind(StrEnum):

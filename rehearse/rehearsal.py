@@ -52,6 +52,7 @@ from rehearse.renewing import RenewingEngine
 from rehearse.report.assemble import assemble
 from rehearse.report.files import write_reports
 from rehearse.sides import allowed_targets, cleaner, token_sources
+from rehearse.stages import standings_of
 from rehearse.store.blocks import many_objects
 from rehearse.store.records import Store
 from rehearse.targets import ManagedTarget
@@ -277,7 +278,7 @@ def _judged_again(store: Store, record: RunRecord, folder: Path, policy: Policy 
     edges = edge_results(evidence.planned_edges, evidence.edges)
     seen = (evidence.checks, edges, evidence.data, evidence.series)
     result = assemble(record, blocks, verdict, reference, *seen)
-    result = replace(result, other_policy=other, sign_offs=store.sign_offs(record.run_id))
+    result = replace(_with_decisions(result, store, record), other_policy=other)
     return Comparison(result, write_reports(result, folder))
 
 
@@ -296,7 +297,12 @@ def render(store: Store, run_id: str, folder: Path) -> tuple[Path, ...]:
     edges = edge_results(planned_edges(exhibits), edge_records(exhibits))
     seen = (checks, edges, states_of(exhibits), series_of(exhibits))
     result = assemble(record, blocks, record.verdict, reference, *seen)
-    return write_reports(replace(result, sign_offs=store.sign_offs(run_id)), folder)
+    return write_reports(_with_decisions(result, store, record), folder)
+
+
+def _with_decisions(result: Result, store: Store, record: RunRecord) -> Result:
+    """What people decided since, here and in other stages."""
+    return replace(result, sign_offs=store.sign_offs(record.run_id), stages=standings_of(store, record))
 
 
 def _rehearse(

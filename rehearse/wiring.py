@@ -33,6 +33,7 @@ from rehearse.load.statements import files_of
 from rehearse.load.turns import climb, hold
 from rehearse.metrics.exhibits import series_of
 from rehearse.model import (
+    IDENTITY_KEY,
     STAGE_KEY,
     STAGES_KEY,
     CapacityProbe,
@@ -375,7 +376,8 @@ def _stage(settings: Settings) -> Mapping[str, str]:
     promotion = settings.promotion
     if not promotion.stage:
         return {}
-    return {STAGE_KEY: promotion.stage, STAGES_KEY: " ".join(promotion.stages)}
+    identity = {IDENTITY_KEY: " ".join(settings.gate.identity)} if settings.gate.identity else {}
+    return {STAGE_KEY: promotion.stage, STAGES_KEY: " ".join(promotion.stages), **identity}
 
 
 def _probed(settings: Settings) -> Mapping[str, str]:

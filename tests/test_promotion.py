@@ -258,3 +258,33 @@ def test_a_stage_that_was_not_passed_stays_closed(stage: Stage) -> None:
     assert (ruling.code, "was in stage 'staging'" in ruling.sentences[0]) == (ExitCode.NOT_READY, True)
     with pytest.raises(ConfigError, match="Did you mean 'staging'"):
         dev.gate(stage="stagin", **stages)
+
+
+def test_the_report_says_which_stage_has_passed_what_for_this_candidate(stage: Stage) -> None:
+    stages = {"promotion.stages": ["dev", "staging", "production"]}
+    dev = passed(stage, **stages, **{"promotion.stage": "dev"})
+    dev.decide(Signing(Decision.GO, "Ada", "fine"))
+    stage.now += timedelta(hours=1)
+    staging = passed(stage, SLOW, **stages, **{"promotion.stage": "staging"})
+    stage.now += timedelta(hours=1)
+    other = """['echo', '{"version": "2.1"}']"""
+    stage.compare(
+        script(blocks_of(CALM)),
+        **{"targets.candidate.facts": other},
+        **stages,
+        **{"promotion.stage": "production"},
+    )
+    code, told = staging.run("report", staging.run_id)
+    assert code == 0, told
+    folder = stage.root / "reports" / staging.run_id
+    standings = json.loads((folder / "result.json").read_text(encoding="utf-8"))["stages"]
+    assert [(one["stage"], one["decision"], one["signed"]) for one in standings] == [
+        ("dev", "GO", "GO"),
+        ("staging", "ABORT", None),
+        ("production", None, None),
+    ]
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert f"dev: GO, signed GO (run {dev.run_id})" in page
+    assert "production: not rehearsed" in page
+    assert "not rehearsed" in (folder / "summary.md").read_text(encoding="utf-8")
+    assert "stage dev  signed GO  candidate: rows.orders 500, version 2.0" in staging.run("runs", "list")[1]

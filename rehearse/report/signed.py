@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rehearse.codec import digest_of
-from rehearse.model import SignOff, Verdict
+from rehearse.model import SignOff, StageStanding, Verdict
 from rehearse.report.units import instant
 
 _WHO = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID", "BUILDKITE_BUILD_CREATOR", "CIRCLE_USERNAME")
@@ -46,6 +46,14 @@ def sign_off_sentence(sign_off: SignOff, verdict: Verdict | None) -> str:
     pipeline = f" (in a pipeline: {one.pipeline})" if one.pipeline else ""
     other = "; it was about another verdict than the one of now" if one.is_of_another_verdict else ""
     return f"{one.decision} by {one.who} at {one.when}{pipeline}: {sign_off.reason}{other}"
+
+
+def stage_sentence(standing: StageStanding) -> str:
+    """`staging: GO, signed GO (run ...)`, or that nothing is there."""
+    if not standing.run_id:
+        return f"{standing.stage}: not rehearsed"
+    signed = f", signed {standing.signed}" if standing.signed is not None else ""
+    return f"{standing.stage}: {standing.decision}{signed} (run {standing.run_id})"
 
 
 def _pipeline(ci: Mapping[str, str]) -> str:
