@@ -136,10 +136,11 @@ def policy_hash(settings: Settings) -> str:
 
 def _told(settings: Settings) -> dict[str, dict[str, object]]:
     """The options of checks without their secrets: those are others in each stage."""
-    return {
+    told = {
         name: {key: value for key, value in options.items() if not names_a_secret(key)}
         for name, options in settings.checks.options.items()
     }
+    return {name: options for name, options in told.items() if options}
 
 
 def checks_digest(settings: Settings) -> str:
