@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rehearse.commands import baselines, checks, runs, scenarios, starting
+from rehearse.commands import baselines, checks, promotion, runs, scenarios, starting
 from rehearse.commands.frame import (
     ConfigOption,
     JsonOption,
     QuietOption,
     RunArgument,
     SetOption,
+    StageOption,
     command,
     command_line,
     out,
@@ -53,6 +54,9 @@ app.add_typer(checks.app, name="check")
 app.add_typer(scenarios.app, name="scenario")
 app.command()(starting.init)
 app.command()(starting.doctor)
+app.command()(promotion.exit_plan)
+app.command()(promotion.decide)
+app.command()(promotion.gate)
 
 MetricsPortOption = Annotated[
     int | None,
@@ -79,6 +83,7 @@ def main() -> None:
 @command
 def baseline(
     name: Annotated[str | None, typer.Option("--name", help="Store it under this name.")] = None,
+    stage: StageOption = None,
     config: ConfigOption = None,
     set_: SetOption = None,
     quiet: QuietOption = False,
@@ -92,7 +97,7 @@ def baseline(
     """
     from rehearse import rehearsal
 
-    settings = settings_of(config, set_)
+    settings = settings_of(config, set_, stage)
     with progress_on(quiet) as progress, _watched(parts_with(progress), metrics_host, metrics_port) as parts:
         record = rehearsal.baseline(settings, parts, name, command_line())
     if as_json:
@@ -120,6 +125,7 @@ def compare(
     advisory: Annotated[
         bool, typer.Option("--advisory", help="Measure and report, and exit with 0 whatever the verdict.")
     ] = False,
+    stage: StageOption = None,
     config: ConfigOption = None,
     set_: SetOption = None,
     quiet: QuietOption = False,
@@ -133,7 +139,7 @@ def compare(
     """
     if dry_run and as_json:
         raise ConfigError("--json prints a result, and --dry-run has none: leave one of them out.")
-    settings = settings_of(config, set_)
+    settings = settings_of(config, set_, stage)
     if dry_run:
         return _dry_run(settings, baseline_name, without_baseline, advisory)
     from rehearse import rehearsal

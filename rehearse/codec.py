@@ -16,6 +16,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache, partial
+from hashlib import sha256
 from types import NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
@@ -84,6 +85,11 @@ def parse_json(text: bytes | str) -> JsonData:
 def to_bytes(value: object) -> bytes:
     """`value` as canonical JSON."""
     return canonical_json(to_jsonable(value))
+
+
+def digest_of(value: object) -> str:
+    """SHA-256 over `value` as canonical JSON."""
+    return sha256(to_bytes(value)).hexdigest()
 
 
 def from_bytes(kind: type[T], text: bytes | str) -> T:

@@ -962,6 +962,36 @@ class SideSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class SignOff:
+    """What a person decided on a verdict: recorded, and not authenticated."""
+
+    decision: Decision  # GO or ABORT
+    person: str
+    reason: str
+    at: str  # ISO 8601, UTC
+    verdict: Decision  # that it was decided on
+    verdict_digest: str  # SHA-256 of all of it
+    second: str = ""  # who agrees with an override
+    ci: Mapping[str, str] = field(default_factory=dict)  # what the pipeline says of itself
+
+    @property
+    def is_override(self) -> bool:
+        """Whether it goes where the verdict does not."""
+        return self.decision is Decision.GO and self.verdict is not Decision.GO
+
+
+@dataclass(frozen=True, slots=True)
+class StageStanding:
+    """What one stage on the way to production has seen of this candidate under this policy; no run: nothing."""
+
+    stage: str
+    run_id: str = ""
+    started_at: str = ""
+    decision: Decision | None = None
+    signed: Decision | None = None  # what a person decided last
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """One comparison, complete: the one model behind HTML, JSON and terminal. `schema_version` covers all of it."""
 
@@ -990,6 +1020,8 @@ class Result:
     production_rows: Mapping[str, int] = field(default_factory=dict)
     series: tuple[SeriesCurve, ...] = ()  # server-side
     other_policy: tuple[str, ...] = ()  # how its policy differs from the one fixed before the run
+    sign_offs: tuple[SignOff, ...] = ()  # in their order; the last one counts
+    stages: tuple[StageStanding, ...] = ()  # in their order; empty when the project has none
     schema_version: int = 1
 
 
@@ -1005,6 +1037,10 @@ class CheckReport:
 
 
 # --- the store's view of a run ----------------------------------------------------------------------------------
+
+
+# Of the provenance: what a promotion goes by.
+STAGE_KEY, STAGES_KEY, IDENTITY_KEY = "promotion.stage", "promotion.stages", "gate.identity"
 
 
 class RunKind(StrEnum):

@@ -33,7 +33,18 @@ from rehearse.judge.verdict import baseline_findings, judge
 from rehearse.load.engine import LoadEngine, Tick
 from rehearse.load.tapped import TappedEngine
 from rehearse.metrics.exhibits import series_of
-from rehearse.model import CheckReport, Moment, Policy, Reference, Result, RunKind, RunRecord, RunState, Side
+from rehearse.model import (
+    CheckReport,
+    Moment,
+    Policy,
+    Reference,
+    Result,
+    RunKind,
+    RunRecord,
+    RunState,
+    Side,
+    Verdict,
+)
 from rehearse.monitoring import RoundClock, check_queries, keep_series
 from rehearse.probe import run_probe
 from rehearse.progress import Listener
@@ -41,6 +52,7 @@ from rehearse.renewing import RenewingEngine
 from rehearse.report.assemble import assemble
 from rehearse.report.files import write_reports
 from rehearse.sides import allowed_targets, cleaner, token_sources
+from rehearse.stages import standings_of
 from rehearse.store.blocks import many_objects
 from rehearse.store.records import Store
 from rehearse.targets import ManagedTarget
@@ -237,6 +249,18 @@ def rejudge(store: Store, run_id: str, folder: Path, policy: Policy | None = Non
         return _judged_again(store, record, folder, policy)
 
 
+def judged_anew(store: Store, record: RunRecord) -> Verdict:
+    """The verdict that the stored evidence gives, by the policy that was fixed before the run; nothing is written."""
+    with many_objects():
+        blocks, finals, exhibits = (
+            store.blocks(record.run_id),
+            store.finals(record.run_id),
+            store.exhibits(record.run_id),
+        )
+        reference = wiring.reference_of(store, record)
+        return judge(evidence_of(record, blocks, finals, reference, exhibits))
+
+
 def _judged_again(store: Store, record: RunRecord, folder: Path, policy: Policy | None) -> Comparison:
     blocks = store.blocks(record.run_id)
     reference = wiring.reference_of(store, record)
@@ -254,7 +278,7 @@ def _judged_again(store: Store, record: RunRecord, folder: Path, policy: Policy 
     edges = edge_results(evidence.planned_edges, evidence.edges)
     seen = (evidence.checks, edges, evidence.data, evidence.series)
     result = assemble(record, blocks, verdict, reference, *seen)
-    result = replace(result, other_policy=other)
+    result = replace(_with_decisions(result, store, record), other_policy=other)
     return Comparison(result, write_reports(result, folder))
 
 
@@ -272,7 +296,13 @@ def render(store: Store, run_id: str, folder: Path) -> tuple[Path, ...]:
     checks = check_evidence(exhibits) if record.has_checks else None
     edges = edge_results(planned_edges(exhibits), edge_records(exhibits))
     seen = (checks, edges, states_of(exhibits), series_of(exhibits))
-    return write_reports(assemble(record, blocks, record.verdict, reference, *seen), folder)
+    result = assemble(record, blocks, record.verdict, reference, *seen)
+    return write_reports(_with_decisions(result, store, record), folder)
+
+
+def _with_decisions(result: Result, store: Store, record: RunRecord) -> Result:
+    """What people decided since, here and in other stages."""
+    return replace(result, sign_offs=store.sign_offs(record.run_id), stages=standings_of(store, record))
 
 
 def _rehearse(

@@ -276,7 +276,7 @@ class ManagedTarget:
             )
 
     def _facts_from(self, content: bytes, source: str) -> Mapping[str, str]:
-        return dict(sorted(_flat(self._object_from(content, "facts", source))))
+        return flat_facts(self._object_from(content, "facts", source))
 
     def _object_from(self, content: bytes, what: str, source: str) -> Mapping[str, object]:
         said = f"{self._label}: {what} from {source!r}"
@@ -298,6 +298,11 @@ def _last_words(log: ChildLog) -> str:
         if log.last_line
         else f"It wrote nothing to {log.path}."
     )
+
+
+def flat_facts(document: Mapping[str, object]) -> Mapping[str, str]:
+    """What a JSON object says, by the path of each value, in their order."""
+    return dict(sorted(_flat(document)))
 
 
 def _flat(document: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:

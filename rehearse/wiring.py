@@ -20,7 +20,7 @@ from rehearse.checks.orders import refuse_unknown_packs
 from rehearse.checks.values import Ask, Reply, differences_of
 from rehearse.codec import to_bytes
 from rehearse.config import Settings, effective_toml, policy_hash, policy_of
-from rehearse.config.policy import users_for
+from rehearse.config.policy import checks_digest, edges_digest, users_for
 from rehearse.databases import is_database, shown_url
 from rehearse.errors import ConfigError, NotComparable, NotReady, StoreError, nearest
 from rehearse.journal import Journal, iso, states_of
@@ -33,6 +33,9 @@ from rehearse.load.statements import files_of
 from rehearse.load.turns import climb, hold
 from rehearse.metrics.exhibits import series_of
 from rehearse.model import (
+    IDENTITY_KEY,
+    STAGE_KEY,
+    STAGES_KEY,
     CapacityProbe,
     CheckEvidence,
     CheckResult,
@@ -47,6 +50,7 @@ from rehearse.model import (
     RunState,
     Side,
 )
+from rehearse.report.runbook import runbook_text
 from rehearse.sides import allowed_targets, cleaner, headers_of, other_sides, secrets_now, tls_of, work_dir
 from rehearse.targets import ManagedTarget
 
@@ -333,7 +337,7 @@ def _record(
         targets=(),
         provenance=_provenance(settings, kind),
         effective_config=effective_toml(settings),
-        exit_plan=_exit_plan(settings),
+        exit_plan=cleaner(settings)(runbook_text(settings.exit_plan.plan)),
         command=cleaner(settings)(command),
     )
 
@@ -349,6 +353,7 @@ def _provenance(settings: Settings, kind: RunKind) -> Mapping[str, str]:
     return {
         "rehearse": __version__,
         "policy": policy_hash(settings),
+        **_stage(settings),
         "schedule": schedule.digest(),
         "seed": str(schedule.seed),
         "load.users": str(settings.load.users or "as many as the rate needs"),
@@ -364,6 +369,15 @@ def _provenance(settings: Settings, kind: RunKind) -> Mapping[str, str]:
         **_checks(settings),
         **_edges(settings),
     }
+
+
+def _stage(settings: Settings) -> Mapping[str, str]:
+    """In which environment of the way to production."""
+    promotion = settings.promotion
+    if not promotion.stage:
+        return {}
+    identity = {IDENTITY_KEY: " ".join(settings.gate.identity)} if settings.gate.identity else {}
+    return {STAGE_KEY: promotion.stage, STAGES_KEY: " ".join(promotion.stages), **identity}
 
 
 def _probed(settings: Settings) -> Mapping[str, str]:
@@ -408,11 +422,8 @@ def _checks(settings: Settings) -> Mapping[str, str]:
     if not settings.checks.are_due:
         return {}
     refuse_unknown_packs(settings.checks.packs, settings.source.name)  # now, and not after the load
-    folder = settings.checks.dir
-    files = sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".toml"))
-    content = "".join(f"{path.relative_to(folder)} {_digest(path)}\n" for path in files if path.is_file())
     return {
-        "checks": hashlib.sha256(content.encode()).hexdigest(),
+        "checks": checks_digest(settings),
         "checks.packs": " ".join(settings.checks.packs) or "none",
     }
 
@@ -421,8 +432,7 @@ def _edges(settings: Settings) -> Mapping[str, str]:
     """What is injected, and what is accepted of it."""
     if not settings.edges.cases:
         return {}
-    cases = [case.model_dump_json(context={"root": settings.root}) for case in settings.edges.cases]
-    return {"edges": hashlib.sha256("\n".join(cases).encode()).hexdigest()}
+    return {"edges": edges_digest(settings)}
 
 
 def _version(package: str) -> str:
@@ -434,14 +444,6 @@ def _version(package: str) -> str:
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _exit_plan(settings: Settings) -> str:
-    plan = settings.exit_plan
-    lines = [f"strategy: {plan.strategy}"] if plan.text or plan.decide_by else []
-    lines += [f"decide by: {plan.decide_by}"] if plan.decide_by else []
-    lines += [f"decider: {plan.decider}"] if plan.decider else []
-    return "\n".join([*lines, plan.text.strip()]).strip()
 
 
 # --- what may be compared with what -----------------------------------------------------------------------------

@@ -18,7 +18,8 @@ PACKAGE = ROOT / "rehearse"
 # the table
 
 LEAVES = set(
-    "allowlist codec databases errors histogram instants judge logs model process_groups redaction tls".split()
+    "allowlist codec databases errors exit_plan histogram instants judge logs model process_groups redaction"
+    " tls".split()
 )
 PARTS = {
     "config",
@@ -41,6 +42,7 @@ COMMANDS = STORY | {
     "checking",
     "learning",
     "doctor",
+    "promotion",
 }  # lazily: see AT_START_OF_CLI
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -59,7 +61,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         "monitoring",
         "renewing",
         "edge_cases",
+        "stages",
     },
+    "stages": LEAVES | {"store"},
+    "promotion": STORY | {"rehearsal", "wiring", "checking"},
     "foresight": STORY | {"wiring", "watch"},
     "watch": STORY | {"wiring"},
     "doctor": STORY | {"wiring", "holding", "renewing", "inquiry"},
@@ -88,10 +93,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "targets": LEAVES | {"inquiry"},
     "inquiry": LEAVES,
     "progress": {"errors"},
-    "judge": {"model", "errors", "histogram"},
+    "judge": {"model", "errors", "exit_plan", "histogram"},
     "codec": {"errors", "histogram"},
     "model": {"errors", "histogram"},
     "histogram": {"errors"},
+    "exit_plan": {"errors"},
     "instants": {"errors"},
     "allowlist": {"errors"},
     "tls": set(),
@@ -139,7 +145,12 @@ TOUCHES_THE_WORLD = set(
     "asyncio getpass glob http io locale logging multiprocessing os pathlib platform random secrets"
     " shutil socket sqlite3 ssl subprocess sys tempfile threading time urllib uuid zoneinfo".split()
 )
-JUDGE_STANDS_ON = {"rehearse/model.py", "rehearse/errors.py", "rehearse/histogram.py"}
+JUDGE_STANDS_ON = {
+    "rehearse/model.py",
+    "rehearse/errors.py",
+    "rehearse/exit_plan.py",
+    "rehearse/histogram.py",
+}
 SEEDED_ONLY = {"default_rng", "SeedSequence", "Generator", "PCG64", "Philox", "BitGenerator"}
 
 MAY_EXIT = {"rehearse/cli.py", "rehearse/__main__.py", "rehearse/shop/__main__.py", "rehearse/load/worker.py"}

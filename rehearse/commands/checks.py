@@ -13,6 +13,7 @@ from rehearse.commands.frame import (
     JsonOption,
     QuietOption,
     SetOption,
+    StageOption,
     command,
     command_line,
     out,
@@ -32,6 +33,7 @@ app = typer.Typer(
 @app.command("run")
 @command
 def run(
+    stage: StageOption = None,
     config: ConfigOption = None,
     set_: SetOption = None,
     quiet: QuietOption = False,
@@ -44,7 +46,7 @@ def run(
     from rehearse import rehearsal
     from rehearse.report.terminal import check_lines
 
-    settings = settings_of(config, set_)
+    settings = settings_of(config, set_, stage)
     with progress_on(quiet) as progress:
         report = rehearsal.check(settings, parts_with(progress), command_line())
     if as_json:

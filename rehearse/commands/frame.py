@@ -34,6 +34,9 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on
 JsonOption = Annotated[
     bool, typer.Option("--json", help="The result as JSON on stdout, and nothing else there.")
 ]
+StageOption = Annotated[
+    str | None, typer.Option("--stage", help="Which of promotion.stages this is; over promotion.stage.")
+]
 RunArgument = Annotated[str, typer.Argument(help="A run; see `rehearse runs list`.")]
 
 # What the runners of pipelines take for a command: "::" at the start of a line, "##[" anywhere (GitHub).
@@ -55,11 +58,11 @@ def command(function: Callable[P, ExitCode]) -> Callable[P, None]:
     return wrapper
 
 
-def settings_of(config: Path | None, assignments: list[str] | None) -> Settings:
-    """The configuration, with what `--set` overrides."""
+def settings_of(config: Path | None, assignments: list[str] | None, stage: str | None = None) -> Settings:
+    """The configuration, with what `--set` and `--stage` override."""
     from rehearse.config import load_settings
 
-    overrides: dict[str, object] = {}
+    overrides: dict[str, object] = {"promotion.stage": stage} if stage else {}
     for assignment in assignments or []:
         key, equals, value = assignment.partition("=")
         if not equals or not key:

@@ -43,7 +43,7 @@ def list_(
     set_: SetOption = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """The newest runs: id, state, verdict, baseline."""
+    """The newest runs: id, state, verdict, baseline; and where they are known stage, sign-off and candidate."""
     with store_of(settings_of(config, set_)) as store:
         found = store.summaries(limit)
     if as_json:
@@ -65,13 +65,13 @@ def show(
     from rehearse.report.run_view import run_lines, view_of
 
     with store_of(settings_of(config, set_)) as store:
-        record = store.run(_run_id(store, run_id))
+        record = store.run(run_id_of(store, run_id))
         run_id = record.run_id
         try:
             digest, trouble = store.verify(run_id), ""
         except StoreError as error:
             digest, trouble = None, str(error)
-        view = view_of(record, store.blocks(run_id), digest, trouble)
+        view = view_of(record, store.blocks(run_id), digest, trouble, store.sign_offs(run_id))
     if as_json:
         out_json(view)
     else:
@@ -104,7 +104,7 @@ def export(
         raise ConfigError("--csv and --parquet: choose one of the two.")
     ending = "csv" if as_csv else "parquet" if as_parquet else "rehearse"
     with store_of(settings_of(config, set_)) as store:
-        run_id = _run_id(store, run_id)
+        run_id = run_id_of(store, run_id)
         if as_csv or as_parquet:
             content = table_of(store.run(run_id), store.blocks(run_id), ending)
         else:
@@ -177,7 +177,7 @@ def prune(
     """Remove old runs, and print each.
 
     What a baseline's name means stays, so does what a comparison that stays refers to, the last finished run of its
-    kind, and what is under way.
+    kind, what somebody signed, and what is under way.
     """
     from rehearse.store.catalogue import Pruning
 
@@ -204,7 +204,7 @@ def _verified(store: Store, run_id: str) -> str:
     return f"{digest}  with baseline {baseline_run_id}"
 
 
-def _run_id(store: Store, given: str) -> str:
+def run_id_of(store: Store, given: str) -> str:
     """The run that a command means."""
     name = given.removeprefix("baseline:")
     if name != given:
@@ -214,11 +214,16 @@ def _run_id(store: Store, given: str) -> str:
 
 
 def _list(found: Sequence[RunSummary]) -> None:
-    from rehearse.report.visible import printable
+    from rehearse.report.visible import printable, shortened
 
     for one in found:
         baseline_name = printable(one.baseline_name or "-")
-        out(f"{one.run_id}  {one.state:<11}  {one.decision or '-':<12}  {baseline_name}")
+        stage = f"  stage {printable(one.stage)}" if one.stage else ""
+        signed = f"  signed {one.signed}" if one.signed else ""
+        candidate = f"  candidate: {shortened(printable(one.candidate), 60)}" if one.candidate else ""
+        out(
+            f"{one.run_id}  {one.state:<11}  {one.decision or '-':<12}  {baseline_name}{stage}{signed}{candidate}"
+        )
 
 
 def _tell(one: Imported) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 
 from rehearse.config.checks import DEFAULT_DIR
 from rehearse.config.edge_rules import edge_mistakes
@@ -14,6 +15,7 @@ from rehearse.config.series import PLACE_OF_SIDE, SeriesSettings
 from rehearse.config.settings import Settings
 from rehearse.config.targets import Auth, Target, Tls, complaint_about_targets
 from rehearse.databases import CAN_BE_KEPT_TO_READS, is_database, only_with_side_effects, read_database_url
+from rehearse.errors import nearest
 from rehearse.model import Metric
 
 MIN_BLOCKS = 8  # fewer pairs show nothing of their own spread
@@ -32,6 +34,7 @@ def inconsistencies(settings: Settings) -> Iterator[Mistake]:
     yield from _of_series(settings)
     yield from _of_state(settings)
     yield from edge_mistakes(settings)
+    yield from _of_promotion(settings)
 
 
 def _of_targets(settings: Settings) -> Iterator[Mistake]:
@@ -209,3 +212,19 @@ def _of_checks(settings: Settings) -> Iterator[Mistake]:
     folder = settings.checks.dir
     if folder != settings.root / DEFAULT_DIR and not folder.is_dir():
         yield Mistake(("checks", "dir"), "is not there: no such folder in the folder of the configuration")
+
+
+def _of_promotion(settings: Settings) -> Iterator[Mistake]:
+    """What a plan lacks is said by `rehearse exit-plan`; here is only what could not be read."""
+    for number, window in enumerate(settings.exit_plan.freeze):
+        if datetime.fromisoformat(window.ends) <= datetime.fromisoformat(window.begins):
+            yield Mistake(("exit_plan", "freeze", number, "ends"), "is not after begins; swap the two")
+    if not settings.gate.requires:
+        yield Mistake(("gate", "requires"), "is empty: the gate would open for everything; name 'comparison'")
+    promotion = settings.promotion
+    for name, count in Counter(promotion.stages).items():
+        if count > 1:
+            yield Mistake(("promotion", "stages"), f"has {name!r} {count} times; take it out")
+    if promotion.stage and promotion.stage not in promotion.stages:
+        sentence = f"{promotion.stage!r} is not one of promotion.stages. {nearest(promotion.stage, promotion.stages)}"
+        yield Mistake(("promotion", "stage"), sentence)

@@ -10,6 +10,7 @@ from rehearse.config.edges import Edges
 from rehearse.config.redaction import in_command, in_header, in_url, longest_first, redact_argv
 from rehearse.config.settings import Settings
 from rehearse.config.targets import Target
+from rehearse.exit_plan import ExitPlan
 from rehearse.redaction import names_a_secret, redact
 
 COMMANDS = ("facts", "state", "prepare", "reset", "restart", "start")
@@ -29,6 +30,8 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
             values += in_command(command)
     for options in settings.checks.options.values():
         values += (str(value) for name, value in options.items() if names_a_secret(name))
+    for command in commands_of_exit(settings.exit_plan.plan):
+        values += in_command(command)
     values += _of_edges(settings.edges)
     return longest_first(values)
 
@@ -40,6 +43,14 @@ def _of_edges(edges: Edges) -> list[str]:
         for url in (case.count.baseline, case.count.candidate):
             values += in_url(url.get_secret_value()) if url is not None else ()
     return values
+
+
+def commands_of_exit(plan: ExitPlan) -> tuple[tuple[str, ...], ...]:
+    """Every command of an exit plan."""
+    steps = (command for step in plan.steps for command in (step.run, step.undo))
+    return tuple(
+        command for command in (*steps, *(step.run for step in plan.forward)) if isinstance(command, tuple)
+    )
 
 
 def _commands(target: Target) -> list[tuple[str, ...]]:
@@ -56,6 +67,10 @@ def effective_toml(settings: Settings) -> str:
     document["targets"] = {target.pop("<name>"): _shown(target) for target in document["targets"]}
     for target in document["targets"].values():
         target["url"] = _as_in_file(target["url"], settings)
+    for step in (*document["exit_plan"]["steps"], *document["exit_plan"]["forward"]):
+        step |= {
+            name: redact_argv(step[name]) for name in ("run", "undo") if isinstance(step.get(name), tuple)
+        }
     document["store"]["url"] = _as_in_file(settings.store.url.get_secret_value(), settings)
     secrets = secrets_of(settings)
     return tomli_w.dumps(_redacted(document, secrets), multiline_strings=True)

@@ -183,7 +183,8 @@ def _read_store_url(value: SecretStr, info: ValidationInfo) -> SecretStr:
 # --- targets
 
 
-def _read_argv(given: object) -> tuple[str, ...]:
+def read_argv(given: object) -> tuple[str, ...]:
+    """A command without a shell. Raises ValueError with the end of a sentence about what was given."""
     if isinstance(given, str):
         raise ValueError("is one text; write a list, such as ['docker', 'compose', 'up']: there is no shell")
     words = given if isinstance(given, tuple | list) else ()
@@ -199,7 +200,7 @@ def _read_url_path(given: object) -> str:
 
 
 def _read_facts(given: object) -> str | tuple[str, ...]:
-    return _read_url_path(given) if isinstance(given, str) else _read_argv(given)
+    return _read_url_path(given) if isinstance(given, str) else read_argv(given)
 
 
 def _read_url(given: object, info: ValidationInfo) -> str:
@@ -244,7 +245,7 @@ def each(read: Callable[[str], object]) -> AfterValidator:
 Argv = Annotated[
     tuple[str, ...],
     Kind("command", "['docker', 'compose', 'up']", from_text="as TOML"),
-    PlainValidator(_read_argv),
+    PlainValidator(read_argv),
 ]
 UrlPath = Annotated[str, Kind("path on the target", "'/health'"), BeforeValidator(_read_url_path)]
 Facts = Annotated[

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 
 from rehearse.config.effective import secrets_of
 from rehearse.config.settings import Settings
@@ -20,7 +21,7 @@ from rehearse.model import (
     ServerSeries,
     Waiver,
 )
-from rehearse.redaction import redact
+from rehearse.redaction import names_a_secret, redact
 
 MIN_USERS, MAX_USERS = 20, 200
 
@@ -112,11 +113,52 @@ def _data_of(settings: Settings) -> DataRules | None:
 
 
 def policy_hash(settings: Settings) -> str:
-    """SHA-256 over the policy and what the scenarios do; where they are aimed, and how hard, is no part of it."""
-    scenarios = {
-        scenario.name: hashlib.sha256(scenario.file.read_bytes()).hexdigest()
-        for scenario in settings.scenarios
+    """SHA-256 over all that is rehearsed and accepted: policy, scenarios, checks, edge cases, exit plan.
+
+    Where they are aimed, and how hard, is no part of it: a gate asks for the same policy in every stage.
+    """
+    policy = policy_of(settings)
+    content = {
+        "policy": asdict(replace(policy, capacity=None)),
+        "capacity": policy.capacity is not None,
+        "scenarios": {scenario.name: _digest(scenario.file) for scenario in settings.scenarios},
+        "checks": {
+            "files": checks_digest(settings),
+            "packs": settings.checks.packs,
+            "options": _told(settings),
+        },
+        "edges": edges_digest(settings),
+        "exit plan": asdict(settings.exit_plan.plan),
     }
-    content = {"policy": asdict(policy_of(settings)), "scenarios": scenarios}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _told(settings: Settings) -> dict[str, dict[str, object]]:
+    """The options of checks without their secrets: those are others in each stage."""
+    told = {
+        name: {key: value for key, value in options.items() if not names_a_secret(key)}
+        for name, options in settings.checks.options.items()
+    }
+    return {name: options for name, options in told.items() if options}
+
+
+def checks_digest(settings: Settings) -> str:
+    """SHA-256 over the project's own checks; of none at all too."""
+    folder = settings.checks.dir
+    files = sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".toml"))
+    content = "".join(f"{path.relative_to(folder)} {_digest(path)}\n" for path in files if path.is_file())
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def edges_digest(settings: Settings) -> str:
+    """SHA-256 over what is injected, and what is accepted of it; not over where effects are counted."""
+    cases = [
+        case.model_dump_json(context={"root": settings.root}, exclude={"count": {"baseline", "candidate"}})
+        for case in settings.edges.cases
+    ]
+    return hashlib.sha256("\n".join(cases).encode()).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, SecretStr, model_validator
 
 from rehearse.config.checks import Checks
 from rehearse.config.contract import ContractSettings, WaiverSettings
 from rehearse.config.edges import Edges
+from rehearse.config.exit_plan import ExitPlanSettings, GateSettings, PromotionSettings
 from rehearse.config.fields import (
     Duration,
     ModeWord,
@@ -18,7 +19,6 @@ from rehearse.config.fields import (
     Place,
     RowCounts,
     StoreUrl,
-    Text,
     Whole,
     Words,
     between,
@@ -55,19 +55,6 @@ class BaselineSettings(Section):
         default=(),
         description="Keys of the provenance that the upgrade changes, and that therefore may differ.",
     )
-
-
-class ExitPlan(Section):
-    """How to get back, and until when that is cheap."""
-
-    strategy: Literal["roll-back", "roll-forward"] = Field(
-        default="roll-back", description="What is done when the upgrade goes wrong."
-    )
-    decide_by: Text = Field(
-        default="", description="The last moment at which going back is cheap, such as `T+20m`."
-    )
-    decider: Text = Field(default="", description="Who decides, by role.")
-    text: Text = Field(default="", description="The plan itself, as the report shows it.")
 
 
 class StateSettings(Section):
@@ -133,7 +120,9 @@ class Settings(Section):
     baseline: BaselineSettings = Field(description="How the known-good version is recorded.")
     checks: Checks = Field(description="The codified breaks of the past.")
     edges: Edges = Field(description="Conditions that are injected on purpose, under load.")
-    exit_plan: ExitPlan = Field(description="How to get back.")
+    exit_plan: ExitPlanSettings = Field(description="How to get through, back or forward.")
+    gate: GateSettings = Field(description="What a promotion asks for.")
+    promotion: PromotionSettings = Field(description="The environments that a candidate goes through.")
     report: ReportSettings = Field(description="Where reports go.")
     store: StoreSettings = Field(description="Where recordings are kept.")
     source: Path = Field(alias="<source>")

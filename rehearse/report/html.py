@@ -35,14 +35,20 @@ _WORDS = {
 
 def render_html(result: Result) -> str:
     """The report page of `result`; the same result gives the same bytes."""
-    environment = _environment()
-    style = environment.get_template("style.css").render()
-    return environment.get_template("report.html").render(
+    return page_of_template(
+        "report.html",
         page=page_of(result),
         result=result,
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         json_sha256=hashlib.sha256(to_bytes(result)).hexdigest(),
     )
+
+
+def page_of_template(name: str, **words: object) -> str:
+    """One of the pages with our style, whose hash its content security policy names."""
+    environment = _environment()
+    style = environment.get_template("style.css").render()
+    style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return environment.get_template(name).render(style_hash=style_hash, **words)
 
 
 @cache

@@ -25,6 +25,7 @@ from rehearse.report.headline import (
     why,
 )
 from rehearse.report.ranking import Row, ranked, turned
+from rehearse.report.signed import sign_off_sentence, stage_sentence
 from rehearse.report.units import amount, brief, change, instant, interval
 from rehearse.report.visible import printable, shortened
 
@@ -86,6 +87,10 @@ def _head(result: Result, rows: Sequence[Row]) -> Iterator[str]:
         yield f"\nand {some(more, 'more reason')} in the report"
     for caution in cautions(result):
         yield f"\n**{escaped(caution.word)}:** {escaped(caution.sentence)}"
+    for sign_off in result.sign_offs:
+        yield f"\n**Signed:** {escaped(sign_off_sentence(sign_off, result.verdict))}"
+    if result.stages:
+        yield f"\n**Stages:** {escaped('; '.join(map(stage_sentence, result.stages)))}"
     yield f"\n**Next:** {escaped(next_step(result))}"
 
 

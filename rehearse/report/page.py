@@ -57,6 +57,7 @@ from rehearse.report.headline import (
 )
 from rehearse.report.ranking import Row, Split, ranked, split
 from rehearse.report.series import SeriesPicture, series_pictures
+from rehearse.report.signed import Signed, signed_of, stage_sentence
 from rehearse.report.units import duration, percentile
 
 _CURVES_SHOWN = 13  # the whole scenario, and a dozen endpoints
@@ -148,6 +149,8 @@ class Page:
     new_errors: int
     quality: tuple[Quality, ...]
     decision: DecisionBox
+    signed: tuple[Signed, ...]
+    stages: tuple[str, ...]
     checks: CheckTable | None
     edges: EdgeTable | None
     cells: Split
@@ -194,6 +197,8 @@ def page_of(result: Result) -> Page:
         new_errors=sum(kind.baseline == 0 < kind.candidate for kind in result.error_kinds),
         quality=quality(result),
         decision=decision_box(result.exit_plan),
+        signed=signed_of(result.sign_offs, result.verdict),
+        stages=tuple(map(stage_sentence, result.stages)),
         checks=check_table(result),
         edges=edge_table(result),
         cells=split(rows, result.verdict.decision),

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rehearse.histogram import Histogram
-from rehearse.model import Block, RunRecord, Scope, Series, Side
+from rehearse.model import STAGE_KEY, Block, RunRecord, Scope, Series, Side, SignOff
+from rehearse.report.signed import sign_off_sentence
 from rehearse.report.units import count, duration, instant, share
 from rehearse.report.visible import printable, shortened
 
@@ -38,10 +39,17 @@ class RunView:
     trouble: str
     blocks: int
     series: tuple[SeriesView, ...]
+    sign_offs: tuple[SignOff, ...] = ()
     schema_version: int = 1
 
 
-def view_of(record: RunRecord, blocks: Sequence[Block], digest: str | None, trouble: str) -> RunView:
+def view_of(
+    record: RunRecord,
+    blocks: Sequence[Block],
+    digest: str | None,
+    trouble: str,
+    sign_offs: tuple[SignOff, ...] = (),
+) -> RunView:
     """What `rehearse runs show` shows."""
     merged: dict[tuple[Side, Scope, str], list[Series]] = {}
     for block in blocks:
@@ -49,7 +57,7 @@ def view_of(record: RunRecord, blocks: Sequence[Block], digest: str | None, trou
             if series.scope is not Scope.TASK:
                 merged.setdefault((block.side, series.scope, series.name), []).append(series)
     views = tuple(_series_view(*key, merged[key]) for key in sorted(merged))
-    return RunView(record, digest, trouble, len(blocks), views)
+    return RunView(record, digest, trouble, len(blocks), views, sign_offs)
 
 
 def _series_view(side: Side, scope: Scope, name: str, parts: Sequence[Series]) -> SeriesView:
@@ -68,7 +76,8 @@ def _series_view(side: Side, scope: Scope, name: str, parts: Sequence[Series]) -
 
 def run_lines(view: RunView) -> list[str]:
     """Plain lines without control characters."""
-    return [shortened(printable(line), _LONGEST) for line in (*_head(view), *_verdict(view))] + _table(view)
+    lines = (*_head(view), *_verdict(view), *_signed(view))
+    return [shortened(printable(line), _LONGEST) for line in lines] + _table(view)
 
 
 def _head(view: RunView) -> Iterator[str]:
@@ -76,6 +85,8 @@ def _head(view: RunView) -> Iterator[str]:
     yield f"{record.run_id}: {record.title}"
     yield f"what: {record.kind}, {record.mode}, {record.state}; {some_blocks(view.blocks)} of {record.rounds} rounds"
     yield f"when: {instant(record.started_at)} to {instant(record.ended_at or '')}"
+    if STAGE_KEY in record.provenance:
+        yield f"stage: {record.provenance[STAGE_KEY]}"
     yield f"baseline: {record.baseline_name or 'none'}" + (
         f", run {record.baseline_run_id}" if record.baseline_run_id else ""
     )
@@ -96,6 +107,11 @@ def _verdict(view: RunView) -> Iterator[str]:
     more = len(verdict.reasons) - _TOP
     if more > 0:
         yield f"and {more} more in the report: rehearse report {view.record.run_id}"
+
+
+def _signed(view: RunView) -> Iterator[str]:
+    for sign_off in view.sign_offs:
+        yield f"signed: {sign_off_sentence(sign_off, view.record.verdict)}"
 
 
 def some_blocks(number: int) -> str:

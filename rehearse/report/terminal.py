@@ -17,6 +17,7 @@ from rehearse.report.headline import (
     why,
 )
 from rehearse.report.ranking import ranked
+from rehearse.report.signed import sign_off_sentence
 from rehearse.report.visible import printable, shortened
 
 _LONGEST = 300
@@ -32,6 +33,7 @@ def summary_lines(result: Result, report_path: str | None) -> list[str]:
         *(f"{position}. {reason.sentence}" for position, reason in enumerate(reasons, start=1)),
         *_more(result, len(reasons)),
         *(f"{caution.word}: {caution.sentence}" for caution in cautions(result)),
+        *(f"Signed: {sign_off_sentence(one, result.verdict)}" for one in result.sign_offs),
         _cells(result),
         *([check_counts(result.checks)] if result.checks else []),
         *([edge_counts(result.edges)] if result.edges else []),

@@ -27,7 +27,8 @@ from rehearse.model import RunKind, RunState
 from rehearse.store.catalogue import current_names
 from rehearse.store.evidence import block_rows, digest, exhibit_rows, final_rows, verify
 from rehearse.store.rows import block_of, digest_of, exhibit_of, final_of, list_as, record_of
-from rehearse.store.tables import BaselineRow, BlockRow, ExhibitRow, FinalRow, RunRow
+from rehearse.store.sign_offs import head_at, sign_off_of, sign_off_rows
+from rehearse.store.tables import BaselineRow, BlockRow, ExhibitRow, FinalRow, RunRow, SignOffRow
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -76,13 +77,15 @@ class _Packed:
     blocks: list[BlockRow] = field(default_factory=list)
     finals: list[FinalRow] = field(default_factory=list)
     exhibits: list[ExhibitRow] = field(default_factory=list)
+    sign_offs: list[SignOffRow] = field(default_factory=list)
 
     @property
-    def rows(self) -> Iterator[BlockRow | FinalRow | ExhibitRow]:
+    def rows(self) -> Iterator[BlockRow | FinalRow | ExhibitRow | SignOffRow]:
         """All that lies below the run."""
         yield from self.blocks
         yield from self.finals
         yield from self.exhibits
+        yield from self.sign_offs
 
     def digest(self) -> str:
         """The same as the one of a stored run."""
@@ -131,6 +134,8 @@ def _lines_of(session: Session, run: RunRow) -> Iterator[bytes]:
         yield canonical_json(["final", final.side, final.round, final.worker, final.document])
     for exhibit in exhibit_rows(session, run):
         yield canonical_json(["exhibit", exhibit.kind, exhibit.name, _text(exhibit.body)])
+    for sign_off in sign_off_rows(session, run):
+        yield canonical_json(["sign-off", sign_off.document])
 
 
 def _text(body: bytes) -> str:
@@ -164,9 +169,29 @@ def _keep(session: Session, packed: _Packed) -> Imported:
         raise StoreError(
             f"run {run.run_id} is already stored, with other content. Nothing was imported: one of the two was changed."
         )
+    else:
+        _keep_sign_offs(session, here, packed)
     named = [name for name in packed.names if _name(session, name, here or run)]
     not_named = [name for name in packed.names if name not in named and here is None]
     return Imported(run.run_id, run.kind, run.digest, here is None, tuple(named), tuple(not_named))
+
+
+def _keep_sign_offs(session: Session, here: RunRow, packed: _Packed) -> None:
+    """What was signed elsewhere after what was signed here. Nothing that was signed is ever left out."""
+    own = sign_off_rows(session, here)
+    there, known = [row.document for row in packed.sign_offs], [row.document for row in own]
+    shorter = min(len(there), len(known))
+    if there[:shorter] != known[:shorter]:
+        raise StoreError(
+            f"run {here.run_id} was signed otherwise here than in the file. Nothing was imported: look at both with "
+            "`rehearse runs show`."
+        )
+    more = packed.sign_offs[len(known) :]
+    for row in more:
+        row.run_number = here.number
+    session.add_all(more)
+    head_at(here, (*own, *more))
+    session.flush()
 
 
 def _name(session: Session, name: str, run: RunRow) -> bool:
@@ -231,6 +256,9 @@ def _runs_of(lines: Iterable[bytes]) -> list[_Packed]:
                 runs[-1].finals.append(FinalRow(side=side, round=round_, worker=worker, document=document))
             case ["exhibit", str(kind), str(name), str(body)] if runs:
                 runs[-1].exhibits.append(ExhibitRow(kind=kind, name=name, body=_bytes(body)))
+            case ["sign-off", str(document)] if runs:
+                position = len(runs[-1].sign_offs)
+                runs[-1].sign_offs.append(SignOffRow(position=position, document=document))
             case _:
                 raise CodecError(f"a line is none that this rehearse knows: {line[:60]!r}")
     return runs
@@ -267,7 +295,12 @@ def _check(packed: _Packed) -> None:
         final_of(run.run_id, final)
     for exhibit in packed.exhibits:
         exhibit_of(run.run_id, exhibit)
+    head_at(run, packed.sign_offs)
+    for sign_off in packed.sign_offs:
+        sign_off_of(run.run_id, sign_off)
     is_finished = record.state is RunState.FINISHED
+    if packed.sign_offs and (record.kind is not RunKind.COMPARISON or not is_finished):
+        raise _damaged(f"run {run.run_id} is a {record.state} {record.kind}, and somebody signed it")
     if (run.digest is not None) is not is_finished or (is_finished and run.digest != packed.digest()):
         raise _damaged(f"run {run.run_id} is not what was sealed when it was finished")
     if packed.names and (record.kind is not RunKind.BASELINE or not is_finished):

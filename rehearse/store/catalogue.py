@@ -28,6 +28,9 @@ class RunSummary:
     title: str
     started_at: str
     ended_at: str | None
+    stage: str | None = None
+    candidate: str | None = None  # what it said of itself
+    signed: str | None = None  # what was decided last, by a person
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +82,14 @@ def current_names(session: Session, run: RunRow) -> tuple[str, ...]:
 
 def prunable(session: Session, pruning: Pruning) -> tuple[RunSummary, ...]:
     """What `pruning` lets go, newest first. Never a baseline that a name means, or that a comparison which stays
-    refers to; never the last finished run of its kind; never one that is under way."""
+    refers to; never the last finished run of its kind; never one that is under way, or that somebody signed."""
     rows = session.execute(
-        select(RunRow.run_id, RunRow.kind, RunRow.state, RunRow.started_at, RunRow.baseline_run_id).order_by(
-            RunRow.started_at.desc(), RunRow.number.desc()
-        )
+        select(
+            RunRow.run_id, RunRow.kind, RunRow.state, RunRow.started_at, RunRow.baseline_run_id, RunRow.signed
+        ).order_by(RunRow.started_at.desc(), RunRow.number.desc())
     ).all()
     kept = {one.run_id for one in baseline_summaries(session)} | set(session.scalars(select(LeaseRow.run_id)))
+    kept.update(row.run_id for row in rows if row.signed)
     for kind in RunKind:
         own = [row for row in rows if row.kind == kind]
         kept.update(row.run_id for row in own[: pruning.keep])

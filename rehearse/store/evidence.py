@@ -9,6 +9,7 @@ from sqlalchemy import select
 from rehearse.errors import StoreError
 from rehearse.model import RunState
 from rehearse.store.rows import digest_of, is_listed_as, record_of
+from rehearse.store.sign_offs import verify_sign_offs
 from rehearse.store.tables import BlockRow, ExhibitRow, FinalRow, RunRow
 
 if TYPE_CHECKING:
@@ -59,4 +60,5 @@ def verify(session: Session, run: RunRow) -> str:
             f"run {run.run_id} is not what was recorded: lists show other words of it than its record. "
             "The store was damaged or changed: restore a copy, or record again."
         )
+    verify_sign_offs(session, run)
     return found

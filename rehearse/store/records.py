@@ -38,6 +38,7 @@ from rehearse.store.rows import (
     final_row,
     record_of,
 )
+from rehearse.store.sign_offs import add_sign_off, sign_off_of, sign_off_rows
 from rehearse.store.tables import BaselineRow, RunRow
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from rehearse.model import Block, Exhibit, WorkerFinal
+    from rehearse.model import Block, Exhibit, SignOff, WorkerFinal
 
 _SUGGESTED = 50  # run ids that an error message may choose from
 
@@ -122,7 +123,22 @@ class Store:
         with self._adding(f"run {run_id}, {name}") as session:
             session.add(exhibit_row(self._open_row(session, run_id), exhibit))
 
+    def add_sign_off(self, run_id: str, sign_off: SignOff) -> None:
+        """Append what a person decided on a finished comparison. Raises StoreError for any other run, and for one that
+        is not what was recorded."""
+        with self._adding(f"run {run_id}, its next sign-off") as session:
+            row = self._row(session, run_id, is_changing=True)
+            if row.state == RunState.FINISHED:
+                verify(session, row)
+            add_sign_off(session, row, sign_off)
+
     # reading
+
+    def sign_offs(self, run_id: str) -> tuple[SignOff, ...]:
+        """What people decided on a run, in that order. Raises StoreError for one that cannot be read."""
+        with self._database.reading() as session:
+            run = self._row(session, run_id)
+            return tuple(sign_off_of(run_id, row) for row in sign_off_rows(session, run))
 
     def run(self, run_id: str) -> RunRecord:
         """The run of that id. Raises ConfigError with the nearest one when there is none."""

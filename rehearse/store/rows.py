@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from rehearse.codec import CodecError, JsonData, from_jsonable, to_jsonable
 from rehearse.errors import StoreError
-from rehearse.model import Block, Exhibit, RunKind, RunRecord, WorkerFinal
+from rehearse.model import STAGE_KEY, Block, Exhibit, RunKind, RunRecord, Side, WorkerFinal
 from rehearse.store.blocks import pack_block, unpack_block
 from rehearse.store.packing import deflate, inflate, seal, unreadable, unseal
 from rehearse.store.tables import BlockRow, ExhibitRow, FinalRow, RunRow
@@ -15,6 +15,7 @@ from rehearse.store.tables import BlockRow, ExhibitRow, FinalRow, RunRow
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+_LONGEST_LISTED = 200
 _COLUMNS = ("run_id", "kind", "state", "started_at", "ended_at")
 
 
@@ -54,7 +55,15 @@ def _listed(record: RunRecord) -> dict[str, str | None]:
         "baseline_name": record.baseline_name and _storable(record.baseline_name),
         "baseline_run_id": record.baseline_run_id,
         "decision": record.verdict.decision.value if record.verdict else None,
+        "stage": record.provenance.get(STAGE_KEY),
+        "candidate": _candidate(record),
     }
+
+
+def _candidate(record: RunRecord) -> str | None:
+    facts = next((one.facts for one in record.targets if one.side is Side.CANDIDATE), {})
+    words = ", ".join(f"{key} {facts[key]}" for key in sorted(facts))
+    return _storable(words)[:_LONGEST_LISTED] or None
 
 
 def _storable(text: str) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # A name of our own: `alembic_version` in a shared database may be somebody else's.
 VERSION_TABLE = "rehearse_version"
-HEAD = "0003"  # the newest migration; said here too, so that a current store is opened without Alembic
+HEAD = "0004"  # the newest migration; said here too, so that a current store is opened without Alembic
 
 
 def alembic_config(connection: Connection | None = None) -> Config:

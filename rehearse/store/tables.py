@@ -47,6 +47,10 @@ class RunRow(Base):
     baseline_name: Mapped[str | None] = mapped_column(Text)
     baseline_run_id: Mapped[str | None] = mapped_column(Text)
     decision: Mapped[str | None] = mapped_column(Text)
+    stage: Mapped[str | None] = mapped_column(Text)
+    candidate: Mapped[str | None] = mapped_column(Text)
+    sign_offs: Mapped[str | None] = mapped_column(Text)  # the end of their chain
+    signed: Mapped[str | None] = mapped_column(Text)  # the last one, in a word
 
 
 class BlockRow(Base):
@@ -88,6 +92,18 @@ class ExhibitRow(Base):
     kind: Mapped[str] = mapped_column(Text, primary_key=True)
     name: Mapped[str] = mapped_column(Text, primary_key=True)
     body: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class SignOffRow(Base):
+    """What a person decided on a run. Rows are only added."""
+
+    __tablename__ = "sign_offs"
+
+    run_number: Mapped[int] = mapped_column(
+        _NUMBER, ForeignKey(RunRow.number, ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(Integer, primary_key=True)
+    document: Mapped[str] = mapped_column(Text)
 
 
 class BaselineRow(Base):

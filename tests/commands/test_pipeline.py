@@ -75,8 +75,9 @@ def test_every_command_of_an_example_exists_with_its_options(name: str) -> None:
         (ROOT / "rehearse" / "project" / "ci" / name).read_text(encoding="utf-8"),
         re.MULTILINE,
     )
-    commands = [line for line in lines if re.search(r"rehearse (baseline|compare|runs)", line)]
+    commands = [line for line in lines if re.search(r"rehearse (baseline|compare|runs|decide|gate)", line)]
     assert len(commands) >= 5
+    assert {"decide", "gate"} <= {line.split()[1] for line in commands}
     for line in commands:
         words = shlex.split(line, comments=True)[1:]
         command = typer.main.get_command(app)

@@ -65,6 +65,7 @@ def test_what_is_in_force_has_every_key_that_has_a_value(project: Project) -> No
         "waivers",
         "state",
         "series",
+        "exit_plan",  # lists of steps, and days that nobody has written down yet
         "edges",  # nearly all of it is lists of cases and what may be left out
     }
     for key in all_keys():
@@ -109,6 +110,14 @@ def touched(project: Project) -> str:
     return SMALLEST
 
 
+def checked(project: Project) -> str:
+    (project.root / "checks").mkdir()
+    (project.root / "checks" / "test_it.py").write_text("# a check\n", encoding="utf-8")
+    return SMALLEST
+
+
+DATES = "[[edges.dates]]\nid = 'leap'\nwhy = 'It broke once.'\npath = '/report?day={instant}'"
+
 CHANGES: dict[str, tuple[Change, bool]] = {
     "the same": (lambda _: SMALLEST, False),
     "another url": (lambda _: SMALLEST.replace("8102", "8103"), False),
@@ -122,6 +131,14 @@ CHANGES: dict[str, tuple[Change, bool]] = {
     "another assumption": (lambda _: with_tables("[judge.noise]\nhost_sd = '3%'"), True),
     "another scenario's name": (lambda _: SMALLEST.replace('"shop"', '"shops"'), True),
     "another scenario's content": (touched, True),
+    "another check": (checked, True),
+    "another pack": (lambda _: with_tables("[checks]\npacks = ['http']"), True),
+    "another option of a pack": (lambda _: with_tables("[checks.options.http]\npaths = ['/x']"), True),
+    "another secret of a pack": (lambda _: with_tables("[checks.options.http]\npassword = 'x'"), False),
+    "another date boundary": (lambda _: with_tables(DATES), True),
+    "another exit plan": (lambda _: with_tables("[exit_plan]\ndecider = 'somebody'"), True),
+    "another stage": (lambda _: with_tables("[promotion]\nstages = ['dev']\nstage = 'dev'"), False),
+    "another gate": (lambda _: with_tables("[gate]\nmax_age = '1h'"), False),
 }
 
 

@@ -62,7 +62,12 @@ def record(run_id: str = "run-1", kind: RunKind = RunKind.BASELINE, minute: int 
         looks=3,
         is_complete=False,
         restarted=frozenset(Side),
-        targets=(TargetFacts(Side.BASELINE, "old", "http://127.0.0.1:8001", {"version": "5.2"}),),
+        targets=(
+            TargetFacts(Side.BASELINE, "old", "http://127.0.0.1:8001", {"version": "5.2"}),
+            TargetFacts(
+                Side.CANDIDATE, "new", "http://127.0.0.1:8002", {"version": "6.0 \x00", "build": "7"}
+            ),
+        ),
         provenance={"seed": "7", "rehearse": "0.1"},
         effective_config='title = "orders"\n',
         exit_plan="roll back",
