@@ -32,7 +32,7 @@ from rehearse.report.github import MOST_SUMMARY_BYTES, add_summary, workflow_com
 from rehearse.report.junit import junit_xml
 from rehearse.report.markdown import MOST_CHARACTERS, summary_md
 from rehearse.report.openmetrics import metrics_txt
-from tests.report.contracts import CHANGES, changed
+from tests.report.contracts import CHANGES, changed, everything
 from tests.report.examples import EXAMPLES, abort, empty, go
 from tests.report.pages import HOSTILE, Make, with_texts
 
@@ -48,7 +48,8 @@ RUNNER = {
 }
 TEXTS = {**HOSTILE, **RUNNER}
 EVERY_TEXT = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-EVERY_EXAMPLE = pytest.mark.parametrize("make", EXAMPLES.values(), ids=EXAMPLES)
+WITH_ALL = {**EXAMPLES, "EVERYTHING": everything}
+EVERY_EXAMPLE = pytest.mark.parametrize("make", WITH_ALL.values(), ids=WITH_ALL)
 
 
 def check(outcome: CheckOutcome, severity: Severity = Severity.ABORT) -> CheckResult:
@@ -61,12 +62,7 @@ CHECKS = tuple(check(outcome, severity) for outcome in CheckOutcome for severity
 
 
 def hostile(text: str) -> Result:
-    whole = abort()
-    small = replace(
-        whole, verdict=replace(whole.verdict, judgements=whole.verdict.judgements[:9]), checks=CHECKS
-    )
-    verdict = replace(small.verdict, contract=CHANGES)
-    return with_texts(replace(small, verdict=verdict), lambda original: text + original)
+    return with_texts(replace(everything(), checks=CHECKS), lambda original: text + original)
 
 
 def failed(xml: JUnitXml, suite: str) -> set[str]:
@@ -231,8 +227,10 @@ def test_at_most_five_annotations_and_none_of_a_go_is_an_error(make: Make) -> No
 
 @EVERY_TEXT
 def test_a_hostile_text_stays_inside_its_annotation(text: str) -> None:
-    for command in workflow_commands(hostile(text)):
-        assert re.fullmatch(r"::error title=rehearse%3A ABORT::[^\r\n]*", command)
+    commands = list(workflow_commands(hostile(text)))
+    assert [command.partition(" ")[0] for command in commands] == ["::error"] * 4 + ["::notice"]
+    for command in commands:
+        assert re.fullmatch(r"::(error|notice) title=rehearse%3A ABORT::[^\r\n]*", command)
         assert "##[" not in command
         assert not re.search(r"%(?!25|0A|0D|3A|2C)", command), "every percent sign is one of ours"
 
