@@ -164,6 +164,16 @@ def test_what_is_no_proxy_is_a_mistake_and_not_shown(
     assert PASSWORD not in str(caught.value)
 
 
+def test_what_does_not_go_with_a_proxy_is_a_mistake(project: Project, proxy: Passing) -> None:
+    project.edit("[safety]", '[checks]\npacks = ["http"]\n\n[safety]')
+    line = f'\nproxy = "{proxy.url.replace("//", f"//rehearse:{PASSWORD}@")}"'
+    project.edit(f'url = "http://{LEFT}"{line}', f'url = "http://{LEFT}"')
+    with pytest.raises(ConfigError) as caught:
+        load_settings(project.root / "rehearse.toml", {}, {})
+    assert "targets.baseline.proxy: is missing, and the other target has one" in str(caught.value)
+    assert "checks.packs: holds 'http', which speaks to the target itself" in str(caught.value)
+
+
 @pytest.mark.live
 def test_a_comparison_goes_through_it_and_its_password_stays_out_of_everything(
     project: Project, proxy: Passing, sites: tuple[Site, Site]

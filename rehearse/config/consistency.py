@@ -50,7 +50,17 @@ def _of_targets(settings: Settings) -> Iterator[Mistake]:
                 ("targets",), f"{url} is both sides: nothing could be compared; one needs another url"
             )
     yield from _of_databases(settings)
-    if "http" in settings.checks.packs and any(target.proxy for target in settings.targets):
+    yield from _of_proxies(settings)
+
+
+def _of_proxies(settings: Settings) -> Iterator[Mistake]:
+    direct = [target for target in settings.targets if target.proxy is None]
+    if len(direct) == len(settings.targets):
+        return
+    if direct:
+        sentence = "is missing, and the other target has one: its time would be measured on one side alone"
+        yield Mistake(("targets", direct[0].name, "proxy"), sentence)
+    if "http" in settings.checks.packs:
         sentence = "holds 'http', which speaks to the target itself, and a target has a proxy; take it out"
         yield Mistake(("checks", "packs"), sentence)
 
