@@ -14,7 +14,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --for
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-live check lock bench-demo bench-load bench-sql bench-store bench-upgrades bench-verdict clean
+.PHONY: help demo test test-live check lock bench-demo bench-load bench-sql bench-store bench-upgrades bench-verdict clean examples
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -54,6 +54,9 @@ bench-store: $(READY) ## measure how long a full store takes to look at; ARGS="-
 lock: $(READY) ## choose versions anew, within the ranges of pyproject.toml
 	@$(COMPILE) --upgrade --group dev --output-file requirements.lock pyproject.toml
 	@$(COMPILE) --group build --constraint requirements.lock --output-file requirements-image.lock pyproject.toml
+
+examples: $(READY) ## rehearse the sample shop anew for the example reports; about five minutes
+	@$(BIN)/python -m bench.examples $(ARGS)
 
 clean: ## remove .venv and the caches; recordings and reports stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

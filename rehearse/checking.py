@@ -82,6 +82,7 @@ def _checked_side(settings: Settings, side: Side, facts: Mapping[str, str]) -> C
         facts=facts,
         tls=tls_of(settings, target),
         other_sides=other_sides(settings, target),
+        proxy=target.proxy_url,
     )
 
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 import httpx
 
-from rehearse.allowlist import AllowList, host_and_port, is_loopback, system_resolve
+from rehearse.allowlist import AllowList, is_loopback, system_resolve
 from rehearse.databases import POSTGRESQL, SQLITE, DatabaseUrl, engine_to, read_database_url, way_to
 from rehearse.errors import NotReady
+from rehearse.forward_proxy import check_way
 from rehearse.redaction import cut
 
 if TYPE_CHECKING:
@@ -85,11 +86,12 @@ class HttpInquiry:
     verify: ssl.SSLContext | bool
     proof_header: str
     allow_list: AllowList
+    proxy: str | None = field(default=None, repr=False)
 
     @property
     def is_on_loopback(self) -> bool:
-        """See Inquiry."""
-        return is_loopback(urlsplit(self.url).hostname or "")
+        """See Inquiry. A proxy's loopback is another one."""
+        return self.proxy is None and is_loopback(urlsplit(self.url).hostname or "")
 
     @property
     def proof(self) -> tuple[str, str]:
@@ -98,10 +100,7 @@ class HttpInquiry:
 
     def check_allowed(self) -> None:
         """See Inquiry."""
-        self.allow_list.check_url(self.url)
-        host, port = host_and_port(self.url)
-        for address in system_resolve(host):
-            self.allow_list.check_address(address, port)
+        check_way(self.url, self.proxy, self.allow_list)
 
     def ask(self) -> str | None:
         """Any HTTP answer will do: whether it is a good one is for the rehearsal to judge."""
@@ -149,6 +148,7 @@ class HttpInquiry:
             timeout=INQUIRY_TIMEOUT_S,
             verify=self.verify,
             trust_env=False,  # no proxy from the environment: it could lead elsewhere
+            proxy=self.proxy,
             follow_redirects=False,
             event_hooks={"request": [lambda request: self.allow_list.check_url(str(request.url))]},
         )

@@ -47,6 +47,7 @@ def _target_spec(settings: Settings, side: Side) -> TargetSpec:
         working_dir=settings.root,
         log_dir=work_dir(settings) / "logs",
         clean=cleaner(settings),
+        proxy=target.proxy_url,
     )
 
 

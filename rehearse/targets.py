@@ -54,6 +54,7 @@ class TargetSpec:
     working_dir: Path
     log_dir: Path
     clean: Clean = str  # what its commands say goes through this
+    proxy: str | None = field(default=None, repr=False)
 
     @property
     def shown_url(self) -> str:
@@ -71,7 +72,7 @@ def inquiry_of(spec: TargetSpec, allow_list: AllowList) -> Inquiry:
     if is_database(spec.url):
         return database_inquiry(spec.label, spec.url, allow_list)
     return HttpInquiry(
-        spec.label, spec.url, spec.ready, spec.headers, spec.verify, spec.proof_header, allow_list
+        spec.label, spec.url, spec.ready, spec.headers, spec.verify, spec.proof_header, allow_list, spec.proxy
     )
 
 

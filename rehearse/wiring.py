@@ -181,6 +181,7 @@ def _side_order(settings: Settings, side: Side) -> SideOrder:
         dict(headers_of(settings, target)),
         tls_of(settings, target),
         other_sides(settings, target),
+        target.proxy_url,
     )
 
 

@@ -18,8 +18,8 @@ PACKAGE = ROOT / "rehearse"
 # the table
 
 LEAVES = set(
-    "allowlist codec databases errors exit_plan histogram instants judge logs model process_groups redaction"
-    " tls".split()
+    "allowlist codec databases errors exit_plan forward_proxy histogram instants judge logs model process_groups"
+    " redaction tls".split()
 )
 PARTS = {
     "config",
@@ -105,6 +105,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "logs": {"redaction"},
     "process_groups": {"errors"},
     "databases": {"allowlist", "errors"},
+    "forward_proxy": {"allowlist", "redaction"},
     "errors": set(),
     "shop": set(),  # a program of its own: started as a child process, imported by nobody
     "__init__": set(),

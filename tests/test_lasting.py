@@ -136,6 +136,7 @@ def test_a_token_is_renewed_under_load_and_stands_in_no_artefact_command_line_or
         assert base64.b64encode(b"canary")[:7] not in content
 
 
+@pytest.mark.timeout(300 + 30 * KILLS)
 def test_kill_minus_nine_at_any_moment_is_never_go_and_the_next_run_works(ready: Rig) -> None:
     """What was closed is kept, nothing is damaged, and nobody waits for who is dead."""
     drawn = random.Random(os.environ.get("REHEARSE_TEST_SEED", "6"))

@@ -7,10 +7,11 @@ from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from rehearse.allowlist import AllowList, host_and_port, system_resolve
+from rehearse.allowlist import AllowList, host_and_port
 from rehearse.checks.context import CheckContext, CheckedSide
 from rehearse.databases import engine_to, is_database, read_database_url, way_to
 from rehearse.errors import TargetRefused
+from rehearse.forward_proxy import check_way
 
 if TYPE_CHECKING:
     import ssl
@@ -29,7 +30,7 @@ def client_for(context: CheckContext, side: CheckedSide, on_refusal: Refuse = la
     import httpx
 
     allow_list = AllowList(context.allow, context.production, side.other_sides)
-    _check_addresses(allow_list, side.url)
+    check_way(side.url, side.proxy, allow_list)
 
     def before(request: httpx.Request) -> None:
         """At every request, those after a redirect among them."""
@@ -49,6 +50,7 @@ def client_for(context: CheckContext, side: CheckedSide, on_refusal: Refuse = la
         timeout=context.request_timeout_s,
         verify=_tls(side.tls) if urlsplit(side.url).scheme == "https" else True,
         trust_env=False,  # no proxy from the environment: it could lead elsewhere
+        proxy=side.proxy,
         event_hooks={"request": [before]},
     )
 
@@ -62,13 +64,6 @@ def engine_for(context: CheckContext, side: CheckedSide) -> Engine:
 def is_http(side: CheckedSide) -> bool:
     """Whether it is asked over HTTP, and not by SQL."""
     return not is_database(side.url)
-
-
-def _check_addresses(allow_list: AllowList, url: str) -> None:
-    allow_list.check_url(url)
-    host, port = host_and_port(url)
-    for address in system_resolve(host):
-        allow_list.check_address(address, port)
 
 
 def _check_method(context: CheckContext, method: str) -> None:

@@ -22,6 +22,7 @@ class CheckedSide:
     other_sides: tuple[
         str, ...
     ] = ()  # "host:port" of the other targets: a redirect there would ask the wrong one
+    proxy: str | None = field(default=None, repr=False)  # may hold a password
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,19 @@ def _of_targets(settings: Settings) -> Iterator[Mistake]:
                 ("targets",), f"{url} is both sides: nothing could be compared; one needs another url"
             )
     yield from _of_databases(settings)
+    yield from _of_proxies(settings)
+
+
+def _of_proxies(settings: Settings) -> Iterator[Mistake]:
+    direct = [target for target in settings.targets if target.proxy is None]
+    if len(direct) == len(settings.targets):
+        return
+    if direct:
+        sentence = "is missing, and the other target has one: its time would be measured on one side alone"
+        yield Mistake(("targets", direct[0].name, "proxy"), sentence)
+    if "http" in settings.checks.packs:
+        sentence = "holds 'http', which speaks to the target itself, and a target has a proxy; take it out"
+        yield Mistake(("checks", "packs"), sentence)
 
 
 def _of_auth(target: Target) -> Iterator[str]:
@@ -86,6 +99,8 @@ def _not_for_a_database(target: Target) -> Iterator[tuple[str, str]]:
             "tls",
             "is for HTTP, and this is a database; write ?sslmode=verify-full&sslrootcert=... in its url",
         )
+    if target.proxy is not None:
+        yield "proxy", "is for HTTP, and this is a database; take it out"
     if target.ready != "/":
         yield "ready", "is for HTTP, and this is a database: it is ready when `select 1` answers; take it out"
     if isinstance(target.facts, str):

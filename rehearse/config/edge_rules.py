@@ -24,6 +24,10 @@ def edge_mistakes(settings: Settings) -> Iterator[Mistake]:
     if any(is_database(target.url) for target in settings.targets):
         yield Mistake(("edges",), "is for HTTP, and a target is a database; take its cases out")
         return
+    if any(target.proxy for target in settings.targets):
+        yield Mistake(
+            ("edges",), "breaks the connections to the target itself, and a target has a proxy; take it out"
+        )
     for case_id, count in Counter(case.id for case in edges.cases).items():
         if count > 1:
             yield Mistake(

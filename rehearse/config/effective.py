@@ -24,6 +24,7 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
         values += in_header(name, header.get_secret_value())
     for target in settings.targets:
         values += in_url(target.url)
+        values += in_url(target.proxy_url or "")
         for name, header in target.headers.items():
             values += in_header(name, header.get_secret_value())
         for command in _commands(target):

@@ -28,6 +28,7 @@ from rehearse.config.objectives import read_objective, write_objective
 from rehearse.config.quantities import read_duration, read_percent, write_duration, write_percent
 from rehearse.databases import SQLITE, is_database, read_database_url
 from rehearse.errors import nearest
+from rehearse.forward_proxy import place_of_proxy, shown_proxy
 from rehearse.model import Metric, Mode, Objective
 from rehearse.redaction import HIDDEN
 
@@ -228,6 +229,11 @@ def _read_header(value: SecretStr) -> SecretStr:
     return value
 
 
+def _read_proxy_url(value: SecretStr) -> SecretStr:
+    place_of_proxy(value.get_secret_value())
+    return value
+
+
 def each(read: Callable[[str], object]) -> AfterValidator:
     """Every item must be readable by `read`, whose message is the end of a sentence about it."""
 
@@ -259,6 +265,12 @@ Header = Annotated[
     Kind("text", "'Bearer ${TOKEN}'", is_secret=True),
     AfterValidator(_read_header),
     PlainSerializer(lambda _: HIDDEN),
+]
+ProxyUrl = Annotated[
+    SecretStr,
+    Kind("URL", "'http://proxy.example.internal:3128'", is_secret=True),
+    AfterValidator(_read_proxy_url),
+    PlainSerializer(lambda value: value and shown_proxy(value.get_secret_value())),
 ]
 StoreUrl = Annotated[
     SecretStr,

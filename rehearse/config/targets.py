@@ -18,6 +18,7 @@ from rehearse.config.fields import (
     HeaderName,
     Name,
     ProductionHosts,
+    ProxyUrl,
     Switch,
     Text,
     Url,
@@ -83,6 +84,11 @@ class Target(Section):
     headers: Mapping[HeaderName, Header] = Field(
         default={}, description="Headers of every request to it, such as credentials. Never shown anywhere."
     )
+    proxy: ProxyUrl | None = Field(
+        default=None,
+        description="Forward proxy through which load, checks and probes reach it; it too must be in `safety.allow`."
+        " Variables such as `HTTP_PROXY` count for nothing. Scenarios need HttpUser. A password is never shown.",
+    )
     ready: UrlPath = Field(
         default="/",
         description="Path that must answer before load begins. A database must answer `select 1` instead.",
@@ -117,6 +123,11 @@ class Target(Section):
     ] = Field(default=30.0, description="How long it may take until `ready` answers.")
     auth: Auth = Field(default=Auth(), description="A token that expires, and the command that tells it.")
     tls: Tls = Field(default=Tls(), description="Its certificates.")
+
+    @property
+    def proxy_url(self) -> str | None:
+        """The proxy with its password, for those that go through it."""
+        return None if self.proxy is None else self.proxy.get_secret_value()
 
     @property
     def can_restart(self) -> bool:

@@ -30,7 +30,7 @@ def side_findings(settings: Settings, target: ManagedTarget, now: datetime) -> I
     except NotReady as error:
         yield Examined(side, Grade.FIX, str(error).rstrip("."), f"correct targets.{configured.name}.auth")
         return
-    if urlsplit(configured.url).scheme == "https":
+    if urlsplit(configured.url).scheme == "https" and configured.proxy is None:
         yield from _tls_findings(side, settings, configured, target.allow_list, now)
     try:
         if target.can_restart:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from rehearse.judge.measurement import Level, Measurement
 from rehearse.model import Cell, Metric
+
+if TYPE_CHECKING:  # scipy, which takes a third of a second, is not for those who only want to say a number
+    from rehearse.judge.measurement import Level, Measurement
 
 LONGEST_UNIT = 12  # letters: more would make tables wider than a page
 _BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))

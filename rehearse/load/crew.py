@@ -23,6 +23,7 @@ from locust.util.load_locustfile import load_locustfile
 
 from rehearse.allowlist import AllowList
 from rehearse.databases import is_database, read_database_url, shown_url, way_to
+from rehearse.errors import TargetRefused
 from rehearse.load.lean import LeanHttpUser
 from rehearse.load.orders import ScenarioOrder, WorkerOrder
 from rehearse.load.schedule import Rota, Slot
@@ -181,11 +182,45 @@ def refuse_strangers(user_class: type[User], order: WorkerOrder) -> None:
             f"{name} is a SqlUser and runs SQL, but {order.target.url} is an HTTP service: give the target the URL"
             " of its database, or take this scenario out"
         )
+    if order.target.proxy is not None and not issubclass(user_class, HttpUser):
+        raise ValueError(
+            f"{name} is no HttpUser, and the {order.target.side} target has a proxy: only an HttpUser goes through"
+            " one; derive it from locust.HttpUser, or take targets.NAME.proxy out"
+        )
     if is_database(order.target.url) and not needs_database:
         raise ValueError(
             f"{name} is no SqlUser, and {shown_url(order.target.url)} is a database: only a SqlUser is kept to the"
             " allow-list and to reads there; derive it from rehearse.load.SqlUser, or take this scenario out"
         )
+
+
+def aim_through_proxy(user_class: type[User], order: WorkerOrder, refuse: Callable[[str], None]) -> None:
+    """Send an HttpUser's requests through the target's proxy, if it has one.
+
+    The sockets lead to the proxy then, whatever it is asked for: so each URL is compared, those of redirects too.
+    """
+    proxy = order.target.proxy
+    if proxy is None or not issubclass(user_class, HttpUser):
+        return
+    allow_list = AllowList(order.allow, order.production, order.target.other_sides)
+    original = user_class.__init__
+
+    def initialise(self: Any, environment: Environment) -> None:
+        original(self, environment)  # type: ignore[no-untyped-call]
+        adapter_for = self.client.get_adapter
+
+        def checked(url: str) -> Any:
+            try:
+                allow_list.check_url(url)
+            except TargetRefused as refusal:
+                refuse(str(refusal))
+                raise
+            return adapter_for(url)
+
+        self.client.proxies = {"http": proxy, "https": proxy}
+        self.client.get_adapter = checked
+
+    user_class.__init__ = initialise  # type: ignore[method-assign]
 
 
 def aim_at_database(

@@ -30,6 +30,7 @@ class SideOrder:
     headers: Mapping[str, str] = field(default_factory=dict)
     tls: TlsOrder = field(default_factory=TlsOrder)
     other_sides: tuple[str, ...] = ()  # "host:port" of the other targets, where this side's load must not go
+    proxy: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

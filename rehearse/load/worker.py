@@ -35,6 +35,7 @@ from rehearse.load.crew import (
     Deal,
     aim,
     aim_at_database,
+    aim_through_proxy,
     muster,
     own_options,
     refuse_strangers,
@@ -191,6 +192,7 @@ class Worker:
     def _aim(self, user_class: type[locust.User]) -> None:
         refuse_strangers(user_class, self._order)
         aim(user_class, self._order)
+        aim_through_proxy(user_class, self._order, self._refuse)
         if is_database(self._order.target.url):
             try:
                 aim_at_database(user_class, self._order, self._refuse, self._statement_in_flight)

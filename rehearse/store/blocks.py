@@ -15,8 +15,6 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from rehearse.codec import CodecError, JsonData, canonical_json, from_jsonable, parse_json, to_jsonable
 from rehearse.errors import StoreError
 from rehearse.histogram import HIGHEST_BUCKET, PACKED, Histogram
@@ -151,6 +149,8 @@ class _Numbers:
 
 def checked_totals(numbers: array[int], ends: Sequence[int]) -> list[int]:
     """The count of each of the histograms that end at `ends` (in pairs). Raises CodecError unless all are sound."""
+    import numpy as np  # here: listing runs reads no blocks, and need not wait for it
+
     pairs = np.frombuffer(numbers, dtype=np.int64)
     buckets, counts = pairs[::2], pairs[1::2]
     seen = np.concatenate(([0], np.cumsum(counts)))

@@ -46,6 +46,7 @@ def test_what_is_in_force_has_every_key_that_has_a_value(project: Project) -> No
     may_be_missing = {
         "mode",
         "facts",
+        "proxy",
         "prepare",
         "reset",
         "restart",

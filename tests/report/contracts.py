@@ -1,14 +1,29 @@
-"""A result whose candidate answers otherwise: what gates, what warns, what somebody waived, and what is only told."""
+"""A result whose candidate answers otherwise: what gates, what warns, what somebody waived, and what is only told.
+
+And one in which everything is that a result can hold.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
 
+from rehearse.judge.checks import subject_of
 from rehearse.judge.contract import finding_of
+from rehearse.judge.edges import edge_faults
 from rehearse.judge.waivers import waived_finding
-from rehearse.model import ContractChange, Decision, Result, Waiver, Weight
-from tests.report.examples import go
+from rehearse.model import (
+    ContractChange,
+    Decision,
+    Finding,
+    Outcome,
+    ReasonCode,
+    Result,
+    Scope,
+    Waiver,
+    Weight,
+)
+from tests.report.examples import abort, go
 
 _WAIVER = Waiver(
     "contract: GET /orders/{id} 200 $.items[*].note null",
@@ -55,3 +70,27 @@ def changed() -> Result:
         contracts_compared=9,
     )
     return replace(result, verdict=verdict)
+
+
+@cache
+def everything() -> Result:
+    """An ABORT with something of each kind: cells, series, checks, edge cases, answers, data, capacity, a waiver.
+
+    Not much of it: hostile texts are put into all of it, many times.
+    """
+    result = abort()
+    cells = result.verdict.judgements
+    series = tuple(one for one in cells if one.cell.scope is Scope.SERIES)
+    edge = edge_faults([one.record for one in result.edges], ())[0].finding
+    check = Finding(
+        Outcome.FAIL, ReasonCode.CHECK_FAILED, subject_of(result.checks[0]), "It is back.", is_hard=True
+    )
+    verdict = replace(
+        result.verdict,
+        reasons=(check, edge, finding_of(CHANGES[0]), *result.verdict.reasons),
+        warnings=(waived_finding(finding_of(CHANGES[2]), _WAIVER), result.verdict.reasons[-1]),
+        judgements=(*cells[:9], *series),
+        contract=CHANGES,
+        contracts_compared=9,
+    )
+    return replace(result, verdict=verdict, curves=result.curves[:4], timeline=result.timeline[:9])

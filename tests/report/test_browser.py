@@ -10,6 +10,7 @@ import pytest
 
 from rehearse.report.html import render_html
 from tests.report.browser import Browser
+from tests.report.contracts import everything
 from tests.report.examples import EXAMPLES, abort, empty, go
 from tests.report.pages import HOSTILE, Make, with_texts
 
@@ -17,7 +18,8 @@ pytestmark = pytest.mark.browser
 
 DESK, PHONE = (1280, 800), (390, 844)
 SIZES = pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-EVERY_KIND = pytest.mark.parametrize("make", [*EXAMPLES.values(), empty], ids=[*EXAMPLES, "EMPTY"])
+PAGES = {**EXAMPLES, "EMPTY": empty, "EVERYTHING": everything}
+EVERY_KIND = pytest.mark.parametrize("make", PAGES.values(), ids=PAGES)
 TOO_WIDE = """
 [...document.querySelectorAll('body *')]
   .filter(e => !e.closest('.scroll, svg, thead') && e.getBoundingClientRect().right > innerWidth + 0.5)
@@ -51,7 +53,7 @@ def test_a_page_never_scrolls_sideways(
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_page_stays_quiet_and_inside(browser: Browser, tmp_path: Path, text: str) -> None:
-    page = _page(tmp_path, render_html(with_texts(abort(), lambda original: text + original)))
+    page = _page(tmp_path, render_html(with_texts(everything(), lambda original: text + original)))
     for size in (DESK, PHONE):
         browser.open(page, *size)
         assert browser.requested == [page.as_uri()]

@@ -20,6 +20,7 @@ from rehearse.codec import from_bytes, to_bytes
 from rehearse.model import Decision, Result
 from rehearse.report.files import ReportError, write_reports
 from rehearse.report.html import render_html
+from tests.report.contracts import everything
 from tests.report.examples import EXAMPLES, abort, empty, go
 from tests.report.pages import HOSTILE, Make, with_texts
 
@@ -99,14 +100,16 @@ def test_each_file_is_forced_to_the_disk_before_it_is_put_in_place(
 # the schema
 
 
-@pytest.mark.parametrize("make", [*EXAMPLES.values(), empty], ids=[*EXAMPLES, "EMPTY"])
+@pytest.mark.parametrize(
+    "make", [*EXAMPLES.values(), empty, everything], ids=[*EXAMPLES, "EMPTY", "EVERYTHING"]
+)
 def test_result_json_is_what_its_schema_says(make: Make) -> None:
     assert _problems(json.loads(to_bytes(make()))) == []
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_texts_are_valid_texts(text: str) -> None:
-    assert _problems(json.loads(to_bytes(with_texts(go(), lambda original: text + original)))) == []
+    assert _problems(json.loads(to_bytes(with_texts(everything(), lambda original: text + original)))) == []
 
 
 def test_the_schema_is_one() -> None:

@@ -17,7 +17,8 @@ from rehearse.model import Result
 from rehearse.report.html import render_html
 from rehearse.report.terminal import summary_lines
 from rehearse.report.visible import printable, visible
-from tests.report.examples import abort, empty, partial
+from tests.report.contracts import everything
+from tests.report.examples import empty, partial
 from tests.report.pages import HOSTILE, find_all, parsed, tag, text_of, tree, tree_of, with_texts
 
 EVERY_TEXT = pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
@@ -26,22 +27,12 @@ TERMINAL_BREAKERS = {"Cc", "Cs", "Zl", "Zp"}
 
 def hostile(text: str, result: Result | None = None) -> Result:
     """The result with `text` in front of every text of it."""
-    return with_texts(result or small(), lambda original: text + original)
-
-
-@cache
-def small() -> Result:
-    """An ABORT with something of everything, and not much of it."""
-    whole = abort()
-    verdict = replace(
-        whole.verdict, judgements=whole.verdict.judgements[:9], warnings=whole.verdict.reasons[-1:]
-    )
-    return replace(whole, verdict=verdict, curves=whole.curves[:4], timeline=whole.timeline[:9])
+    return with_texts(result or everything(), lambda original: text + original)
 
 
 @cache
 def _known_shapes() -> set[tuple[str, frozenset[str]]]:
-    return _shapes(tree_of(hostile("plain "))) | _shapes(tree(abort)) | _shapes(tree(partial))
+    return _shapes(tree_of(hostile("plain "))) | _shapes(tree(everything)) | _shapes(tree(partial))
 
 
 def _shapes(root: Element) -> set[tuple[str, frozenset[str]]]:
@@ -81,7 +72,7 @@ def test_json_stays_ascii_and_reads_back_the_same(text: str) -> None:
     content = to_bytes(hostile(text))
     assert max(content) < 0x7F
     assert min(content) >= 0x20
-    assert json.loads(content)["title"] == text + small().title
+    assert json.loads(content)["title"] == text + everything().title
 
 
 @EVERY_TEXT

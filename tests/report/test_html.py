@@ -16,11 +16,13 @@ from rehearse.model import Decision, Finding, Judgement, Metric, Mode, Objective
 from rehearse.report.html import render_html
 from rehearse.report.page import page_of
 from rehearse.report.ranking import Split, ranked
+from tests.report.contracts import everything
 from tests.report.examples import EXAMPLES, abort, empty, go, inconclusive, partial
 from tests.report.pages import Make, by_id, find_all, parsed, tag, text_of, tree, tree_of
 
 REPORT = Path(report.__file__).parent
-EVERY_KIND = pytest.mark.parametrize("make", [*EXAMPLES.values(), empty], ids=[*EXAMPLES, "EMPTY"])
+PAGES = {**EXAMPLES, "EMPTY": empty, "EVERYTHING": everything}
+EVERY_KIND = pytest.mark.parametrize("make", PAGES.values(), ids=PAGES)
 
 
 @EVERY_KIND

@@ -15,7 +15,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from rehearse import report
 from rehearse.judge.checks import subject_of
-from rehearse.judge.waivers import waived_finding
+from rehearse.judge.waivers import WAIVED, waived_finding
 from rehearse.model import (
     CheckOutcome,
     CheckResult,
@@ -32,7 +32,7 @@ from rehearse.report.github import MOST_SUMMARY_BYTES, add_summary, workflow_com
 from rehearse.report.junit import junit_xml
 from rehearse.report.markdown import MOST_CHARACTERS, summary_md
 from rehearse.report.openmetrics import metrics_txt
-from tests.report.contracts import CHANGES, changed
+from tests.report.contracts import CHANGES, changed, everything
 from tests.report.examples import EXAMPLES, abort, empty, go
 from tests.report.pages import HOSTILE, Make, with_texts
 
@@ -48,7 +48,8 @@ RUNNER = {
 }
 TEXTS = {**HOSTILE, **RUNNER}
 EVERY_TEXT = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-EVERY_EXAMPLE = pytest.mark.parametrize("make", EXAMPLES.values(), ids=EXAMPLES)
+WITH_ALL = {**EXAMPLES, "EVERYTHING": everything}
+EVERY_EXAMPLE = pytest.mark.parametrize("make", WITH_ALL.values(), ids=WITH_ALL)
 
 
 def check(outcome: CheckOutcome, severity: Severity = Severity.ABORT) -> CheckResult:
@@ -61,12 +62,10 @@ CHECKS = tuple(check(outcome, severity) for outcome in CheckOutcome for severity
 
 
 def hostile(text: str) -> Result:
-    whole = abort()
-    small = replace(
-        whole, verdict=replace(whole.verdict, judgements=whole.verdict.judgements[:9]), checks=CHECKS
-    )
-    verdict = replace(small.verdict, contract=CHANGES)
-    return with_texts(replace(small, verdict=verdict), lambda original: text + original)
+    result = with_texts(replace(everything(), checks=CHECKS), lambda original: text + original)
+    waived, *others = result.verdict.warnings
+    warnings = (replace(waived, code=WAIVED), *others)  # a word of ours, by which it is known
+    return replace(result, verdict=replace(result.verdict, warnings=warnings))
 
 
 def failed(xml: JUnitXml, suite: str) -> set[str]:
@@ -173,8 +172,8 @@ def test_a_reason_that_is_no_cell_is_a_case_of_its_own() -> None:
 def test_a_hostile_text_adds_nothing_to_junit(text: str) -> None:
     content = junit_xml(hostile(text))
     SCHEMA.validate(content.decode())
-    assert shape_of(content) == shape_of(junit_xml(hostile("")))
-    assert JUnitXml.fromstring(content).failures == JUnitXml.fromstring(junit_xml(hostile(""))).failures
+    assert shape_of(content) == shape_of(junit_xml(hostile("plain ")))
+    assert JUnitXml.fromstring(content).failures == JUnitXml.fromstring(junit_xml(hostile("plain "))).failures
 
 
 # Markdown
@@ -200,7 +199,7 @@ def test_a_hostile_text_adds_no_element_to_the_summary(text: str) -> None:
         return [one.tag for one in html_of(markdown).iter()]
 
     markdown = summary_md(hostile(text))
-    assert shape(markdown) == shape(summary_md(hostile("")))
+    assert shape(markdown) == shape(summary_md(hostile("plain ")))
     assert not re.search(r"@\w|::|##\[", markdown)
 
 
@@ -220,7 +219,7 @@ def test_changes_of_the_answers_are_in_the_summary_with_who_waived_one() -> None
 # GitHub
 
 
-@EVERY_EXAMPLE
+@pytest.mark.parametrize("make", EXAMPLES.values(), ids=EXAMPLES)
 def test_at_most_five_annotations_and_none_of_a_go_is_an_error(make: Make) -> None:
     commands = list(workflow_commands(make()))
     assert 1 <= len(commands) <= 5
@@ -231,8 +230,10 @@ def test_at_most_five_annotations_and_none_of_a_go_is_an_error(make: Make) -> No
 
 @EVERY_TEXT
 def test_a_hostile_text_stays_inside_its_annotation(text: str) -> None:
-    for command in workflow_commands(hostile(text)):
-        assert re.fullmatch(r"::error title=rehearse%3A ABORT::[^\r\n]*", command)
+    commands = list(workflow_commands(hostile(text)))
+    assert [command.partition(" ")[0] for command in commands] == ["::error"] * 4 + ["::notice"]
+    for command in commands:
+        assert re.fullmatch(r"::(error|notice) title=rehearse%3A ABORT::[^\r\n]*", command)
         assert "##[" not in command
         assert not re.search(r"%(?!25|0A|0D|3A|2C)", command), "every percent sign is one of ours"
 
@@ -276,7 +277,7 @@ def test_a_hostile_text_adds_no_sample(text: str) -> None:
         families = text_string_to_metric_families(metrics_txt(result).decode())
         return sorted((one.name, sorted(one.labels), one.value) for each in families for one in each.samples)
 
-    assert samples(hostile(text)) == samples(hostile(""))
+    assert samples(hostile(text)) == samples(hostile("plain "))
 
 
 def test_two_names_that_look_alike_once_they_can_be_shown_stay_two() -> None:

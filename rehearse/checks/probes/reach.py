@@ -46,6 +46,11 @@ def place_of(side: CheckedSide, host: str | None, port: int | None, allow_list: 
     """What a probe names; what it leaves out is that of the side under test. Raises ConfigError for a file."""
     if host is not None and port is not None:
         return Place(host, port, allow_list)
+    if side.proxy is not None and host is None:
+        raise ConfigError(
+            f"the {side.side} target {side.name!r} has a proxy, and this probe connects by itself: name a `host` in the"
+            " check, or ask over HTTP"
+        )
     own_host, own_port = _own(side)
     return Place(host or own_host, port or own_port, allow_list, None if host else side.tls.ca)
 
