@@ -38,7 +38,7 @@ PAGES = {**EXAMPLES, "EMPTY": empty, "EVERYTHING": everything, "HOSTILE": hostil
 @pytest.fixture(scope="module")
 def axe() -> str:
     """The program, as the package brings it."""
-    return files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+    return files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture
