@@ -58,7 +58,9 @@ def _candidate(sealed: str) -> str | None:
     """As `rehearse.store.rows` says it; nothing for what is damaged, which is found when that run is read."""
     try:
         _, data = json.loads(sealed)
-        facts = next((one["facts"] for one in data["targets"] if one["side"] == "candidate"), {})
+        facts: dict[str, str] = next(
+            (one["facts"] for one in data["targets"] if one["side"] == "candidate"), {}
+        )
         words = ", ".join(f"{key} {facts[key]}" for key in sorted(facts))
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
