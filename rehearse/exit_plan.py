@@ -155,7 +155,8 @@ def _of_steps(plan: ExitPlan) -> Iterator[Fault]:
         yield _warning(
             "exit_plan.steps", "are not there: only `text` says what to do; write [[exit_plan.steps]]"
         )
-    for name, count in Counter(step.name for step in (*plan.steps, *plan.forward)).items():
+    names = [*(step.name for step in plan.steps), *(step.name for step in plan.forward)]
+    for name, count in Counter(names).items():
         if count > 1:
             yield _error("exit_plan.steps", f"{count} are named {name!r}: nobody could say which one failed")
     returns = [number for number, step in enumerate(plan.steps) if step.is_point_of_no_return]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,11 +17,13 @@ from rehearse.errors import ConfigError, ExitCode
 from rehearse.judge.gate import GateRuling
 from rehearse.model import Decision, RunRecord, SignOff
 from rehearse.promotion import Signing
+from tests.project import make_project
 from tests.servers import serving
 from tests.store.examples import change
-from tests.test_rehearsal import CALM, Stage, blocks_of, make_project, script
+from tests.test_rehearsal import CALM, Stage, blocks_of, script
 
 CANDIDATE = {"version": "2.0"}
+NOTHING: Mapping[str, object] = {}
 TOLD = """['echo', '{"version": "2.0", "rows": {"orders": 500}}']"""
 SLOW = replace(CALM, slowdown={"": 3.0})
 TWO = Signing(Decision.GO, "Ada", "The slow page is switched off.", "Bo", is_override=True)
@@ -42,12 +44,12 @@ class Passed:
         self,
         later: timedelta = timedelta(0),
         stage: str = "",
-        facts: dict[str, str] | None = None,
-        **changes: object,
+        facts: Mapping[str, str] = CANDIDATE,
+        settings: Mapping[str, object] = NOTHING,
     ) -> GateRuling:
-        settings = self.stage.settings(**changes)
         with self.stage.store() as store:
-            return promotion.gate(settings, store, facts or CANDIDATE, stage, self.stage.now + later)
+            now = self.stage.now + later
+            return promotion.gate(self.stage.settings(**settings), store, facts, stage, now)
 
     def run(self, *args: str) -> tuple[int, str]:
         done = CliRunner().invoke(app, [*args, "--config", str(self.stage.root / "rehearse.toml")])
@@ -90,7 +92,7 @@ def test_a_go_opens_the_gate_for_exactly_its_candidate_and_for_a_while(go: Passe
     for facts in ({"version": "2.1"}, {**CANDIDATE, "digest": "sha256:aa"}, {"version": "2.0 "}):
         assert go.gate(facts=facts).code is ExitCode.NOT_READY
     assert go.gate(later=timedelta(hours=73)).code is ExitCode.NOT_READY
-    assert go.gate(later=timedelta(hours=73), **{"gate.max_age": "4d"}).is_open
+    assert go.gate(later=timedelta(hours=73), settings={"gate.max_age": "4d"}).is_open
 
 
 @pytest.mark.parametrize(
@@ -111,9 +113,9 @@ def test_the_policy_is_what_is_rehearsed_and_accepted_and_not_where_or_how_hard(
 ) -> None:
     if is_open is None:
         with pytest.raises(ConfigError, match="say in which stage"):
-            go.gate(**{key: value})
+            go.gate(settings={key: value})
     else:
-        assert go.gate(**{key: value}).is_open is is_open
+        assert go.gate(settings={key: value}).is_open is is_open
 
 
 def test_a_new_check_closes_the_gate(go: Passed) -> None:
@@ -144,7 +146,7 @@ def test_a_freeze_closes_it_until_it_ends(go: Passed) -> None:
 )
 def test_what_was_tampered_with_opens_nothing(abort: Passed, statement: str) -> None:
     change(abort.stage.root / ".rehearse" / "rehearse.db", statement)
-    ruling = abort.gate(facts={"version": "2.9"} if "2.9" in statement else None)
+    ruling = abort.gate(facts={"version": "2.9"} if "2.9" in statement else CANDIDATE)
     assert ruling.code is ExitCode.NOT_READY
     assert not ruling.is_open
 
@@ -246,18 +248,18 @@ def test_a_candidate_is_named_by_a_file_too(abort: Passed, tmp_path: Path) -> No
 
 def test_what_identifies_a_candidate_must_be_given(go: Passed) -> None:
     with pytest.raises(ConfigError, match="digest is missing"):
-        go.gate(**{"gate.identity": ["version", "digest"]})
+        go.gate(settings={"gate.identity": ["version", "digest"]})
 
 
 def test_a_stage_that_was_not_passed_stays_closed(stage: Stage) -> None:
     stages = {"promotion.stages": ["dev", "staging"]}
     dev = passed(stage, **stages, **{"promotion.stage": "dev"})
     assert dev.record.provenance["promotion.stage"] == "dev"
-    assert dev.gate(stage="dev", **stages).is_open
-    ruling = dev.gate(stage="staging", **stages)
+    assert dev.gate(stage="dev", settings=stages).is_open
+    ruling = dev.gate(stage="staging", settings=stages)
     assert (ruling.code, "was in stage 'staging'" in ruling.sentences[0]) == (ExitCode.NOT_READY, True)
     with pytest.raises(ConfigError, match="Did you mean 'staging'"):
-        dev.gate(stage="stagin", **stages)
+        dev.gate(stage="stagin", settings=stages)
 
 
 def test_the_report_says_which_stage_has_passed_what_for_this_candidate(stage: Stage) -> None:

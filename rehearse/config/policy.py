@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -134,9 +135,9 @@ def policy_hash(settings: Settings) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _told(settings: Settings) -> dict[str, dict[str, object]]:
+def _told(settings: Settings) -> dict[str, Mapping[str, object]]:
     """The options of checks without their secrets: those are others in each stage."""
-    told = {
+    told: dict[str, Mapping[str, object]] = {
         name: {key: value for key, value in options.items() if not names_a_secret(key)}
         for name, options in settings.checks.options.items()
     }

@@ -61,6 +61,9 @@ def _listed(record: RunRecord) -> dict[str, str | None]:
 
 
 def _candidate(record: RunRecord) -> str | None:
+    """What a candidate said of itself; while a baseline is recorded, that side runs the known-good version too."""
+    if record.kind is RunKind.BASELINE:
+        return None
     facts = next((one.facts for one in record.targets if one.side is Side.CANDIDATE), {})
     words = ", ".join(f"{key} {facts[key]}" for key in sorted(facts))
     return _storable(words)[:_LONGEST_LISTED] or None

@@ -66,7 +66,7 @@ def project(make: Callable[[str], Project]) -> Project:
 
 def test_a_list_has_a_line_for_each_run_and_json_has_nothing_else(project: Project) -> None:
     assert project.told("runs", "list").splitlines() == [
-        "compared  finished     ABORT         main",
+        "compared  finished     ABORT         main  candidate: build 7, version 6.0 \ufffd",
         "base  finished     -             main",
     ]
     found = json.loads(project.told("runs", "list", "--json"))
@@ -170,7 +170,7 @@ def test_what_would_be_removed_is_said_and_only_then_removed(project: Project) -
         keep(store, record("old", RunKind.COMPARISON, 1))
     would = project.told("runs", "prune", "--keep", "1", "--dry-run")
     assert would.splitlines() == [
-        "old  finished     -             main",
+        "old  finished     -             main  candidate: build 7, version 6.0 \ufffd",
         "1 would be removed; nothing was changed",
     ]
     assert "old" in project.told("runs", "list")
