@@ -50,7 +50,7 @@ def _fill() -> None:
     for number in numbers:  # one at a time: a document may be large
         document = connection.scalar(sa.select(_RUNS.c.document).where(_RUNS.c.number == number))
         connection.execute(
-            sa.update(_RUNS).where(_RUNS.c.number == number).values(candidate=_candidate(document))
+            sa.update(_RUNS).where(_RUNS.c.number == number).values(candidate=_candidate(document or ""))
         )
 
 
