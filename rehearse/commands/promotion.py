@@ -45,7 +45,8 @@ def exit_plan(
     Exit code 2: following it could end without a way out. A warning alone ends in 0.
     """
     from rehearse.promotion import plan_faults
-    from rehearse.report.runbook import fault_lines, runbook_html, runbook_md
+    from rehearse.report.runbook import fault_lines, runbook_md
+    from rehearse.report.runbook_page import runbook_html
     from rehearse.sides import cleaner
 
     settings = settings_of(config, set_)

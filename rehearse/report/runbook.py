@@ -1,4 +1,4 @@
-"""The exit plan as a runbook: one text for the report and for Markdown, and one page. For somebody at 3 a.m."""
+"""The exit plan as a runbook: one text for the report and for Markdown. For somebody at 3 a.m."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from rehearse.exit_plan import Criterion, Deed, ExitPlan, Fault, Freeze, Step
-from rehearse.report.html import page_of_template
 from rehearse.report.units import brief, length
 
 BY_HAND = "by hand"
@@ -35,22 +34,6 @@ def runbook_text(plan: ExitPlan) -> str:
 def runbook_md(plan: ExitPlan, title: str) -> str:
     """The plan as a Markdown document."""
     return f"# Exit plan: {title}\n\n{runbook_text(plan) or 'Nobody has written one.'}\n"
-
-
-def runbook_html(plan: ExitPlan, title: str) -> str:
-    """The plan as one self-contained page, to print or to keep open."""
-    return page_of_template(
-        "runbook.html",
-        plan=plan,
-        title=title,
-        decision=decision_point(plan),
-        watched=watched(plan),
-        before=before(plan),
-        undos=way_back(plan.steps),
-        deed=deed,
-        lasting=_lasting,
-        no_way_back=NO_WAY_BACK,
-    )
 
 
 def fault_lines(found: Sequence[Fault]) -> list[str]:
@@ -85,7 +68,7 @@ def _backup(plan: ExitPlan) -> Iterator[str]:
     backup = plan.backup
     if not backup.what:
         return
-    age = f", not older than {_lasting(backup.max_age_s)}" if backup.max_age_s is not None else ""
+    age = f", not older than {lasting(backup.max_age_s)}" if backup.max_age_s is not None else ""
     check = f" (check {backup.check})" if backup.check else ""
     seen = f"last restored as a test on {backup.restore_rehearsed}" if backup.restore_rehearsed else ""
     yield f"Backup: {backup.what}{age}{check}; {seen or 'nobody has ever restored it as a test'}"
@@ -122,7 +105,7 @@ def _steps(plan: ExitPlan) -> Iterator[str]:
             yield f"\nSTOP: go or abort is decided now, by {plan.decider or 'somebody: name a role'}.\n"
         if step.is_point_of_no_return:
             yield "\nPOINT OF NO RETURN: from here on only forward.\n"
-        yield f"{number}. {step.name} (at most {_lasting(step.timeout_s)})"
+        yield f"{number}. {step.name} (at most {lasting(step.timeout_s)})"
         yield f"   - do: {_code(step.run)}"
         yield from ([f"   - then these must pass: {', '.join(step.verify)}"] if step.verify else [])
 
@@ -137,7 +120,7 @@ def _way_back(plan: ExitPlan) -> Iterator[str]:
 
 def _way_forward(plan: ExitPlan) -> Iterator[str]:
     for number, step in enumerate(plan.forward, start=1):
-        yield f"{number}. {step.name} (at most {_lasting(step.timeout_s)})"
+        yield f"{number}. {step.name} (at most {lasting(step.timeout_s)})"
         yield f"   - do: {_code(step.run)}"
         yield from ([f"   - then these must pass: {', '.join(step.verify)}"] if step.verify else [])
     if plan.forward:
@@ -148,5 +131,6 @@ def _code(done: Deed) -> str:
     return f"`{deed(done)}`" if isinstance(done, tuple) and done else deed(done)
 
 
-def _lasting(seconds: float) -> str:
+def lasting(seconds: float) -> str:
+    """A time limit in words."""
     return brief(length(seconds))

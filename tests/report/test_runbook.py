@@ -8,7 +8,8 @@ import pytest
 
 from rehearse.exit_plan import ExitPlan
 from rehearse.report.board import decision_box
-from rehearse.report.runbook import runbook_html, runbook_md, runbook_text
+from rehearse.report.runbook import runbook_md, runbook_text
+from rehearse.report.runbook_page import runbook_html
 from tests.test_exit_plan import WHOLE
 
 PLAN = replace(WHOLE, decide_before="contract", text="Call the warehouse.")
