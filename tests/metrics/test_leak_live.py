@@ -68,7 +68,9 @@ def scraped(port: int) -> bool:
         answer = httpx.get(f"http://127.0.0.1:{port}/api/v1/query", params={"query": "up == 1"})
     except httpx.TransportError:
         return False
-    return len(answer.json()["data"]["result"]) == 2
+    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:  # it listens before it is ready
+        return False
+    return len(answer.raise_for_status().json()["data"]["result"]) == 2
 
 
 @contextmanager
