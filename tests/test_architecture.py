@@ -67,7 +67,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "promotion": STORY | {"rehearsal", "wiring", "checking"},
     "foresight": STORY | {"wiring", "watch"},
     "watch": STORY | {"wiring"},
-    "doctor": STORY | {"wiring", "holding", "renewing", "inquiry"},
+    "doctor": STORY | {"wiring", "holding", "renewing", "inquiry", "checking", "edge_cases"},
     "probe": STORY | {"wiring"},
     "checking": STORY,
     "edge_cases": STORY | {"wiring"},

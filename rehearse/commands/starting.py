@@ -120,8 +120,8 @@ def doctor(
 ) -> ExitCode:
     """Say what to fix before a rehearsal.
 
-    Looks at configuration, store, rig and both sides, sends twenty journeys to each with the real scenarios, and
-    proposes rate, users and floors. Exit code 0: ready. 13: not ready.
+    Looks at configuration, checks, exit plan, store, rig and both sides, sends twenty journeys to each with the real
+    scenarios, and proposes rate, users and floors. Exit code 0: ready. 13: not ready.
     """
     from rehearse.doctor.examination import Tools, examine
 

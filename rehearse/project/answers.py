@@ -70,7 +70,8 @@ def read_url(given: str, what: str) -> str:
     try:
         host_and_port(url)
     except ValueError as error:
-        raise ConfigError(f"{what} {given!r} {error}; write it like {BASELINE_URL}") from None
+        shown = url.rpartition("@")[2]  # what stands before it is a password
+        raise ConfigError(f"{what} {shown!r} {error}; write it like {BASELINE_URL}") from None
     return url
 
 

@@ -190,7 +190,7 @@ def test_what_an_option_says_is_not_asked_again() -> None:
     ("wrong", "said"),
     [
         (Given(baseline="staging.example"), "--baseline 'staging.example' does not start with http://"),
-        (Given(baseline="http://me:secret@staging.example"), "has user information"),
+        (Given(baseline="http://me:secret@staging.example"), "'staging.example' has user information"),
         (Given(candidate="postgresql+psycopg://me:secret@host/db"), "holds a password"),
         (Given(baseline="postgresql+psycopg://me@host:1:secret/db"), "is not a URL of one database"),
         (Given("http://127.0.0.1:1", "postgresql+psycopg://me@host/db"), "one side is a database"),
