@@ -22,14 +22,14 @@ from pathlib import Path
 import psutil
 
 from rehearse.config import load_settings
-from rehearse.model import RunKind, RunRecord, Side
+from rehearse.model import RunKind, RunRecord, RunState, Side
 from rehearse.store import Store
 from tests.project import Project, make_project
 from tests.servers import Site, serving
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".rehearse" / "bench-kills"
-WHOLE_S = 14.0  # about what one command takes from its start to its end
+WHOLE_S = 12.5  # about what one command takes from its start to its end
 BLOCKS, BLOCK_S = 9, 1.0  # of a side, warm-up included
 CLOSING_S = 0.5  # requests of 50 ms end, and the worker reports a closed block
 LOOKING_S = 5.0  # at what one kill left
@@ -52,18 +52,20 @@ class Kill:
     stored: int  # of the side that has fewer
     missing_closed: int  # that had ended CLOSING_S before, and are not in the store
     has_gap: bool
+    is_finished: bool  # all of it was stored and sealed before the kill: what it says then was earned
     decision: str  # as it is stored: a comparison that was not judged yet has none
     judged_as: int | None  # exit code of `rehearse judge`, for a comparison that began
     left_behind: int  # load generators that still ran two seconds later
 
     @property
     def is_kept(self) -> bool:
-        """What is promised: only the open block is lost, nothing is damaged, and it is not GO."""
+        """What is promised: only the open block is lost, nothing is damaged, and what is not whole is not GO."""
+        is_whole = self.is_finished and self.stored == BLOCKS
+        is_honest = self.decision != "GO" and self.judged_as in (None, 11)
         return (
             self.missing_closed == 0
             and not self.has_gap
-            and self.decision != "GO"
-            and self.judged_as in (None, 11)
+            and (is_whole or is_honest)
             and self.left_behind == 0
         )
 
@@ -129,7 +131,7 @@ def _one_more(project: Project, site: Site, command: str, after_s: float) -> Kil
     if is_over:
         told = process.communicate()
         assert process.returncode in {0, 11}, told  # else the kill before it did harm
-        return Kill(command, round(after_s, 2), is_over, "", None, 0, 0, 0, False, "", None, 0)
+        return Kill(command, round(after_s, 2), is_over, "", None, 0, 0, 0, False, False, "", None, 0)
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     killed_s = time.monotonic()
@@ -168,6 +170,7 @@ def _looked_at(
         stored=stored,
         missing_closed=max(0, closed - stored),
         has_gap=any(side != list(range(len(side))) for side in sides),
+        is_finished=run is not None and run.state is RunState.FINISHED,
         decision=decision,
         judged_as=judged,
         left_behind=left_behind,
@@ -206,10 +209,11 @@ def table(kills: list[Kill]) -> str:
     ]
     under_load = [kill for kill in kills if kill.loaded_s is not None]
     open_ones = max((kill.begun - kill.stored for kill in under_load), default=0)
-    lost, go = sum(kill.missing_closed for kill in kills), sum(kill.decision == "GO" for kill in kills)
+    lost = sum(kill.missing_closed for kill in kills)
+    unearned = sum(kill.decision == "GO" and not kill.is_finished for kill in kills)
     totals = [
         f"{len(kills)} kills, {len(under_load)} of them after the first request",
-        f"closed blocks lost: {lost}; at most {open_ones} begun ones not stored; GO: {go}",
+        f"closed blocks lost: {lost}; at most {open_ones} begun ones not stored; GO of what is not whole: {unearned}",
         f"kept what is promised: {sum(kill.is_kept for kill in kills)} of {len(kills)}",
     ]
     return "\n".join([*rows, *totals])
