@@ -120,7 +120,7 @@ INSIDE_WORKER = (
     "crew",
     "lean",
     "lean_messages",
-    "locust_hooks",
+    "request_hooks",
     "locust_tasks",
     "pacer",
     "savings",

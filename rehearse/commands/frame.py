@@ -109,7 +109,7 @@ def parts_with(progress: TerminalProgress) -> Parts:
     from datetime import UTC, datetime
 
     from rehearse import rehearsal
-    from rehearse.load.engine import LocustEngine
+    from rehearse.load.locust_engine import LocustEngine
 
     return rehearsal.Parts(LocustEngine(), progress, lambda: datetime.now(UTC))
 
