@@ -22,7 +22,7 @@ from pathlib import Path
 from rehearse import rehearsal
 from rehearse.demo import BROKEN, KNOWN_GOOD, REPAIRED, compare_with, free_ports, shop_settings
 from rehearse.errors import NotReady
-from rehearse.load.engine import LocustEngine
+from rehearse.load.locust_engine import LocustEngine
 from rehearse.model import Decision, Result
 from rehearse.progress import Silence
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from rehearse import rehearsal
 from rehearse.demo import BROKEN, KNOWN_GOOD, REPAIRED, free_ports, shop_settings
-from rehearse.load.engine import LocustEngine
+from rehearse.load.locust_engine import LocustEngine
 from rehearse.model import Decision
 from rehearse.progress import Silence
 

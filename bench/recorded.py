@@ -25,7 +25,7 @@ from rehearse import rehearsal
 from rehearse.config import Settings
 from rehearse.demo import KNOWN_GOOD, free_ports, shop_settings
 from rehearse.errors import NotReady
-from rehearse.load.engine import LocustEngine
+from rehearse.load.locust_engine import LocustEngine
 from rehearse.model import Judgement, Metric, Result, Scope
 from rehearse.progress import Silence
 from rehearse.store.records import Store

@@ -32,6 +32,7 @@ from rehearse.commands.frame import (
     store_of,
 )
 from rehearse.commands.pipeline import tell_pipeline
+from rehearse.commands.runs import run_id_of
 from rehearse.errors import ConfigError, ExitCode, Interrupted
 
 if TYPE_CHECKING:
@@ -54,18 +55,23 @@ app.add_typer(checks.app, name="check")
 app.add_typer(scenarios.app, name="scenario")
 app.command()(starting.init)
 app.command()(starting.doctor)
-app.command()(promotion.exit_plan)
-app.command()(promotion.decide)
-app.command()(promotion.gate)
 
 MetricsPortOption = Annotated[
     int | None,
-    typer.Option("--metrics-port", min=0, max=65535, help="Serve /metrics for Prometheus while it runs."),
+    typer.Option(
+        "--metrics-port",
+        metavar="PORT",
+        min=0,
+        max=65535,
+        help="Serve /metrics for Prometheus while it runs; 0: any free port.",
+    ),
 ]
 MetricsHostOption = Annotated[
     str,
     typer.Option(
-        "--metrics-host", help="The address to serve it at; others can read it if it is not loopback."
+        "--metrics-host",
+        metavar="ADDRESS",
+        help="Where to serve it; others can read it if it is not loopback.",
     ),
 ]
 
@@ -82,7 +88,10 @@ def main() -> None:
 @app.command()
 @command
 def baseline(
-    name: Annotated[str | None, typer.Option("--name", help="Store it under this name.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NAME", help="Store it under this name, over baseline.name."),
+    ] = None,
     stage: StageOption = None,
     config: ConfigOption = None,
     set_: SetOption = None,
@@ -91,9 +100,10 @@ def baseline(
     metrics_port: MetricsPortOption = None,
     metrics_host: MetricsHostOption = "127.0.0.1",
 ) -> ExitCode:
-    """Record known-good behaviour.
+    """Record how the known-good version behaves.
 
-    With two targets, on both, while both still run the known-good version: that also tells how noisy they are.
+    With two targets, on both, while both still run the known-good version: that also tells how noisy they are. With
+    one, before it is upgraded. Nothing is recorded (exit code 13) when it is not well.
     """
     from rehearse import rehearsal
 
@@ -111,10 +121,17 @@ def baseline(
 @command
 def compare(
     baseline_name: Annotated[
-        str | None, typer.Option("--baseline", help="The stored baseline to compare with.")
+        str | None,
+        typer.Option(
+            "--baseline", metavar="NAME", help="The stored baseline to compare with, over baseline.name."
+        ),
     ] = None,
     without_baseline: Annotated[
-        bool, typer.Option("--without-baseline", help="Paired mode only: assume the environment term.")
+        bool,
+        typer.Option(
+            "--without-baseline",
+            help="Go without a recording (two targets only): what two equal sides differ by is assumed.",
+        ),
     ] = False,
     dry_run: Annotated[
         bool,
@@ -133,9 +150,11 @@ def compare(
     metrics_port: MetricsPortOption = None,
     metrics_host: MetricsHostOption = "127.0.0.1",
 ) -> ExitCode:
-    """Rehearse the upgrade, and decide.
+    """Rehearse the upgrade, and decide: GO, ABORT or INCONCLUSIVE.
 
-    Exit code 0 is GO, 10 ABORT, 11 INCONCLUSIVE; each has a report. 12: refused target. 13: not ready.
+    Loads both versions at the same moment (or the upgrade alone, against what was recorded), runs the checks, and
+    writes a report. Exit code 0: GO. 10: ABORT. 11: INCONCLUSIVE. 12: a target that may not be loaded. 13: not ready,
+    or not comparable.
     """
     if dry_run and as_json:
         raise ConfigError("--json prints a result, and --dry-run has none: leave one of them out.")
@@ -163,7 +182,7 @@ def judge(
         str,
         typer.Option(
             "--policy",
-            help="as-recorded: the one fixed before the run; now: that of the settings.",
+            help="as-recorded: the objectives fixed before the run; now: those of the configuration.",
             metavar="WHICH",
         ),
     ] = "as-recorded",
@@ -171,16 +190,17 @@ def judge(
     set_: SetOption = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Judge a stored comparison again.
+    """Judge a stored comparison again, and write its report.
 
-    From its evidence alone; the same evidence gives the same verdict. With `--policy now` under other objectives: the
-    report says so, lies in a folder of its own, and the run keeps its verdict.
+    From its stored evidence alone: the same evidence gives the same verdict, and the same exit code as `compare`. With
+    `--policy now` by other objectives: the report says so, lies in a folder of its own, and the run keeps its verdict.
     """
     from rehearse import rehearsal, wiring
 
     settings = settings_of(config, set_)
     chosen = wiring.policy_to_judge_by(settings, policy, [one.partition("=")[0] for one in set_ or []])
     with store_of(settings) as store:
+        run_id = run_id_of(store, run_id)
         return _show(rehearsal.rejudge(store, run_id, wiring.report_dir(settings, run_id), chosen), as_json)
 
 
@@ -199,6 +219,7 @@ def report(
 
     settings = settings_of(config, set_)
     with store_of(settings) as store:
+        run_id = run_id_of(store, run_id)
         for path in rehearsal.render(store, run_id, wiring.report_dir(settings, run_id)):
             out(str(path))
     return ExitCode.GO
@@ -218,6 +239,11 @@ def demo(
 
     with progress_on(quiet) as progress:
         return the_demo.run(Path.cwd(), parts_with(progress), out, keep=keep)
+
+
+app.command()(promotion.exit_plan)
+app.command()(promotion.decide)
+app.command()(promotion.gate)
 
 
 # --- what commands share ----------------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ from functools import partial
 from rehearse import wiring
 from rehearse.config import Settings, policy_of
 from rehearse.errors import ConfigError, NotReady
-from rehearse.judge.forecast import Forecast, Plan, forecast, forecast_from_warm_up
+from rehearse.judge.forecast import Forecast, forecast, forecast_from_warm_up
 from rehearse.judge.forecast_words import forecast_lines, refusal
+from rehearse.judge.prospects import Plan
 from rehearse.model import Block, Mode, Reference, RunKind
 from rehearse.store.records import Store
 from rehearse.watch import Foretell

@@ -12,8 +12,9 @@ from rehearse.checks.exhibits import check_evidence
 from rehearse.checks.runner import CheckRunner
 from rehearse.codec import digest_of
 from rehearse.config import Settings, policy_hash
+from rehearse.config.exit_plan import faults_of
 from rehearse.errors import ConfigError, StoreError, nearest
-from rehearse.exit_plan import Fault, Measured, faults
+from rehearse.exit_plan import Fault
 from rehearse.judge.checks import judge_checks
 from rehearse.judge.gate import Found, GateRuling, GateTerms, Rehearsed, are_two, rule_on
 from rehearse.model import STAGE_KEY, Decision, RunKind, RunRecord, Side, SignOff
@@ -52,13 +53,8 @@ def plan_faults(settings: Settings, checks: CheckRunner, today: date) -> tuple[F
         if settings.checks.are_due
         else ((), ())
     )
-    measured = Measured(
-        checks={check.check_id for check in planned},
-        objectives={str(rule.metric).replace(" ", "_") for rule in settings.objectives.rules},
-        series={one.name for one in settings.series},
-    )
     uncollected = tuple(Fault("warning", "checks", trouble) for trouble in troubles)
-    return (*faults(settings.exit_plan.plan, measured, today), *uncollected)
+    return (*faults_of(settings, {check.check_id for check in planned}, today), *uncollected)
 
 
 # --- the decision -------------------------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ from rehearse.model import (
     Policy,
     ReasonCode,
     Reference,
+    Role,
     RunKind,
     RunRecord,
     RunState,
@@ -257,12 +258,18 @@ def _check_lines(settings: Settings) -> list[str]:
 
 
 def _series_lines(settings: Settings) -> list[str]:
+    from rehearse.judge.server_series import series_cells
+
     if not settings.series:
         return []
-    names = ", ".join(one.name for one in settings.series)
-    return [
-        f"server-side series: {names}; a point each {settings.prometheus.step_s:g} s (not foretold below)"
+    cells = series_cells(policy_of(settings).series)
+    roles = (("certified", Role.CERTIFY), ("only shown", Role.ADVISORY))
+    told = [
+        f"{', '.join(cell.label for cell in cells if cell.role is role)} {word}"
+        for word, role in roles
+        if any(cell.role is role for cell in cells)
     ]
+    return [f"server-side series: {'; '.join(told)}; a point each {settings.prometheus.step_s:g} s"]
 
 
 def _edge_lines(settings: Settings) -> list[str]:

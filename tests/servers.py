@@ -82,6 +82,13 @@ class _Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
 
+def free_port() -> int:
+    """One that nobody listens on at this moment."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
 @contextmanager
 def serving(
     host: str = "127.0.0.1", certificate: tuple[Path, Path] | None = None, **behaviour: object

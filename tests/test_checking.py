@@ -151,7 +151,7 @@ def test_what_the_baseline_fails_too_is_already_broken(stage: Stage) -> None:
     assert decision_of(comparison)[0] is Decision.GO
     assert [one.outcome for one in comparison.result.checks] == [CheckOutcome.ALREADY_BROKEN, PASSED]
     page = next(path for path in comparison.reports if path.suffix == ".html").read_text()
-    assert "Already broken: the baseline fails them too" in page
+    assert "They fail on both sides: broken before, or the check itself is wrong" in page
 
 
 def test_in_recorded_mode_the_recorded_results_tell_what_was_broken_before(stage: Stage) -> None:

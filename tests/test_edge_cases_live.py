@@ -11,7 +11,7 @@ import pytest
 from rehearse import rehearsal
 from rehearse.config import load_settings
 from rehearse.demo import free_ports
-from rehearse.load.engine import LocustEngine
+from rehearse.load.locust_engine import LocustEngine
 from rehearse.model import EdgeOutcome
 from rehearse.progress import Silence
 from tests.project import CONFIG, SCENARIO

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ import psutil
 import pytest
 
 from tests.project import Done, make_project
-from tests.servers import Site, serving
+from tests.servers import Site, free_port, serving
 
 pytestmark = pytest.mark.live
 
@@ -73,12 +72,6 @@ def one_message(done: Done) -> str:
     lines = [line for line in done.err.splitlines() if line.startswith("rehearse: ")]
     assert len(lines) == 1, done
     return lines[0]
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def test_the_same_server_on_both_sides_is_go_and_a_slow_candidate_is_abort(ready: Rig) -> None:

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from rehearse.store import Store
-from tests.project import Done
+from tests.project import Done, make_project
 from tests.store.examples import sqlite_url
 from tests.test_fail_closed import Rig, one_message, rig_in, wait_for
 
@@ -92,6 +92,34 @@ def test_a_second_rehearsal_of_the_same_targets_is_told_who_holds_them(ready: Ri
     assert len(ready.project.run("runs", "list").out.splitlines()) == 2, "the refused one left nothing behind"
     out, err = first.communicate(timeout=90)
     assert first.returncode in {0, 11}, (out, err)
+
+
+def test_two_pipelines_on_one_postgresql_both_finish_and_a_third_on_the_same_targets_is_told(
+    recorded: bytes, postgres_url: str, tmp_path: Path
+) -> None:
+    folders = [tmp_path / name for name in ("one", "two", "three")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "baseline.rehearse").write_bytes(recorded)
+    with rig_in(folders[0]) as one, rig_in(folders[1]) as two:
+        same = make_project(folders[2], one.left.url, one.right.url)
+        for project in (one.project, two.project, same):
+            project.edit("[safety]", f'[store]\nurl = "{postgres_url}"\n\n[safety]')
+        imported = [rig.project.start("runs", "import", "baseline.rehearse") for rig in (one, two)]
+        assert [process.wait(60) for process in imported] == [0, 0], "whoever comes second finds it there"
+        waiting = [rig.under_load() for rig in (one, two)]
+        running = [rig.project.start("compare") for rig in (one, two)]
+        for loaded in waiting:
+            wait_for(loaded)
+        told = one_message(same.run("compare"))
+        assert f"process {running[0].pid}, since" in told
+        for process in running:
+            out, err = process.communicate(timeout=90)
+            assert process.returncode in {0, 11}, (out, err)
+        listed = json.loads(one.project.run("runs", "list", "--json").out)
+        assert sorted(run["kind"] for run in listed) == ["baseline", "comparison", "comparison"]
+        assert {run["state"] for run in listed} == {"finished"}
+        assert two.project.run("runs", "verify").code == 0
 
 
 def test_prometheus_can_read_how_far_it_is(ready: Rig) -> None:

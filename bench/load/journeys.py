@@ -13,9 +13,9 @@ import sys
 from collections.abc import Callable
 from time import perf_counter, process_time
 
-from rehearse.load.locust_hooks import RequestListener
 from rehearse.load.pacer import Lane, Pacer
 from rehearse.load.recorder import Recorder
+from rehearse.load.request_hooks import RequestListener
 from rehearse.load.schedule import Schedule, Slot
 from rehearse.model import Block, Side
 

@@ -17,7 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.load.servers import ROOT, nginx
-from rehearse.load.engine import BlockClosed, LoadEvent, LocustEngine, Trouble, WorkerDone
+from rehearse.load.engine import BlockClosed, LoadEvent, Trouble, WorkerDone
+from rehearse.load.locust_engine import LocustEngine
 from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder
 from rehearse.load.schedule import Schedule
 from rehearse.model import Arrivals, RequestOutcome, Scope, Side

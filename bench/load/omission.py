@@ -31,7 +31,8 @@ from typing import Literal
 
 from bench.load.servers import ROOT, limited_server, nginx, small_server
 from rehearse.histogram import Histogram
-from rehearse.load.engine import BlockClosed, LocustEngine, Trouble
+from rehearse.load.engine import BlockClosed, Trouble
+from rehearse.load.locust_engine import LocustEngine
 from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder
 from rehearse.load.schedule import Schedule
 from rehearse.model import Scope, Side

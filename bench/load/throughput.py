@@ -27,7 +27,8 @@ from random import Random
 from statistics import fmean, median
 
 from bench.load.servers import ROOT, nginx, pin
-from rehearse.load.engine import BlockClosed, LiveCounts, LocustEngine, Tick, Trouble
+from rehearse.load.engine import BlockClosed, LiveCounts, Tick, Trouble
+from rehearse.load.locust_engine import LocustEngine
 from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder
 from rehearse.load.recorder import BINS_PER_S
 from rehearse.load.schedule import Schedule

@@ -17,7 +17,7 @@ from pathlib import Path
 from rehearse import rehearsal
 from rehearse.demo import BROKEN, KNOWN_GOOD, REPAIRED, compare_with, free_ports, shop_settings
 from rehearse.errors import NotReady
-from rehearse.load.engine import LocustEngine
+from rehearse.load.locust_engine import LocustEngine
 from rehearse.progress import Silence
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,6 +17,7 @@ from rehearse.commands.frame import (
     settings_of,
     store_of,
 )
+from rehearse.commands.runs import run_id_of
 from rehearse.errors import ExitCode
 
 app = typer.Typer(
@@ -27,7 +28,7 @@ app = typer.Typer(
 @app.command("list")
 @command
 def list_(config: ConfigOption = None, set_: SetOption = None, as_json: JsonOption = False) -> ExitCode:
-    """Every name with the recording that it means now, and how many it has meant."""
+    """Every name, and the recording that it means now."""
     from rehearse.report.visible import printable
 
     with store_of(settings_of(config, set_)) as store:
@@ -44,16 +45,18 @@ def list_(config: ConfigOption = None, set_: SetOption = None, as_json: JsonOpti
 @app.command()
 @command
 def pin(
-    name: Annotated[str, typer.Argument(help="The baseline's name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The baseline's name.")],
     run_id: RunArgument,
     config: ConfigOption = None,
     set_: SetOption = None,
 ) -> ExitCode:
-    """Make an earlier finished recording count under a name again, until the next one is recorded or pinned.
+    """Make an earlier recording count under a name again.
 
-    Only a baseline recording can be one; its digest is looked at first.
+    Until the next one is recorded or pinned. Only a finished baseline recording can be one; its digest is looked at
+    first.
     """
     with store_of(settings_of(config, set_)) as store:
+        run_id = run_id_of(store, run_id)
         store.name_baseline(name, run_id)
     out(f"baseline {name!r} is run {run_id} from now on")
     return ExitCode.GO

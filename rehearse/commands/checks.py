@@ -26,7 +26,9 @@ from rehearse.commands.frame import (
 from rehearse.errors import ConfigError, ExitCode
 
 app = typer.Typer(
-    help="The codified breaks: ask them, list them, write one.", no_args_is_help=True, rich_markup_mode=None
+    help="What broke before, as checks: run them, list them, write one.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
@@ -39,7 +41,7 @@ def run(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Ask both sides what broke before, without load.
+    """Run the checks on both sides, without load.
 
     Exit code 0: every check passed. 10: one failed that the baseline passes. 11: one could not be asked.
     """
@@ -59,9 +61,9 @@ def run(
 @app.command("list")
 @command
 def list_(config: ConfigOption = None, set_: SetOption = None, as_json: JsonOption = False) -> ExitCode:
-    """Every check: what broke, how it came out lately, and whether it ever failed.
+    """Every check, and how it came out lately.
 
-    Exit code 11 when one cannot be collected.
+    With what broke, and whether it ever failed. Exit code 11 when one cannot be collected.
     """
     from rehearse import rehearsal
     from rehearse.checks.registry import lines_of
@@ -82,17 +84,25 @@ def list_(config: ConfigOption = None, set_: SetOption = None, as_json: JsonOpti
 @app.command("new")
 @command
 def new(
-    broke: Annotated[str, typer.Option("--broke", help="What broke?")] = "",
-    seen: Annotated[str, typer.Option("--seen", help="How was it seen?")] = "",
+    broke: Annotated[str, typer.Option("--broke", metavar="TEXT", help="What broke?")] = "",
+    seen: Annotated[str, typer.Option("--seen", metavar="TEXT", help="How was it seen?")] = "",
     shows: Annotated[
-        str, typer.Option("--shows", help="Which request or query shows it? 'GET /orders/1', 'select ...'")
+        str,
+        typer.Option(
+            "--shows",
+            metavar="REQUEST",
+            help="Which request or query shows it? 'GET /orders/1', 'select ...'",
+        ),
     ] = "",
-    severity: Annotated[str, typer.Option("--severity", help="abort or warn?")] = "",
-    check_id: Annotated[str, typer.Option("--id", help="Its id, such as INC-231.")] = "",
-    component: Annotated[str, typer.Option("--component", help="What it is a part of.")] = "",
-    broke_on: Annotated[str, typer.Option("--broke-on", help="When, as 2026-03-02; default: today.")] = "",
+    severity: Annotated[str, typer.Option("--severity", metavar="WORD", help="abort or warn?")] = "",
+    check_id: Annotated[str, typer.Option("--id", metavar="ID", help="Its id, such as INC-231.")] = "",
+    component: Annotated[str, typer.Option("--component", metavar="NAME", help="What it is a part of.")] = "",
+    broke_on: Annotated[
+        str, typer.Option("--broke-on", metavar="DATE", help="When, as 2026-03-02; default: today.")
+    ] = "",
     field: Annotated[
-        list[str] | None, typer.Option("--field", help="A value of the JSON answer: items[0].price")
+        list[str] | None,
+        typer.Option("--field", metavar="PLACE", help="A value of the JSON answer to keep: items[0].price"),
     ] = None,
     config: ConfigOption = None,
     set_: SetOption = None,
@@ -134,14 +144,22 @@ def new(
 @command
 def learn(
     url: Annotated[
-        str | None, typer.Argument(help="A path on the baseline, or a URL of it: what it answers is learnt.")
+        str | None,
+        typer.Argument(metavar="PATH", help="On the baseline, or a URL of it: what it answers is learnt."),
     ] = None,
     sql: Annotated[
-        str | None, typer.Option("--sql", help="A query of the baseline, where that is a database.")
+        str | None,
+        typer.Option("--sql", metavar="QUERY", help="A query of the baseline, where that is a database."),
     ] = None,
-    file: Annotated[str | None, typer.Option("--file", help="A file of the project.")] = None,
+    file: Annotated[
+        str | None,
+        typer.Option("--file", metavar="FILE", help="A file of the project, to be learnt instead."),
+    ] = None,
     target: Annotated[
-        Path | None, typer.Option("--out", help="Where to write; default: a new file in the checks folder.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="Where to write; default: a new file in the checks folder."
+        ),
     ] = None,
     config: ConfigOption = None,
     set_: SetOption = None,

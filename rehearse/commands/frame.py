@@ -25,19 +25,36 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="The configuration file; default: rehearse.toml here.")
+    Path | None,
+    typer.Option(
+        "--config", "-c", metavar="FILE", help="The configuration file; default: rehearse.toml here."
+    ),
 ]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="Override one setting: --set load.rate=80. May be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override one setting, such as load.rate=80. May be repeated."
+    ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="The result as JSON on stdout, and nothing else there.")
 ]
 StageOption = Annotated[
-    str | None, typer.Option("--stage", help="Which of promotion.stages this is; over promotion.stage.")
+    str | None,
+    typer.Option(
+        "--stage",
+        metavar="NAME",
+        help="The environment on the way to production that this is: one of promotion.stages.",
+    ),
 ]
-RunArgument = Annotated[str, typer.Argument(help="A run; see `rehearse runs list`.")]
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="Its id (`rehearse runs list`); or `latest`; or `baseline:NAME`, what that name means now.",
+    ),
+]
 
 # What the runners of pipelines take for a command: "::" at the start of a line, "##[" anywhere (GitHub).
 _COMMAND = re.compile(r"^(\s*):(?=:)|##(?=\[)", re.MULTILINE)
@@ -92,7 +109,7 @@ def parts_with(progress: TerminalProgress) -> Parts:
     from datetime import UTC, datetime
 
     from rehearse import rehearsal
-    from rehearse.load.engine import LocustEngine
+    from rehearse.load.locust_engine import LocustEngine
 
     return rehearsal.Parts(LocustEngine(), progress, lambda: datetime.now(UTC))
 

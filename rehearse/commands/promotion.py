@@ -34,15 +34,17 @@ MOST_FACTS_BYTES = 64 * 1024
 @command
 def exit_plan(
     format_: Annotated[
-        Literal["markdown", "html"], typer.Option("--format", help="The runbook as Markdown, or as a page.")
+        Literal["markdown", "html"],
+        typer.Option("--format", help="The runbook as Markdown, or as a page."),
     ] = "markdown",
     config: ConfigOption = None,
     set_: SetOption = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Print the exit plan as a runbook, and say on stderr what is wrong with it.
+    """Print the exit plan as a runbook.
 
-    Exit code 2: following it could end without a way out. A warning alone ends in 0.
+    What is wrong with it is said on stderr. Exit code 2: following it could end without a way out. A warning alone
+    ends in 0.
     """
     from rehearse.promotion import plan_faults
     from rehearse.report.runbook import fault_lines, runbook_md
@@ -66,18 +68,20 @@ def exit_plan(
 @command
 def decide(
     run_id: RunArgument,
-    person: Annotated[str, typer.Option("--by", help="Who decides.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; it stays in the report.")],
+    person: Annotated[str, typer.Option("--by", metavar="NAME", help="Who decides.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it stays in the report.")],
     is_go: Annotated[bool, typer.Option("--go/--abort", help="What is decided.", show_default=False)],
     override: Annotated[
         bool, typer.Option("--override", help="Go although the verdict is ABORT or INCONCLUSIVE.")
     ] = False,
-    second: Annotated[str, typer.Option("--second", help="Who else agrees with an override.")] = "",
+    second: Annotated[
+        str, typer.Option("--second", metavar="NAME", help="Who else agrees with an override.")
+    ] = "",
     config: ConfigOption = None,
     set_: SetOption = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Sign off a comparison: who decided what, when and why. RUN may be `latest`.
+    """Sign off a comparison: who decided what, when and why.
 
     It is appended to the run and never changed. Names are recorded, not authenticated: in a pipeline, what that says
     of itself is recorded too.
@@ -107,12 +111,14 @@ def decide(
 def gate(
     facts: Annotated[
         list[str] | None,
-        typer.Argument(help="More facts of the candidate, KEY=VALUE.", metavar="[KEY=VALUE]..."),
+        typer.Argument(help="More facts of the candidate, KEY=VALUE.", metavar="KEY=VALUE"),
     ] = None,
     candidate: Annotated[
         list[str] | None,
         typer.Option(
-            "--candidate", help="Facts of the candidate: KEY=VALUE, or a JSON file. May be repeated."
+            "--candidate",
+            metavar="KEY=VALUE",
+            help="A fact of the candidate, such as version=2.0, or a JSON file of them. May be repeated.",
         ),
     ] = None,
     stage: StageOption = None,
@@ -120,10 +126,10 @@ def gate(
     set_: SetOption = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """May exactly this candidate be promoted now? Exit code 0, and no other, says yes.
+    """May exactly this candidate be promoted now?
 
-    10: it was ABORT. 11: it was INCONCLUSIVE. 13: nothing fresh was rehearsed of exactly it under this policy, or what
-    is stored was changed, or a freeze holds.
+    Exit code 0, and no other, says yes. 10: it was ABORT. 11: it was INCONCLUSIVE. 13: nothing fresh was rehearsed of
+    exactly it under this policy, or what is stored was changed, or a freeze holds.
     """
     from rehearse.promotion import gate as ruling_of
     from rehearse.report.visible import printable

@@ -32,18 +32,21 @@ app = typer.Typer(
     help="Look at what is stored, take it along, remove it.", no_args_is_help=True, rich_markup_mode=None
 )
 
-FileArgument = Annotated[Path, typer.Argument(help="A file that `rehearse runs export` wrote.")]
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="What `rehearse runs export` wrote.")]
 
 
 @app.command("list")
 @command
 def list_(
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many, newest first.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many, newest first.")] = 20,
     config: ConfigOption = None,
     set_: SetOption = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """The newest runs: id, state, verdict, baseline; and where they are known stage, sign-off and candidate."""
+    """The newest runs: what they are, and their verdicts.
+
+    A line has id, state, verdict and baseline; and stage, sign-off and candidate, where they are known.
+    """
     with store_of(settings_of(config, set_)) as store:
         found = store.summaries(limit)
     if as_json:
@@ -58,9 +61,9 @@ def list_(
 def show(
     run_id: RunArgument, config: ConfigOption = None, set_: SetOption = None, as_json: JsonOption = False
 ) -> ExitCode:
-    """One run: what it was, how it ended, what it recorded, and whether it still is what was recorded.
+    """One run: what it was, how it ended, what it recorded.
 
-    RUN may be `latest`, or `baseline:NAME`: the recording that this name means now.
+    And whether it still is what was recorded.
     """
     from rehearse.report.run_view import run_lines, view_of
 
@@ -83,7 +86,9 @@ def show(
 @command
 def export(
     run_id: RunArgument,
-    file: Annotated[Path | None, typer.Argument(help="Where to; default: RUN.rehearse here.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="Where to; default: RUN.rehearse here.")
+    ] = None,
     with_baseline: Annotated[
         bool, typer.Option("--with-baseline", help="With the baseline that it was compared with.")
     ] = False,
@@ -94,9 +99,9 @@ def export(
     config: ConfigOption = None,
     set_: SetOption = None,
 ) -> ExitCode:
-    """Write a run into one file with a checksum, to import it elsewhere; or its numbers as a table.
+    """Write one run into a file, to import it elsewhere.
 
-    RUN may be `latest`, or `baseline:NAME`: the recording that this name means now.
+    The file is sealed with a checksum. With `--csv` or `--parquet` it has the numbers alone, as a table.
     """
     from rehearse.report.table import table_of
 
@@ -118,9 +123,10 @@ def export(
 @app.command("import")
 @command
 def import_(file: FileArgument, config: ConfigOption = None, set_: SetOption = None) -> ExitCode:
-    """Keep the runs of an exported file: all of them or none, and never another content for a run that is here.
+    """Take the runs of an exported file into this store.
 
-    A baseline takes its name over, unless the recording of that name here is younger.
+    All of them or none, and never another content for a run that is here. A baseline takes its name over, unless the
+    recording of that name here is younger.
     """
     content = _content(file)
     with store_of(settings_of(config, set_)) as store:
@@ -132,16 +138,19 @@ def import_(file: FileArgument, config: ConfigOption = None, set_: SetOption = N
 @app.command()
 @command
 def verify(
-    run_ids: Annotated[list[str] | None, typer.Argument(help="Runs; default: every finished one.")] = None,
+    run_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="RUN", help="Their ids; default: every finished one.")
+    ] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", help="An exported file instead of the store.")
+        Path | None, typer.Option("--file", metavar="FILE", help="An exported file instead of the store.")
     ] = None,
     config: ConfigOption = None,
     set_: SetOption = None,
 ) -> ExitCode:
-    """Compute the digest of everything that a verdict rests on again, also of the baseline it refers to.
+    """Say whether runs still are what was recorded.
 
-    Prints each run with its digest. Exit code 13: something is not what was recorded.
+    Computes the digest of everything that a verdict rests on again, the baseline that it refers to included, and prints
+    it. Exit code 13: something is not what was recorded.
     """
     from rehearse.model import RunState
 
@@ -166,9 +175,12 @@ def verify(
 @app.command()
 @command
 def prune(
-    keep: Annotated[int, typer.Option("--keep", min=0, help="How many of each kind stay, the newest.")] = 50,
+    keep: Annotated[
+        int, typer.Option("--keep", metavar="N", min=0, help="How many of each kind stay, the newest.")
+    ] = 50,
     older_than: Annotated[
-        str | None, typer.Option("--older-than", help="Remove only what began longer ago, such as 30d.")
+        str | None,
+        typer.Option("--older-than", metavar="AGE", help="Remove only what began longer ago, such as 30d."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would go; remove nothing.")] = False,
     config: ConfigOption = None,

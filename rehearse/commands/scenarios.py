@@ -14,7 +14,8 @@ app = typer.Typer(help="Make a scenario from recorded traffic.", no_args_is_help
 
 SourceArgument = Annotated[Path, typer.Argument(metavar="FILE", help="What was recorded.")]
 OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", help="The Locust file; default: scenarios/NAME.py.")
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="The Locust file; default: scenarios/NAME.py."),
 ]
 SideEffectsOption = Annotated[
     bool, typer.Option("--side-effects", help="Keep requests other than GET and HEAD, too.")
@@ -28,7 +29,10 @@ def from_har(
     source: SourceArgument,
     output: OutputOption = None,
     host: Annotated[
-        str | None, typer.Option("--host", help="Whose requests to take; default: the first page's host.")
+        str | None,
+        typer.Option(
+            "--host", metavar="HOST", help="Whose requests to take; default: the first page's host."
+        ),
     ] = None,
     side_effects: SideEffectsOption = False,
     force: ForceOption = False,

@@ -25,37 +25,58 @@ from rehearse.errors import ConfigError, ExitCode
 NEXT = """\
 Next: `rehearse doctor` tries it with twenty journeys a side, and proposes rate and users; `rehearse compare --dry-run`
 says what would be sent; `rehearse compare --without-baseline` rehearses. ci/ has examples of pipelines."""
+NEXT_IN_PLACE = """\
+Next: `rehearse doctor` tries it with twenty journeys, and proposes rate and users; `rehearse baseline` records the
+known-good version; then upgrade it where it stands, and `rehearse compare` decides. ci/ has examples of pipelines."""
 
 
 @command
 def init(
     baseline: Annotated[
-        str | None, typer.Option("--baseline", metavar="URL", help="Where the known-good version is.")
+        str | None,
+        typer.Option(
+            "--baseline",
+            metavar="URL",
+            help="Where the known-good version is: http(s)://, or a database's URL.",
+        ),
     ] = None,
     candidate: Annotated[
-        str | None, typer.Option("--candidate", metavar="URL", help="Where the upgrade is.")
+        str | None,
+        typer.Option(
+            "--candidate",
+            metavar="URL",
+            help="Where the upgrade is. Left out beside --baseline: it takes the place of the known-good version.",
+        ),
     ] = None,
     locust_file: Annotated[
         Path | None,
         typer.Option("--from", metavar="FILE", help="Rehearse with this Locust file, unchanged."),
     ] = None,
     ready: Annotated[
-        str, typer.Option("--ready", metavar="PATH", help="The path that answers when a side is ready.")
+        str,
+        typer.Option("--ready", metavar="PATH", help="What answers when a side is ready; not for databases."),
     ] = "/",
     writes: Annotated[
         bool | None,
-        typer.Option("--writes/--reads-only", help="May requests change data (POST and the like)?"),
+        typer.Option(
+            "--writes/--reads-only", help="May requests change data (POST and the like; SQL that writes)?"
+        ),
     ] = None,
     exclude_tag: Annotated[
         list[str] | None,
-        typer.Option("--exclude-tag", help="Never run tasks with this @tag. May be repeated."),
+        typer.Option("--exclude-tag", metavar="TAG", help="Never run tasks with this @tag. May be repeated."),
     ] = None,
     reset: Annotated[
-        str | None, typer.Option("--reset", metavar="COMMAND", help="Puts the data back before each round.")
+        str | None,
+        typer.Option("--reset", metavar="COMMAND", help="What puts the data back before each round."),
     ] = None,
     production: Annotated[
         list[str] | None,
-        typer.Option("--production", metavar="HOST", help="Never load it: *.example.com. May be repeated."),
+        typer.Option(
+            "--production",
+            metavar="HOST",
+            help="Hosts never to load, such as *.example.com. May be repeated.",
+        ),
     ] = None,
 ) -> ExitCode:
     """Write a project to begin with.
@@ -80,13 +101,13 @@ def init(
     contents = contents_of(answers, root)
     write_project(contents, root)
     try:
-        load_settings(root / CONFIG, {}, {})
+        load_settings(root / CONFIG, answers.stand_ins, {})
     except ConfigError:
         remove(root / name for name in contents)
         raise
     for line in (*(f"wrote {name}" for name in contents), *(f"assumed {one}" for one in interview.assumed)):
         out(line)
-    out(NEXT)
+    out(NEXT if answers.candidate is not None else NEXT_IN_PLACE)
     return ExitCode.GO
 
 
@@ -99,8 +120,8 @@ def doctor(
 ) -> ExitCode:
     """Say what to fix before a rehearsal.
 
-    Looks at configuration, store, rig and both sides, sends twenty journeys to each with the real scenarios, and
-    proposes rate, users and floors. Exit code 0: ready. 13: not ready.
+    Looks at configuration, checks, exit plan, store, rig and both sides, sends twenty journeys to each with the real
+    scenarios, and proposes rate, users and floors. Exit code 0: ready. 13: not ready.
     """
     from rehearse.doctor.examination import Tools, examine
 

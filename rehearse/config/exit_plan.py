@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Literal
+from collections.abc import Collection
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator
 
@@ -12,6 +13,9 @@ from rehearse.config.contract import Day
 from rehearse.config.fields import Duration, Kind, Name, Switch, Text, Word, Words, between, read_argv
 from rehearse.config.quantities import write_duration
 from rehearse.config.section import Section
+
+if TYPE_CHECKING:
+    from rehearse.config.settings import Settings
 
 DAY_S = 86_400.0
 
@@ -176,3 +180,13 @@ class PromotionSettings(Section):
     stage: Text = Field(
         default="", description="Which one this is; `--stage` and REHEARSE_PROMOTION__STAGE say it too."
     )
+
+
+def faults_of(settings: Settings, checks: Collection[str], today: date) -> tuple[plans.Fault, ...]:
+    """What is wrong with the exit plan of a project that has these checks."""
+    measured = plans.Measured(
+        checks=checks,
+        objectives={str(rule.metric).replace(" ", "_") for rule in settings.objectives.rules},
+        series={one.name for one in settings.series},
+    )
+    return plans.faults(settings.exit_plan.plan, measured, today)

@@ -1,23 +1,27 @@
-"""The whole examination, in the order in which a rehearsal would stumble: store, rig, sides, scenario, proposals."""
+"""The whole examination, in the order in which a rehearsal would stumble: what is written down, rig, store, sides,
+scenario, proposals."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from rehearse import wiring
 from rehearse.allowlist import host_and_port, is_loopback
+from rehearse.checks.runner import CheckRunner, PytestRunner
 from rehearse.config import Settings
 from rehearse.config.policy import users_for
 from rehearse.config.quantities import write_duration
 from rehearse.databases import is_database
 from rehearse.doctor.answering import side_findings
+from rehearse.doctor.besides import EDGES, check_and_plan_findings, dependency_findings, login_findings
 from rehearse.doctor.findings import Examination, Examined, Grade, Proposal
 from rehearse.doctor.proposals import Measured, proposals
 from rehearse.doctor.rig import Rig, rig_findings
 from rehearse.doctor.trial import SCENARIO, Trial, trial_findings, try_out
+from rehearse.edge_cases.running import standing_proxies
 from rehearse.errors import ConfigError, Interrupted, NotReady, RehearseError, StoreError, TargetRefused
 from rehearse.histogram import Histogram
 from rehearse.holding import holding
@@ -41,6 +45,7 @@ class Tools:
     listener: Listener
     now: Callable[[], datetime]
     rig: Callable[[], Rig] = Rig.now
+    checks: CheckRunner = field(default_factory=PytestRunner)
 
 
 def examine(settings: Settings, tools: Tools) -> Examination:
@@ -70,6 +75,8 @@ class _Visit:
     def findings(self) -> Iterator[Examined]:
         """In order; what comes first is what is needed for the rest."""
         yield from _config_findings(self.settings)
+        today, clean = self.tools.now().date(), cleaner(self.settings)
+        yield from check_and_plan_findings(self.settings, self.tools.checks, clean, today)
         yield from rig_findings(self.tools.rig(), self._processes_here, self._users)
         try:
             targets = allowed_targets(self.settings, self.sides)
@@ -92,12 +99,12 @@ class _Visit:
                 )
                 yield Examined("store", Grade.OK, "opened, migrated, and written to")
                 yield from _baseline_findings(self.settings, store)
-                for target in targets:
-                    stack.enter_context(target)
-                up = [one for target in targets for one in self._look_at(target)]
-                yield from up
+                up = []
+                for one in self._brought_up(stack, targets):
+                    up.append(one)
+                    yield one
                 if any(one.grade is Grade.FIX for one in up):
-                    why = "not tried: a side is not ready"
+                    why = "not tried: something above is to be mended first"
                     yield Examined(SCENARIO, Grade.NOTE, why, "mend that, and run `rehearse doctor` again")
                     return
                 engine = RenewingEngine(
@@ -108,6 +115,25 @@ class _Visit:
             yield Examined("store", Grade.FIX, _one(error), "correct store.url, or see to what it says")
         except NotReady as error:  # somebody else holds a target
             yield Examined("targets", Grade.FIX, _one(error), "wait until that one has ended")
+
+    def _brought_up(self, stack: ExitStack, targets: list[ManagedTarget]) -> Iterator[Examined]:
+        """All that journeys need. A side is asked for a token only when it is known to be the one that is meant."""
+        dependencies = list(dependency_findings(self.settings, self.sides))
+        yield from dependencies
+        if any(one.grade is Grade.FIX for one in dependencies):
+            return
+        try:
+            stack.enter_context(standing_proxies(self.settings, self.sides))
+        except NotReady as error:
+            remedy = "end what listens there, or name another address in edges.dependencies"
+            yield Examined(EDGES, Grade.FIX, _one(error), remedy)
+            return
+        for target in targets:
+            stack.enter_context(target)
+        sides = [one for target in targets for one in self._look_at(target)]
+        yield from sides
+        if all(one.grade is not Grade.FIX for one in sides):
+            yield from login_findings(self.settings, self.sides)
 
     def _look_at(self, target: ManagedTarget) -> Iterator[Examined]:
         self.tools.listener.phase(f"looking at {target.spec.name} at {target.spec.shown_url}")

@@ -37,22 +37,22 @@ class Scene:
         return self.load.settings
 
     def place(self, side: Side) -> Place:
-        """How to ask a side."""
-        settings, target = self.settings, self.settings.target(side)
-        allow = AllowList(settings.safety.allow, settings.safety.production, other_sides(settings, target))
-        is_encrypted = urlsplit(target.url).scheme == "https"
-        verify = tls_of(settings, target).context() if is_encrypted else True
-        place = Place(target.url, allow, headers_of(settings, target), verify, settings.load.timeout_s)
-        login = settings.edges.login
-        return (
-            place
-            if login is None
-            else place.logged_in(login.path, login.body.get_secret_value(), login.token)
-        )
+        """How to ask a side. Raises like `place_of`."""
+        return place_of(self.settings, side)
 
     def before_target(self, side: Side) -> FaultProxy:
         """A fault proxy of its own before a side."""
         return FaultProxy(proxy_order(self.settings, *host_and_port(self.settings.target(side).url)))
+
+
+def place_of(settings: Settings, side: Side) -> Place:
+    """How to ask a side, logged in where `edges.login` says how. Raises NotReady and TargetRefused."""
+    target, login = settings.target(side), settings.edges.login
+    allow = AllowList(settings.safety.allow, settings.safety.production, other_sides(settings, target))
+    is_encrypted = urlsplit(target.url).scheme == "https"
+    verify = tls_of(settings, target).context() if is_encrypted else True
+    place = Place(target.url, allow, headers_of(settings, target), verify, settings.load.timeout_s)
+    return place if login is None else place.logged_in(login.path, login.body.get_secret_value(), login.token)
 
 
 def proxy_order(

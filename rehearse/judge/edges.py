@@ -51,7 +51,7 @@ def _warning(one: EdgeResult) -> Finding:
     if one.outcome is EdgeOutcome.FAIL:
         return _failed(one, WARNED, is_hard=False)
     if one.outcome is EdgeOutcome.ALREADY_BROKEN:
-        sentence = f"{_told(one)}; the baseline does the same, so the upgrade is not to blame"
+        sentence = f"{_told(one)}; it is so on both sides: broken before, or the case itself is wrong"
         return Finding(Outcome.FAIL, ALREADY_BROKEN, subject_of(one.record), sentence)
     return Finding(Outcome.INCONCLUSIVE, WARNED, subject_of(one.record), _told(one))
 

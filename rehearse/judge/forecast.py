@@ -11,10 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rehearse.histogram import Histogram
-from rehearse.judge.horizon import distance, first_times
-from rehearse.judge.latency import quantile_noise
+from rehearse.judge.latency import quantile_noise, quantile_range_s
 from rehearse.judge.measurement import (
-    CountOutlook,
     Measurement,
     NoiseOutlook,
     PairedCase,
@@ -31,15 +29,17 @@ from rehearse.judge.pairs import (
     judged_pairs,
     judged_recordings,
 )
+from rehearse.judge.prospects import Plan, Prospect, Unknown, prospect_of
 from rehearse.judge.recorded import RecordedCase, measure_rounds
-from rehearse.judge.stats import requests_to_certify, t_quantile
+from rehearse.judge.series_forecast import series_on_paper
+from rehearse.judge.server_series import series_cells
+from rehearse.judge.wording import duration
 from rehearse.model import (
     Arrivals,
     Block,
     Cell,
     Metric,
     Mode,
-    Policy,
     Reference,
     RequestOutcome,
     RigHealth,
@@ -49,59 +49,13 @@ from rehearse.model import (
     Side,
 )
 
-MISSED_SHARE = 0.20  # of unchanged candidates may miss a margin that is called certifiable
-HOPELESS = 2.0  # times its margin: where a bound is expected that far out, nobody should wait for it
 _BINS_PER_S = 2
 _IMAGINED_S = 1.0  # a duration where nothing is known of any
+# What chance alone may put on a quantile, where its noise can still be told from requests.
+_WIDE = math.log(1.4)
+_NO_DOUBTS: Mapping[str, str] = {}
 
 Table = Mapping[SeriesKey, Column]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The load that is about to be measured."""
-
-    mode: Mode
-    policy: Policy
-    block_s: float
-    blocks: int  # measured, of each round
-    rounds: int
-    looks: int
-    restarted: frozenset[Side]
-    arrivals: Mapping[str, float]  # of each scenario, per block and side
-
-    @property
-    def measured_s(self) -> float:
-        """Seconds of load that will be judged."""
-        return self.block_s * self.blocks * self.rounds
-
-
-@dataclass(frozen=True, slots=True)
-class Prospect:
-    """What can be proven of one certified cell, on the scale of the test (a log ratio for latency and capacity)."""
-
-    cell: Cell
-    margin: float
-    expected: float  # where the bound of an unchanged candidate is expected
-    reach: float  # the margin that four of five unchanged candidates are proven inside of; infinite: none
-    needed_s: float | None  # measured load that brings the reach to the margin; None when none does
-    visible: float  # the smallest worsening that would be ABORT in every second run
-    shortage: str = ""  # what there is too little of
-
-    @property
-    def can_be_certified(self) -> bool:
-        """Whether the planned load is enough."""
-        return self.reach <= self.margin
-
-    @property
-    def is_hopeless(self) -> bool:
-        """Out of reach by so much that no luck brings it back."""
-        return self.expected >= HOPELESS * self.margin
-
-    @property
-    def part_of_margin(self) -> float:
-        """How much of the margin the reach is; more than 1.0 is out of reach."""
-        return self.reach / self.margin if self.margin > 0 else math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +66,20 @@ class Forecast:
     source: str  # where the noise is taken from
     is_measured: bool  # between two sides of identical code; else a part of it is assumed
     prospects: tuple[Prospect, ...]
+    unknown: tuple[Unknown, ...] = ()
 
     @property
     def refused(self) -> tuple[Prospect, ...]:
-        """The cells for which load would be a waste. An assumption refuses nothing; a count of requests does."""
+        """The cells for which load would be a waste. An assumption refuses nothing; a count of requests does.
+
+        Server-side series refuse nothing either: longer rounds may tell more of them than the stored ones did.
+        """
         return tuple(
             one
             for one in self.prospects
-            if one.is_hopeless and (self.is_measured or one.cell.metric is Metric.ERROR_RATIO)
+            if one.is_hopeless
+            and one.cell.scope is not Scope.SERIES
+            and (self.is_measured or one.cell.metric is Metric.ERROR_RATIO)
         )
 
 
@@ -132,10 +92,12 @@ def forecast(plan: Plan, reference: Reference | None) -> Forecast:
     if reference.is_calibrated:
         kept = judged_pairs(reference.blocks, plan.policy.rig)
         if kept.candidate:
-            return _by_pairs(plan, reference.name, kept)
+            return _by_pairs(plan, reference, kept)
     known = judged_recordings(reference.blocks, (), plan.policy.rig).baseline
     source = f"baseline {reference.name!r} of one side; what pairs differ by beyond chance is not known"
-    return _by_chance(plan, known, f"at best, by the requests of {source}") if known else _by_assumption(plan)
+    if not known:
+        return _by_assumption(plan)
+    return _without_series(_by_chance(plan, known, f"at best, by the requests of {source}"))
 
 
 def forecast_from_warm_up(plan: Plan, blocks: Iterable[Block]) -> Forecast | None:
@@ -150,41 +112,73 @@ def forecast_from_warm_up(plan: Plan, blocks: Iterable[Block]) -> Forecast | Non
 # --- what stands in for the load to come ------------------------------------------------------------------------
 
 
-def _by_pairs(plan: Plan, name: str, kept: JudgedBlocks) -> Forecast:
+def _by_pairs(plan: Plan, reference: Reference, kept: JudgedBlocks) -> Forecast:
     table = columns(kept)
-    measured = _measured_on_paper(plan, kept, table, (kept, table))
-    source = f"noise of {in_pairs(len(kept.candidate))} of identical versions in baseline {name!r}"
+    case = _on_paper_case(plan, kept, table, (kept, table))
+    measured = (*measure_pairs(case), *_series(plan, case, reference))
+    source = f"noise of {in_pairs(len(kept.candidate))} of identical versions in baseline {reference.name!r}"
     return _forecast(plan, source, measured, is_measured=True)
+
+
+def _series(plan: Plan, case: PairedCase | RecordedCase, reference: Reference) -> tuple[Measurement, ...]:
+    return series_on_paper(case, reference, plan.rounds, plan.block_s * plan.blocks)
 
 
 def _by_chance(plan: Plan, known: Sequence[Block], source: str) -> Forecast:
     """Pairs of equal halves, and the spread that the number of requests alone gives their quantiles."""
     kept = JudgedBlocks(tuple(known), tuple(known))
     table = columns(kept)
+    as_planned = plan.blocks * plan.rounds / len(known)
     measured = [
-        _with_chance(one, table, plan, len(known))
-        for one in _measured_on_paper(plan, kept, table, (JudgedBlocks((), ()), {}))
+        _with_chance(one, table, as_planned)
+        for one in measure_pairs(_on_paper_case(plan, kept, table, (JudgedBlocks((), ()), {})))
     ]
-    return _forecast(plan, source, measured, is_measured=False)
+    doubts = {one.cell.label: why for one in measured if (why := _why_in_doubt(one, table))}
+    return _forecast(plan, source, measured, is_measured=False, doubts=doubts)
 
 
-def _with_chance(measured: Measurement, table: Table, plan: Plan, blocks: int) -> Measurement:
-    quantile, column = measured.cell.metric.quantile, table.get((measured.cell.scope, measured.cell.name))
-    if quantile is None or column is None or not isinstance(measured.outlook, NoiseOutlook):
+def _with_chance(measured: Measurement, table: Table, as_planned: float) -> Measurement:
+    quantile, whole = _known_of(measured, table)
+    if not whole.count or not isinstance(measured.outlook, NoiseOutlook):
         return measured
-    whole = Histogram.merged(part.judged for part in column.baseline)
-    as_planned = plan.blocks * plan.rounds / blocks
     chance = len(Side) * quantile_noise(whole, quantile) ** 2 / as_planned
     return replace(measured, outlook=replace(measured.outlook, shrinking=chance))
+
+
+def _why_in_doubt(measured: Measurement, table: Table) -> str:
+    """A quantile between two humps is in the one or the other by chance, and what chance does to it later cannot be
+    told from here; nor from a handful of requests."""
+    quantile, whole = _known_of(measured, table)
+    if not whole.count or quantile_noise(whole, quantile) < _WIDE:
+        return ""
+    low_s, high_s = quantile_range_s(whole, quantile)
+    return (
+        f"its {whole.count:,} requests so far leave anything from {duration(low_s)} to {duration(high_s)} open"
+        " (they are few, or answers are of two kinds); only pairs of both sides can tell"
+    )
+
+
+def _known_of(measured: Measurement, table: Table) -> tuple[float, Histogram]:
+    """A latency cell's quantile, and all durations that are known of it; none for other cells."""
+    quantile, column = measured.cell.metric.quantile, table.get((measured.cell.scope, measured.cell.name))
+    if quantile is None or column is None:
+        return 0.5, Histogram()
+    return quantile, Histogram.merged(part.judged for part in column.baseline)
 
 
 def _by_assumption(plan: Plan) -> Forecast:
     """Nothing is recorded: the number of arrivals is known, and what starts and hosts are assumed to differ by."""
     alike = tuple(_imagined(plan, index) for index in range(plan.blocks))
     kept = JudgedBlocks(alike, alike)
-    measured = _measured_on_paper(plan, kept, columns(kept), (JudgedBlocks((), ()), {}))
+    measured = measure_pairs(_on_paper_case(plan, kept, columns(kept), (JudgedBlocks((), ()), {})))
     source = "no recording tells the noise: at best, by the assumed differences of hosts and starts alone"
-    return _forecast(plan, source, measured, is_measured=False)
+    return _without_series(_forecast(plan, source, measured, is_measured=False))
+
+
+def _without_series(told: Forecast) -> Forecast:
+    why = "no recording of two equal sides tells by how much it differs"
+    cells = (cell for cell in series_cells(told.plan.policy.series) if _is_foretold(cell))
+    return replace(told, unknown=(*told.unknown, *(Unknown(cell, why) for cell in cells)))
 
 
 def _imagined(plan: Plan, index: int) -> Block:
@@ -219,14 +213,15 @@ def _by_rounds(plan: Plan, reference: Reference | None) -> Forecast:
     is_restarted = Side.CANDIDATE in plan.restarted
     case = RecordedCase(plan.policy, _strictness(plan), judged, table, is_restarted)
     source = f"rounds of baseline {reference.name!r}, beside what two runs are assumed to differ by"
-    return _forecast(plan, source, measure_rounds(case), is_measured=False)
+    measured = (*measure_rounds(case), *_series(plan, case, reference))
+    return _forecast(plan, source, measured, is_measured=False)
 
 
-def _measured_on_paper(
+def _on_paper_case(
     plan: Plan, kept: JudgedBlocks, table: Table, stored: tuple[JudgedBlocks, Table]
-) -> tuple[Measurement, ...]:
+) -> PairedCase:
     now = (_blocks_on_paper(plan, kept), _on_paper(plan, table, kept))
-    return measure_pairs(PairedCase(plan.policy, _strictness(plan), *now, *stored, plan.restarted))
+    return PairedCase(plan.policy, _strictness(plan), *now, *stored, plan.restarted)
 
 
 def _strictness(plan: Plan) -> Strictness:
@@ -283,56 +278,31 @@ def _moved(part: Slice, number: int, bins: int) -> Slice:
 # --- what it comes to -------------------------------------------------------------------------------------------
 
 
-def _forecast(plan: Plan, source: str, measured: Sequence[Measurement], *, is_measured: bool) -> Forecast:
+def _forecast(
+    plan: Plan,
+    source: str,
+    measured: Sequence[Measurement],
+    *,
+    is_measured: bool,
+    doubts: Mapping[str, str] = _NO_DOUBTS,
+) -> Forecast:
+    """A cell in doubt that seems out of reach is not: nothing is known of it."""
     tested = sum(one.cell.role is not Role.ADVISORY for one in measured)
-    found = [
-        _prospect(one, plan, _strictness(plan).abort_alpha / max(tested, 1))
-        for one in measured
-        if one.cell.role is Role.CERTIFY and one.cell.objective.margin is not None
-    ]
-    hardest = sorted(found, key=lambda one: (-one.part_of_margin, one.cell.label))
-    return Forecast(plan, source, is_measured, tuple(hardest))
+    certified = [one for one in measured if _is_foretold(one.cell)]
+    unknown = [Unknown(one.cell, one.shortage) for one in certified if _is_unknown(one)]
+    alpha = _strictness(plan).abort_alpha / max(tested, 1)
+    found = [prospect_of(one, plan, alpha) for one in certified if not _is_unknown(one)]
+    in_doubt = [one for one in found if one.cell.label in doubts and not one.can_be_certified]
+    unknown += [Unknown(one.cell, doubts[one.cell.label]) for one in in_doubt]
+    known = [one for one in found if one not in in_doubt]
+    hardest = sorted(known, key=lambda one: (-one.part_of_margin, one.cell.label))
+    return Forecast(plan, source, is_measured, tuple(hardest), tuple(unknown))
 
 
-def _prospect(measured: Measurement, plan: Plan, abort_alpha: float) -> Prospect:
-    margin = measured.margin or measured.cell.objective.margin or 0.0
-    if isinstance(measured.outlook, CountOutlook):
-        return _by_count(measured, measured.outlook, plan, margin, abort_alpha)
-    if not isinstance(measured.outlook, NoiseOutlook):
-        return _too_little(measured, plan, margin)
-    outlook, alphas = measured.outlook, (plan.policy.go_alpha, MISSED_SHARE)
-    expected, luck = (t_quantile(alpha, outlook.degrees_of_freedom) for alpha in alphas)
-    spread, freedom = math.sqrt(outlook.shrinking + outlook.fixed), measured.pairs - plan.rounds
-    times = first_times(lambda times: distance(outlook, freedom, times, alphas) <= margin)
-    return Prospect(
-        cell=measured.cell,
-        margin=margin,
-        expected=expected * spread,
-        reach=(expected + luck) * spread,
-        needed_s=None if times is None else plan.measured_s * times,
-        visible=max(margin, outlook.smallest(abort_alpha)),
-    )
+def _is_foretold(cell: Cell) -> bool:
+    return cell.role is Role.CERTIFY and cell.objective.margin is not None
 
 
-def _too_little(measured: Measurement, plan: Plan, margin: float) -> Prospect:
-    """Too few pairs hold enough requests: a longer run has more of them."""
-    needed_s = plan.measured_s * plan.policy.min_pairs / measured.pairs if measured.pairs else None
-    is_far = needed_s is None or needed_s >= HOPELESS * plan.measured_s
-    expected = math.inf if is_far and plan.mode is Mode.PAIRED else margin
-    return Prospect(measured.cell, margin, expected, math.inf, needed_s, math.inf, measured.shortage)
-
-
-def _by_count(
-    measured: Measurement, outlook: CountOutlook, plan: Plan, margin: float, abort_alpha: float
-) -> Prospect:
-    """Without any failure the bound is certain; with some, their number varies by chance."""
-    ratios = [ratio for ratio in (measured.baseline, measured.candidate) if ratio]
-    failures = math.sqrt(sum(ratios) * outlook.per_request) if ratios else 0.0
-    reach = outlook.distance + t_quantile(MISSED_SHARE, math.inf) * failures
-    needed = requests_to_certify(margin, plan.policy.go_alpha)
-    if ratios or needed is None or not measured.candidate_count:
-        needed_s = plan.measured_s * (reach / margin) ** 2 if margin > 0 else None
-    else:
-        needed_s = plan.measured_s * needed / measured.candidate_count
-    visible = max(margin, outlook.smallest(abort_alpha))
-    return Prospect(measured.cell, margin, outlook.distance, reach, needed_s, visible)
+def _is_unknown(one: Measurement) -> bool:
+    """What is not stored of a series is no sign of what will be."""
+    return one.cell.scope is Scope.SERIES and bool(one.shortage)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from rehearse.judge.forecast import Forecast, Prospect
+from rehearse.judge.forecast import Forecast
+from rehearse.judge.prospects import Prospect, Unknown
 from rehearse.judge.wording import margin
 from rehearse.model import Metric, Mode
 
@@ -38,7 +39,14 @@ def forecast_lines(told: Forecast) -> list[str]:
         f"and would show a worsening of {', '.join(_by_metric(told.prospects, 'visible'))} ({told.source})",
         *(f"out of reach: {_out_of_reach(one, told)}" for one in beyond[:_MOST_LINES]),
         *([f"and {len(beyond) - _MOST_LINES} more cells out of reach"] if len(beyond) > _MOST_LINES else []),
+        *(_not_foretold(one) for one in told.unknown),
     ]
+
+
+def _not_foretold(one: Unknown) -> str:
+    metric, allowed = one.cell.metric, one.cell.objective.margin or 0.0
+    size = math.log1p(allowed) if metric.is_relative else allowed
+    return f"not foretold: {one.cell.label} {margin(metric, size)}: {one.why}"
 
 
 def _by_metric(prospects: Sequence[Prospect], name: str) -> list[str]:
@@ -52,19 +60,19 @@ def _by_metric(prospects: Sequence[Prospect], name: str) -> list[str]:
 
 
 def _size(metric: Metric, size: float) -> str:
-    return "nothing" if math.isinf(size) else margin(metric, size)
+    return margin(metric, size) if math.isfinite(size) else "nothing"
 
 
 def _out_of_reach(one: Prospect, told: Forecast) -> str:
     metric = one.cell.metric
     allowed = f"{one.cell.label} {margin(metric, one.margin)}"
-    if math.isinf(one.reach):
+    if not math.isfinite(one.reach):
         return f"{allowed}: {one.shortage or 'nothing is known of it'}; {_what_would_do(one, told)}"
     return f"{allowed} ({_size(metric, one.reach)} is in reach); {_what_would_do(one, told)}"
 
 
 def _what_would_do(one: Prospect, told: Forecast) -> str:
-    if one.needed_s is not None and one.needed_s > told.plan.measured_s:
+    if one.needed_s is not None and told.plan.measured_s < one.needed_s < math.inf:
         return f"plan {lasting(one.needed_s)} of load"
     if told.plan.mode is Mode.RECORDED or told.plan.restarted:
         return "more rounds (load.rounds) bring it nearer, more minutes do not"

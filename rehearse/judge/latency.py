@@ -41,9 +41,15 @@ def log_quantile(histogram: Histogram, quantile: float) -> float:
 
 def quantile_noise(histogram: Histogram, quantile: float) -> float:
     """The standard deviation of a log quantile that independent samples alone would have (order statistics)."""
+    low_s, high_s = quantile_range_s(histogram, quantile)
+    return (math.log(high_s) - math.log(low_s)) / 2
+
+
+def quantile_range_s(histogram: Histogram, quantile: float) -> tuple[float, float]:
+    """The durations between which chance leaves a quantile, one standard deviation to each side."""
     step = math.sqrt(quantile * (1 - quantile) / histogram.count)
     low, high = max(quantile - step, 0.0), min(quantile + step, 1.0)
-    return (log_quantile(histogram, high) - log_quantile(histogram, low)) / 2
+    return math.exp(log_quantile(histogram, low)), math.exp(log_quantile(histogram, high))
 
 
 def relative_margin(margin: float, floor_s: float, baseline_s: float | None) -> float:

@@ -10,7 +10,7 @@ test is honest for the one and careful for the other.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -29,11 +29,9 @@ from rehearse.judge.pairs import measured
 from rehearse.judge.recorded import RecordedCase, between_rounds, drift_of, too_few_rounds
 from rehearse.judge.stats import Component, Sample, combined, noise_of_mean, start_variance
 from rehearse.model import (
-    Block,
     Cell,
     Evidence,
     Metric,
-    Mode,
     ReasonCode,
     Reference,
     Role,
@@ -53,7 +51,7 @@ _MINUTE_S = 60.0
 Windows = Mapping[int, SeriesWindow]  # by round
 
 
-def series_cells(series: Sequence[ServerSeries]) -> tuple[Cell, ...]:
+def series_cells(series: Iterable[ServerSeries]) -> tuple[Cell, ...]:
     """One for each thing that is asked of each series. All are certified, unless they are advisory."""
     return tuple(
         Cell(
@@ -69,22 +67,44 @@ def series_cells(series: Sequence[ServerSeries]) -> tuple[Cell, ...]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class SeriesSeen:
+    """What one run holds of all series, and which rounds of each side it measured."""
+
+    windows: Sequence[SeriesWindow]
+    rounds: Mapping[Side, Sequence[int]]
+
+    @classmethod
+    def of(cls, source: Evidence | Reference | None) -> SeriesSeen:
+        """What is recorded; nothing where nothing is."""
+        if source is None:
+            return cls((), {})
+        rounds = {side: sorted({block.round for block in measured(source.blocks, side)}) for side in Side}
+        return cls(source.series, rounds)
+
+
 def measure_series(evidence: Evidence, case: PairedCase | RecordedCase) -> tuple[Measurement, ...]:
     """Every cell of the server-side series, measured."""
-    series = {one.name: one for one in evidence.policy.series}
+    return series_measured(case, SeriesSeen.of(evidence), SeriesSeen.of(evidence.reference))
+
+
+def series_measured(
+    case: PairedCase | RecordedCase, now: SeriesSeen, stored: SeriesSeen
+) -> tuple[Measurement, ...]:
+    """The same of what was seen now, beside what is stored."""
+    series = {one.name: one for one in case.policy.series}
     return tuple(
-        _measure(evidence, case, cell, series[cell.name]) for cell in series_cells(evidence.policy.series)
+        _measure(case, cell, series[cell.name], now, stored) for cell in series_cells(series.values())
     )
 
 
 def _measure(
-    evidence: Evidence, case: PairedCase | RecordedCase, cell: Cell, asked: ServerSeries
+    case: PairedCase | RecordedCase, cell: Cell, asked: ServerSeries, now: SeriesSeen, stored: SeriesSeen
 ) -> Measurement:
-    stored = evidence.reference or Reference("", ())
-    is_paired = evidence.mode is Mode.PAIRED
+    is_paired = isinstance(case, PairedCase)
     sides = (
-        _recording(evidence if is_paired else stored, cell, Side.BASELINE),
-        _recording(evidence, cell, Side.CANDIDATE),
+        _Recording.of(now if is_paired else stored, cell.name, Side.BASELINE),
+        _Recording.of(now, cell.name, Side.CANDIDATE),
     )
     seen = Measurement(cell, baseline_count=sides[0].count, candidate_count=sides[1].count)
     trouble = _why_not(cell, asked, sides)
@@ -95,13 +115,12 @@ def _measure(
         return replace(seen, baseline=sides[0].mean, candidate=sides[1].mean, pairs=sides[1].count)
     if isinstance(case, RecordedCase):
         return _against_recording(case, seen, asked, sides)
-    earlier = (_recording(stored, cell, Side.BASELINE), _recording(stored, cell, Side.CANDIDATE))
+    earlier = (
+        _Recording.of(stored, cell.name, Side.BASELINE),
+        _Recording.of(stored, cell.name, Side.CANDIDATE),
+    )
     is_known = not _why_not(cell, asked, earlier)
     return _side_by_side(case, seen, asked, sides, earlier if is_known else None)
-
-
-def _recording(source: Evidence | Reference, cell: Cell, side: Side) -> _Recording:
-    return _Recording.of(source.series, source.blocks, cell.name, side)
 
 
 def _why_not(cell: Cell, asked: ServerSeries, sides: tuple[_Recording, _Recording]) -> str:
@@ -131,9 +150,9 @@ class _Recording:
     trouble: str = ""  # why nothing can be said of it
 
     @classmethod
-    def of(cls, series: Sequence[SeriesWindow], blocks: Sequence[Block], name: str, side: Side) -> _Recording:
-        rounds = sorted({block.round for block in measured(blocks, side)})
-        found = {one.round: one for one in series if one.name == name and one.side is side}
+    def of(cls, seen: SeriesSeen, name: str, side: Side) -> _Recording:
+        rounds = seen.rounds.get(side, ())
+        found = {one.round: one for one in seen.windows if one.name == name and one.side is side}
         kept = {number: found[number] for number in rounds if number in found}
         troubles = [
             trouble for number in rounds if (trouble := _trouble(found.get(number), side, number)) is not None

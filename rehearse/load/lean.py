@@ -40,8 +40,8 @@ from rehearse.load.lean_messages import (
     unsupported,
     without_credentials,
 )
-from rehearse.load.locust_hooks import RequestListener, current_journey, without_query
 from rehearse.load.pacer import Journey
+from rehearse.load.request_hooks import RequestListener, current_journey, without_query
 from rehearse.load.wire import Answer, ConnectionClosed, Origin, Wire, connect
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))

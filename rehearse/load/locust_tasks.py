@@ -20,8 +20,8 @@ from locust.user.task import (
     TaskSet,
 )
 
-from rehearse.load.locust_hooks import carry, note_exception
 from rehearse.load.pacer import Journey, Pacer
+from rehearse.load.request_hooks import carry, note_exception
 
 _NOT_DRAWN_YET = object()  # stands for a task until its arrival is there
 _SKIP_WAIT = "_rehearse_skip_wait"  # attribute of the task set

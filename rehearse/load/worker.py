@@ -44,12 +44,12 @@ from rehearse.load.crew import (
 )
 from rehearse.load.lean import LeanHttpSession
 from rehearse.load.ledger import without_secrets
-from rehearse.load.locust_hooks import RIG_KIND, InFlight, RequestListener, watch_requests
 from rehearse.load.locust_tasks import Conductor, Decks, follow_schedule
 from rehearse.load.orders import WorkerOrder
 from rehearse.load.outbox import Outbox
 from rehearse.load.pacer import Lane, Pacer
 from rehearse.load.recorder import Recorder
+from rehearse.load.request_hooks import RIG_KIND, InFlight, RequestListener, watch_requests
 from rehearse.load.rig import RigWatch, fingerprint
 from rehearse.load.sampling import Sampler
 from rehearse.load.stalls import StallWatch

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from rehearse.allowlist import host_and_port, is_loopback
-from rehearse.databases import is_database
+from rehearse.databases import is_database, read_database_url
 from rehearse.errors import ConfigError
 
 BASELINE_URL, CANDIDATE_URL = "http://127.0.0.1:8101", "http://127.0.0.1:8102"
 WRITING = ("post", "put", "patch", "delete")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Answers:
     """All that the files of a new project depend on."""
 
     baseline: str = BASELINE_URL
-    candidate: str = CANDIDATE_URL
+    candidate: str | None = CANDIDATE_URL  # None: the upgrade takes the baseline's place, at the same address
     ready: str = "/"
     locust_file: Path | None = None  # one that somebody has already
     writes: bool = False  # requests may change data on both sides
@@ -30,9 +32,24 @@ class Answers:
     production: tuple[str, ...] = ()
 
     @property
+    def urls(self) -> tuple[str, ...]:
+        """Of both sides; of the single environment where there is one."""
+        return (self.baseline,) if self.candidate is None else (self.baseline, self.candidate)
+
+    @property
+    def are_databases(self) -> bool:
+        """Users run SQL, and send no requests."""
+        return is_database(self.baseline)
+
+    @property
     def hosts(self) -> tuple[str, ...]:
-        """Of both sides, each once."""
-        return tuple(dict.fromkeys(host_and_port(url)[0] for url in (self.baseline, self.candidate)))
+        """Of both sides, each once. A database in a file has none."""
+        return tuple(dict.fromkeys(host for host in map(_host_of, self.urls) if host is not None))
+
+    @property
+    def stand_ins(self) -> Mapping[str, str]:
+        """A value for each variable of the addresses, to read the new files without their secrets."""
+        return {name: "x" for url in self.urls for name in _VARIABLE.findall(url)}
 
     @property
     def is_local(self) -> bool:
@@ -41,22 +58,39 @@ class Answers:
 
     @property
     def shares_host(self) -> bool:
-        """Both sides run on one machine."""
-        return self.is_local or len(self.hosts) == 1
+        """Two sides run on one machine."""
+        return self.candidate is not None and (self.is_local or len(self.hosts) == 1)
 
 
 def read_url(given: str, what: str) -> str:
-    """An address as the configuration takes it. Raises ConfigError."""
+    """An address as the configuration takes it. Raises ConfigError; the message holds no password."""
     url = given.strip().rstrip("/")
     if is_database(url):
-        raise ConfigError(
-            f"{what} {urlsplit(url).scheme}://...: `init` writes projects for HTTP. For a database see docs/load.md."
-        )
+        return _read_database(url, what)
     try:
         host_and_port(url)
     except ValueError as error:
-        raise ConfigError(f"{what} {given!r} {error}; write it like {BASELINE_URL}") from None
+        shown = url.rpartition("@")[2]  # what stands before it is a password
+        raise ConfigError(f"{what} {shown!r} {error}; write it like {BASELINE_URL}") from None
     return url
+
+
+def _read_database(url: str, what: str) -> str:
+    scheme = urlsplit(url).scheme
+    try:
+        password = read_database_url(url).password
+    except ValueError as error:
+        raise ConfigError(f"{what} {scheme}://...: {error}.") from None
+    if password and not _VARIABLE.fullmatch(password):
+        raise ConfigError(
+            f"{what} {scheme}://...: holds a password, and the file is for everybody to review. Put it into a variable,"
+            " and write ${DB_PASSWORD} in its place (in single quotes, or the shell fills it in)."
+        )
+    return url
+
+
+def _host_of(url: str) -> str | None:
+    return read_database_url(url).host if is_database(url) else host_and_port(url)[0]
 
 
 @dataclass(frozen=True, slots=True)

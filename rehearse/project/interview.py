@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from rehearse.databases import is_database, shown_url
 from rehearse.errors import ConfigError
 from rehearse.project.answers import BASELINE_URL, CANDIDATE_URL, Answers, Writing, read_url, told, writing_in
 
 Ask = Callable[[str, str], str]  # a question and its default; the answer
 YES, NO = ("y", "yes"), ("n", "no")
+IN_PLACE = "recorded mode: one moment against another, so it takes wider margins than two side by side"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +41,8 @@ class Interview:
         """Everything that a project needs to know. Raises ConfigError for what it cannot be."""
         sends = () if given.locust_file is None else writing_in(given.locust_file)
         baseline = self._url(given.baseline, "--baseline", "Where is the known-good version?", BASELINE_URL)
-        candidate = self._url(given.candidate, "--candidate", "Where is the upgrade?", CANDIDATE_URL)
-        if baseline == candidate:
-            raise ConfigError(
-                f"--candidate {candidate}: that is the baseline; one of the two needs another address."
-            )
-        writes = self._writes(given.writes, sends)
+        candidate = self._candidate(given, baseline)
+        writes = self._writes(given.writes, sends, is_database(baseline))
         return Answers(
             baseline,
             candidate,
@@ -61,7 +59,28 @@ class Interview:
             self.assumed.append(f"{option} {default}")
         return read_url(given or self._asked(question, default), option)
 
-    def _writes(self, given: bool | None, sends: Sequence[Writing]) -> bool:
+    def _candidate(self, given: Given, baseline: str) -> str | None:
+        """None when the upgrade takes the baseline's place. Raises ConfigError."""
+        if given.candidate is None and given.baseline is not None:
+            if self.ask is None:
+                self.assumed.append(f"no --candidate: one environment, upgraded where it stands ({IN_PLACE})")
+                return None
+            question = "Where is the upgrade? Nothing when it takes the place of the known-good version"
+            said = self.ask(question, "").strip()
+            if not said:
+                return None
+            given = replace(given, candidate=said)
+        candidate = self._url(given.candidate, "--candidate", "Where is the upgrade?", CANDIDATE_URL)
+        if baseline == candidate:
+            raise ConfigError(
+                f"--candidate {shown_url(candidate)}: that is the baseline. Name another address, or leave --candidate"
+                " out when the upgrade takes its place there."
+            )
+        if is_database(baseline) != is_database(candidate):
+            raise ConfigError("--candidate: one side is a database and the other is not: nothing to compare.")
+        return candidate
+
+    def _writes(self, given: bool | None, sends: Sequence[Writing], are_databases: bool) -> bool:
         """Denied unless somebody says otherwise: nobody knows what a request does to the world but its owners."""
         if given is not None:
             return given
@@ -69,11 +88,13 @@ class Interview:
             seen = (
                 f", although the Locust file has {told(sends)}: a rehearsal would end there" if sends else ""
             )
-            self.assumed.append(f"--reads-only: only GET, HEAD and OPTIONS may be sent{seen}")
+            what = "statements may not write" if are_databases else "only GET, HEAD and OPTIONS may be sent"
+            self.assumed.append(f"--reads-only: {what}{seen}")
             return False
         seen = f" The Locust file has {told(sends)}." if sends else ""
         while True:
-            question = f"May requests change data (POST and the like), on both sides, thousands of times?{seen} y or n"
+            what = "statements change data" if are_databases else "requests change data (POST and the like)"
+            question = f"May {what}, wherever load is sent, thousands of times?{seen} y or n"
             said = self.ask(question, "n").strip().lower()
             if said in (*YES, *NO):
                 return said in YES

@@ -12,18 +12,20 @@ from pathlib import Path
 from rehearse.errors import ConfigError
 from rehearse.project.answers import Answers
 
-CONFIG, SCENARIO, CHECK = "rehearse.toml", "scenarios/visit.py", "checks/test_first.py"
+CONFIG, CHECK = "rehearse.toml", "checks/test_first.py"
+SCENARIO = "scenarios/visit.py"
+SQL_SCENARIO, STATEMENTS = "scenarios/database.py", "scenarios/statements.toml"
 CI_FILES = ("github-actions.yml", "gitlab-ci.yml")
 
 
 def contents_of(answers: Answers, root: Path) -> Mapping[str, bytes]:
     """Every file of the project by its path below `root`. A Locust file that is there already stays where it is."""
-    scenario, copied = _own_scenario(answers.locust_file, root)
-    page = {"ready": answers.ready}
+    scenario, files_of_it = _scenario(answers, root)
+    words = _words(answers, scenario, root)
     return {
-        CONFIG: _filled(CONFIG, _words(answers, scenario, root)),
-        **({SCENARIO: _filled(SCENARIO, page)} if answers.locust_file is None else copied),
-        CHECK: _filled(CHECK, page),
+        CONFIG: _filled(CONFIG, words),
+        **files_of_it,
+        CHECK: _filled(CHECK, words),
         **{f"ci/{name}": files("rehearse.project").joinpath("ci", name).read_bytes() for name in CI_FILES},
     }
 
@@ -59,10 +61,13 @@ def remove(paths: Iterable[Path]) -> None:
         path.unlink(missing_ok=True)
 
 
-def _own_scenario(given: Path | None, root: Path) -> tuple[str, Mapping[str, bytes]]:
-    """Where the scenario is; a Locust file from elsewhere is copied as it is."""
+def _scenario(answers: Answers, root: Path) -> tuple[str, Mapping[str, bytes]]:
+    """Where the scenario is, and what is written for it; a Locust file from elsewhere is copied as it is."""
+    given = answers.locust_file
+    if given is None and answers.are_databases:
+        return SQL_SCENARIO, {name: _filled(name, {}) for name in (SQL_SCENARIO, STATEMENTS)}
     if given is None:
-        return SCENARIO, {}
+        return SCENARIO, {SCENARIO: _filled(SCENARIO, {"ready": answers.ready})}
     try:
         return given.resolve().relative_to(root.resolve()).as_posix(), {}
     except ValueError:
@@ -73,8 +78,9 @@ def _own_scenario(given: Path | None, root: Path) -> tuple[str, Mapping[str, byt
 def _words(answers: Answers, scenario: str, root: Path) -> Mapping[str, object]:
     return {
         "title": f"{root.resolve().name or 'Service'}: the next upgrade",
-        "baseline": answers.baseline,
-        "candidate": answers.candidate,
+        "baseline": _Url(answers.baseline),
+        "candidate": None if answers.candidate is None else _Url(answers.candidate),
+        "are_databases": answers.are_databases,
         "ready": answers.ready,
         "allow": answers.hosts,
         "production": answers.production,
@@ -95,7 +101,7 @@ def _filled(name: str, words: Mapping[str, object]) -> bytes:
     environment = Environment(
         loader=PackageLoader("rehearse.project"),
         autoescape=False,  # noqa: S701  # no HTML: `finalize` quotes
-        finalize=_toml if name == CONFIG else json.dumps,
+        finalize=_toml if name.endswith(".toml") else json.dumps,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -104,6 +110,13 @@ def _filled(name: str, words: Mapping[str, object]) -> bytes:
     return environment.get_template(f"{Path(name).name}.jinja").render(words).encode()
 
 
+class _Url(str):
+    """An address that was read: what is `${NAME}` in it is meant as a variable."""
+
+    __slots__ = ()
+
+
 def _toml(value: object) -> str:
-    """JSON of texts and lists of them is TOML. A `${` in them is itself, and no variable."""
-    return json.dumps(value).replace("\x7f", "\\u007f").replace("${", "$${")
+    """JSON of texts and lists of them is TOML. A `${` in them is itself, and no variable, unless it is of a URL."""
+    text = json.dumps(value).replace("\x7f", "\\u007f")
+    return text if isinstance(value, _Url) else text.replace("${", "$${")

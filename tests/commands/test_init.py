@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 
 from rehearse.config import Settings, load_settings
 from rehearse.errors import ConfigError
+from rehearse.load.statements import files_of, read_statements
+from rehearse.model import Mode
 from rehearse.project.answers import Answers, Writing, writing_in
 from rehearse.project.interview import Given, Interview
 from rehearse.project.writing import CI_FILES, contents_of, write_project
@@ -187,8 +190,10 @@ def test_what_an_option_says_is_not_asked_again() -> None:
     ("wrong", "said"),
     [
         (Given(baseline="staging.example"), "--baseline 'staging.example' does not start with http://"),
-        (Given(baseline="http://me:secret@staging.example"), "has user information"),
-        (Given(candidate="postgresql+psycopg://me:secret@host/db"), "docs/load.md"),
+        (Given(baseline="http://me:secret@staging.example"), "'staging.example' has user information"),
+        (Given(candidate="postgresql+psycopg://me:secret@host/db"), "holds a password"),
+        (Given(baseline="postgresql+psycopg://me@host:1:secret/db"), "is not a URL of one database"),
+        (Given("http://127.0.0.1:1", "postgresql+psycopg://me@host/db"), "one side is a database"),
         (Given("http://127.0.0.1:1", "http://127.0.0.1:1/"), "that is the baseline"),
         (Given(reset="./restore 'a"), "is no command"),
         (Given(ready="health"), "is no path"),
@@ -198,7 +203,73 @@ def test_what_an_option_says_is_not_asked_again() -> None:
 def test_what_cannot_be_is_one_message(wrong: Given, said: str) -> None:
     with pytest.raises(ConfigError, match=said.replace("+", r"\+")) as raised:
         Interview(None).answers(wrong)
-    assert "postgresql+psycopg://me:secret" not in str(raised.value)
+    assert "me:" not in str(raised.value)
+    assert "secret/" not in str(raised.value)
+
+
+# one environment, and databases
+
+
+def test_a_baseline_alone_is_one_environment_that_is_upgraded_where_it_stands(tmp_path: Path) -> None:
+    done = rehearse(tmp_path, "init", "--baseline", "http://127.0.0.1:8101")
+    assert done.returncode == 0, done.stderr
+    assert "assumed no --candidate: one environment, upgraded where it stands" in done.stdout
+    assert "`rehearse baseline` records" in done.stdout.splitlines()[-2]
+    assert "--without-baseline" not in done.stdout, "recorded mode cannot do without one"
+    settings = load_settings(tmp_path / "rehearse.toml", {}, {})
+    assert settings.resolved_mode is Mode.RECORDED
+    assert settings.baseline.rounds >= 3
+    assert settings.resolved_rounds >= 3, "one round decides nothing"
+    assert settings.judge.shared == (), "there is no second side to share with"
+
+
+def test_at_a_terminal_nothing_for_the_candidate_means_its_place_is_the_baselines() -> None:
+    ask = answering("", "n", "")
+    answers = Interview(ask).answers(Given(baseline="http://127.0.0.1:1"))
+    assert answers.candidate is None
+    ask = answering("http://127.0.0.1:2", "n", "")
+    answers = Interview(ask).answers(Given(baseline="http://127.0.0.1:1"))
+    assert answers.candidate == "http://127.0.0.1:2"
+
+
+OLD = "postgresql+psycopg://me:${DB_PASSWORD}@old.example/shop"
+NEW = "postgresql+psycopg://me:${DB_PASSWORD}@new.example/shop"
+
+
+@pytest.mark.parametrize("candidate", [NEW, None], ids=["side by side", "in place"])
+def test_a_project_for_databases_has_statements_and_no_password(
+    tmp_path: Path, candidate: str | None
+) -> None:
+    answers = Interview(None).answers(Given(OLD, candidate))
+    contents = contents_of(answers, tmp_path)
+    write_project(contents, tmp_path)
+    settings = load_settings(tmp_path / "rehearse.toml", {"DB_PASSWORD": "hunter2"}, {})
+    assert settings.targets[0].url == OLD.replace("${DB_PASSWORD}", "hunter2")
+    assert settings.safety.allow == (("old.example", "new.example") if candidate else ("old.example",))
+    assert [file.name for file in files_of(settings.scenarios[0].file)] == ["statements.toml"]
+    statements = read_statements(tmp_path / "scenarios" / "statements.toml")
+    assert [statement.sql for statement in statements] == ["select 1"]
+    assert b"ready =" not in contents["rehearse.toml"]
+    assert b"contract" not in contents["rehearse.toml"]
+
+
+def test_a_new_project_for_databases_is_loaded_and_its_check_asks_them(tmp_path: Path) -> None:
+    for name in ("old.db", "new.db"):
+        sqlite3.connect(tmp_path / name).close()
+    urls = ("--baseline", "sqlite:///old.db", "--candidate", "sqlite:///new.db")
+    assert rehearse(tmp_path, "init", *urls).returncode == 0
+    asked = rehearse(tmp_path, "check", "run")
+    assert asked.returncode == 0, asked
+    assert "1 check: 1 passed" in asked.stdout
+
+
+@pytest.mark.parametrize("candidate", ["sqlite:///new.db", None])
+def test_no_template_leaves_a_gap(tmp_path: Path, candidate: str | None) -> None:
+    for baseline in ("http://127.0.0.1:1", "https://staging.example", "sqlite:///old.db"):
+        text = contents_of(Answers(baseline, candidate), tmp_path)["rehearse.toml"].decode()
+        assert "\n\n\n" not in text
+        assert "{%" not in text
+        assert "None" not in text
 
 
 @given(text=st.text(min_size=1, max_size=20).filter(str.strip))

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from rehearse.checks.orders import CheckMessage, Collected
+from rehearse.checks.runner import ScriptedRunner
 from rehearse.config import Settings, load_settings
 from rehearse.doctor.examination import Tools, examine
 from rehearse.doctor.findings import Examination, Grade
@@ -19,12 +21,12 @@ from rehearse.errors import ConfigError, TargetRefused
 from rehearse.holding import holding
 from rehearse.load.engine import LoadEvent, ScriptedSession, Trouble
 from rehearse.load.orders import LoadOrder
-from rehearse.model import Incident, ReasonCode, Side
+from rehearse.model import CheckOutcome, CheckResult, Incident, ReasonCode, Severity, Side
 from rehearse.progress import Silence
 from rehearse.store.records import Store
 from tests.doctor.trials import block, final, script
 from tests.project import Project, make_project
-from tests.servers import Site, serving
+from tests.servers import Site, free_port, serving
 
 NOTHING: Mapping[str, object] = {}
 GOOD_RIG = Rig(cores=8, load_average=0.1, open_files=4096, governor=None)
@@ -57,10 +59,20 @@ class Case:
         return load_settings(self.project.root / "rehearse.toml", {}, changes)
 
     def examine(
-        self, engine: Engine | None = None, changes: Mapping[str, object] = NOTHING, rig: Rig = GOOD_RIG
+        self,
+        engine: Engine | None = None,
+        changes: Mapping[str, object] = NOTHING,
+        rig: Rig = GOOD_RIG,
+        checks: Sequence[CheckMessage] = (),
     ) -> Examination:
-        tools = Tools(engine or Engine(), Silence(), lambda: datetime.now(UTC), lambda: rig)
+        runner = ScriptedRunner([checks])
+        tools = Tools(engine or Engine(), Silence(), lambda: datetime.now(UTC), lambda: rig, runner)
         return examine(self.settings(changes), tools)
+
+    def add_check(self, source: str) -> None:
+        folder = self.project.root / "checks"
+        folder.mkdir()
+        (folder / "test_one.py").write_text(source)
 
 
 @pytest.fixture
@@ -264,3 +276,112 @@ def test_real_users_send_real_journeys_and_then_it_is_ready(case: Case) -> None:
     assert done.code == 0, done.out
     assert case.baseline.requests.count("GET /look") == case.candidate.requests.count("GET /look") == JOURNEYS
     assert "ready: `rehearse compare` can begin" in done.out
+
+
+# what a rehearsal does besides load
+
+CHECK = CheckResult("INC-1", "checks/test_one.py::test_it", "It broke", CheckOutcome.NOT_RUN, Severity.ABORT)
+
+
+def said_of(found: Examination, subject: str) -> list[tuple[Grade, str]]:
+    return [(one.grade, one.sentence) for one in found.examined if one.subject == subject]
+
+
+def test_checks_that_can_be_asked_are_counted_and_nothing_is_said_where_there_are_none(case: Case) -> None:
+    assert said_of(case.examine(), "checks") == []
+    case.add_check("")
+    found = case.examine(checks=[Collected((CHECK,))])
+    assert said_of(found, "checks") == [(Grade.OK, "1 check can be asked")]
+    assert found.is_ready
+
+
+def test_a_folder_without_a_check_is_to_be_mended_as_it_keeps_every_verdict_from_go(case: Case) -> None:
+    case.add_check("")
+    (line,) = to_fix(case.examine(checks=[Collected(())]))
+    assert "no check in it -> write one with `rehearse check new`" in line
+
+
+def test_a_check_that_cannot_be_imported_is_to_be_mended_and_says_what_to_do(case: Case) -> None:
+    case.add_check("import nowhere_at_all\n")
+    tools = Tools(Engine(), Silence(), lambda: datetime.now(UTC), lambda: GOOD_RIG)  # real pytest in a child
+    (line,) = to_fix(examine(case.settings({}), tools))
+    assert line.startswith("checks: checks/test_one.py")
+    assert "nowhere_at_all" in line
+    assert line.endswith("-> mend it, and see with `rehearse check list`; until then no verdict can be GO")
+
+
+def test_an_exit_plan_with_a_dead_end_is_told_and_a_rehearsal_is_possible_all_the_same(case: Case) -> None:
+    assert said_of(case.examine(), "exit plan") == [], "nobody planned one"
+    case.project.edit(
+        "[baseline]\n",
+        '[exit_plan]\ndecider = "me"\n\n[[exit_plan.steps]]\nname = "drop the table"\n\n[baseline]\n',
+    )
+    found = case.examine()
+    told = said_of(found, "exit plan")
+    assert {grade for grade, _ in told} == {Grade.NOTE}
+    assert any("step 'drop the table'" in sentence for _, sentence in told)
+    assert "things to think about" in told[-1][1]
+    assert found.is_ready
+
+
+def with_dependency(case: Case, upstream: str, listen: int | None = None) -> None:
+    tables = [
+        f'[edges.dependencies.db.{side}]\nlisten = "127.0.0.1:{listen or free_port()}"\nupstream = "{upstream}"\n\n'
+        for side in Side
+    ]
+    case.project.edit("[baseline]\n", "".join([*tables, "[baseline]\n"]))
+
+
+def test_a_dependency_behind_a_fault_proxy_is_connected_to(case: Case) -> None:
+    place = f"127.0.0.1:{case.baseline.port}"
+    with_dependency(case, place)
+    found = case.examine()
+    assert said_of(found, "edges") == [
+        (Grade.OK, f"db of the {side} at {place} accepts connections") for side in Side
+    ]
+    assert found.is_ready
+
+
+def test_a_dependency_that_is_down_is_to_be_mended_before_any_side_is_asked(case: Case) -> None:
+    with_dependency(case, f"127.0.0.1:{free_port()}")
+    engine = Engine()
+    lines = to_fix(case.examine(engine))
+    assert [line.partition(" at ")[0] for line in lines] == [f"edges: db of the {side}" for side in Side]
+    assert all("cannot be reached (Connection refused) -> start it" in line for line in lines)
+    assert case.candidate.connections == 0
+    assert engine.orders == []
+
+
+def test_a_dependency_that_is_not_listed_is_not_connected_to(case: Case) -> None:
+    with_dependency(case, "192.0.2.1:5432")
+    for line in to_fix(case.examine()):
+        assert "192.0.2.1:5432 is not on the allow-list" in line
+
+
+def test_a_place_that_is_taken_leaves_no_room_for_a_fault_proxy(case: Case) -> None:
+    with_dependency(case, f"127.0.0.1:{case.baseline.port}", case.candidate.port)
+    (line,) = to_fix(case.examine())
+    assert "edges.dependencies" in line
+    assert case.candidate.requests == []
+
+
+LOGIN = '[edges.login]\npath = "/login"\nbody = \'{"password": "canary"}\'\n\n[baseline]\n'
+
+
+def test_the_login_of_edge_cases_is_tried_on_each_side(case: Case) -> None:
+    case.project.edit("[baseline]\n", LOGIN)
+    case.baseline.body = b'{"token": "abc"}'
+    (line,) = to_fix(case.examine())
+    assert line.startswith("edges: candidate: edges.login: /login answers without a text at 'token'")
+    case.candidate.body = b'{"token": "abc"}'
+    found = case.examine()
+    assert found.is_ready
+    assert [grade for grade, _ in said_of(found, "edges")] == [Grade.OK, Grade.OK]
+    assert "canary" not in "".join(found.lines)
+
+
+def test_a_side_that_is_not_the_one_that_is_meant_gets_no_password(case: Case) -> None:
+    case.project.edit("[baseline]\n", LOGIN)
+    case.candidate.status = 503
+    case.examine()
+    assert not any("/login" in one for one in (*case.baseline.requests, *case.candidate.requests))

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from rehearse.judge.forecast import Forecast, Plan, forecast, forecast_from_warm_up
+from rehearse.histogram import Histogram
+from rehearse.judge.forecast import Forecast, forecast, forecast_from_warm_up
 from rehearse.judge.forecast_words import forecast_lines, lasting, refusal
+from rehearse.judge.prospects import Plan
 from rehearse.judge.stats import requests_to_certify
 from rehearse.judge.verdict import judge
-from rehearse.model import Decision, Metric, Mode, Objective, Policy, Reference, Role, Scope, Side
+from rehearse.model import (
+    Arrivals,
+    Block,
+    Decision,
+    Metric,
+    Mode,
+    Objective,
+    Policy,
+    Reference,
+    RequestOutcome,
+    RigHealth,
+    Role,
+    Scope,
+    Series,
+    Side,
+)
 from tests.judge.evidence import OBJECTIVES, POLICY, SCENARIO, World, evidence_of, recording
 
 STEADY = World(
@@ -172,6 +192,59 @@ def test_the_warm_up_tells_the_spread_of_the_durations() -> None:
     assert reach(told, f"{SCENARIO} p95") > reach(assumed, f"{SCENARIO} p95")
     assert {one.cell.scope for one in told.prospects} == {Scope.SCENARIO, Scope.ENDPOINT}
     assert forecast_from_warm_up(plan_of(STEADY), []) is None
+
+
+def of_two_kinds(
+    blocks: int = 2, each: int = 12, slow_s: float = 0.080, ending: RequestOutcome = RequestOutcome.OK
+) -> list[Block]:
+    """Every second answer is forty times as slow: the median lies in between, where there is no answer."""
+    found = []
+    for index in range(blocks):
+        durations = Histogram()
+        for number in range(each):
+            durations.record(0.002 if number % 2 else slow_s)
+        series = tuple(
+            Series(scope, name, {ending: durations})
+            for scope, name in ((Scope.SCENARIO, SCENARIO), (Scope.ENDPOINT, "GET /items"))
+        )
+        ledger, rig = Arrivals(each, each, ok=each), RigHealth(Histogram(), Histogram(), 0.0, 0.0)
+        found.append(Block(Side.BASELINE, 0, index, True, index * 4.0, 4.0, ledger, series, rig))
+    return found
+
+
+def test_a_median_between_two_kinds_of_answers_is_not_called_out_of_reach_by_a_warm_up() -> None:
+    """It was: "+321 % is in reach; more minutes do not bring it nearer"."""
+    told = forecast_from_warm_up(plan_of(STEADY, asking(Metric.P50, 0.05)), of_two_kinds())
+    assert told is not None
+    lines = forecast_lines(told)
+    (line,) = (line for line in lines if line.startswith(f"not foretold: {SCENARIO} p50 +5 %: "))
+    assert "24 requests so far leave anything from 2.00 ms to 80.0 ms open" in line
+    assert "only pairs of both sides can tell" in line
+    assert not any("p50" in line for line in lines if line.startswith("out of reach"))
+    assert "more minutes do not" not in "".join(line for line in lines if "p50" in line)
+
+
+def test_a_warm_up_of_one_kind_of_answers_foretells_every_median() -> None:
+    blocks = [block for block in recording(STEADY, np.random.default_rng(1)) if block.is_warm_up]
+    told = forecast_from_warm_up(plan_of(STEADY, asking(Metric.P50, 0.001)), blocks)
+    assert told is not None
+    assert told.unknown == ()
+    assert any(line.startswith(f"out of reach: {SCENARIO} p50") for line in forecast_lines(told))
+
+
+@given(
+    blocks=st.integers(1, 3),
+    each=st.integers(0, 30),
+    slow_s=st.sampled_from([0.0, 0.002, 0.08, 3600.0]),
+    ending=st.sampled_from(list(RequestOutcome)),
+)
+@settings(max_examples=30)
+def test_no_warm_up_whatever_foretells_what_is_no_number(
+    blocks: int, each: int, slow_s: float, ending: RequestOutcome
+) -> None:
+    told = forecast_from_warm_up(plan_of(STEADY), of_two_kinds(blocks, each, slow_s, ending))
+    lines = " ".join(forecast_lines(told)) if told is not None else ""
+    assert re.search(r"\b(nan|inf)\b", lines, re.IGNORECASE) is None
 
 
 def test_in_recorded_mode_only_rounds_help() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from bench.load.limited import limited
 from rehearse.judge.staircase import Ending, climb_of, readings_of
-from rehearse.load.engine import BlockClosed, LocustEngine, Tick, WorkerDone
+from rehearse.load.engine import BlockClosed, Tick, WorkerDone
+from rehearse.load.locust_engine import LocustEngine
 from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder
 from rehearse.load.schedule import Schedule
 from rehearse.load.turns import climb, hold

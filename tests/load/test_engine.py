@@ -15,17 +15,8 @@ import pytest
 
 from rehearse.codec import CodecError
 from rehearse.errors import ConfigError, TargetRefused
-from rehearse.load.engine import (
-    BlockClosed,
-    LiveCounts,
-    LoadEvent,
-    LoadStarted,
-    LocustEngine,
-    LocustSession,
-    Tick,
-    Trouble,
-    WorkerDone,
-)
+from rehearse.load.engine import BlockClosed, LiveCounts, LoadEvent, LoadStarted, Tick, Trouble, WorkerDone
+from rehearse.load.locust_engine import LocustEngine, LocustSession
 from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder
 from rehearse.load.schedule import Schedule
 from rehearse.model import Arrivals, ReasonCode, Scope, Side

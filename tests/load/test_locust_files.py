@@ -9,7 +9,8 @@ from types import MappingProxyType
 import pytest
 
 from rehearse.errors import ConfigError
-from rehearse.load.engine import BlockClosed, LoadEvent, LocustEngine, Trouble, WorkerDone
+from rehearse.load.engine import BlockClosed, LoadEvent, Trouble, WorkerDone
+from rehearse.load.locust_engine import LocustEngine
 from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder
 from rehearse.load.schedule import Schedule
 from rehearse.model import Arrivals, Scope, Side

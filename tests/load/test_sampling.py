@@ -14,7 +14,8 @@ import pytest
 
 from rehearse.checks.contract import ContractLearner, contracts_of
 from rehearse.judge.contract import contract_changes
-from rehearse.load.engine import LoadEvent, LocustSession, Sampled, SamplesCounted
+from rehearse.load.engine import LoadEvent, Sampled, SamplesCounted
+from rehearse.load.locust_engine import LocustSession
 from rehearse.load.orders import SamplingOrder
 from rehearse.load.outbox import Outbox
 from rehearse.load.sampling import FIRST, MAX_KINDS, Sampler, headers_that_matter, sample_of

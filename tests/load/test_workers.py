@@ -13,17 +13,11 @@ from typing import Any
 import psutil
 import pytest
 
-from rehearse.load.engine import (
-    BlockClosed,
-    LiveCounts,
-    LoadEvent,
-    LocustSession,
-    Trouble,
-    WorkerDone,
-    WorkerProcess,
-)
+from rehearse.load.engine import BlockClosed, LiveCounts, LoadEvent, Trouble, WorkerDone
+from rehearse.load.locust_engine import LocustSession
 from rehearse.load.orders import LoadOrder, ScenarioOrder, SideOrder
 from rehearse.load.schedule import Schedule
+from rehearse.load.worker_process import WorkerProcess
 from rehearse.model import Arrivals, ReasonCode, Side, WorkerFinal
 from tests.load.test_engine import SIMPLE, incidents, total
 from tests.servers import Site, serving

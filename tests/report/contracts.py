@@ -20,6 +20,8 @@ from rehearse.model import (
     ReasonCode,
     Result,
     Scope,
+    SignOff,
+    StageStanding,
     Waiver,
     Weight,
 )
@@ -56,6 +58,21 @@ CHANGES = (
 )  # fmt: skip
 
 
+SIGN_OFFS = (
+    SignOff(Decision.ABORT, "Mara Lind", "totals are wrong", "2026-11-21T12:00:00+00:00", Decision.ABORT, "0" * 64),
+    SignOff(
+        Decision.GO, "Mara Lind", "the app hides it", "2026-11-21T12:30:00+00:00", Decision.ABORT, "0" * 64,
+        second="Jo Park", ci={"GITHUB_ACTOR": "mara"},
+    ),
+)  # fmt: skip
+STAGES = (
+    StageStanding(
+        "dev", "20261120-090000-comparison-00aa", "2026-11-20T09:00:00+00:00", Decision.GO, Decision.GO
+    ),
+    StageStanding("production"),
+)
+
+
 @cache
 def changed() -> Result:
     """Nothing got slower, and clients break all the same."""
@@ -74,7 +91,8 @@ def changed() -> Result:
 
 @cache
 def everything() -> Result:
-    """An ABORT with something of each kind: cells, series, checks, edge cases, answers, data, capacity, a waiver.
+    """An ABORT with something of each kind: cells, series, checks, edge cases, answers, data, capacity, a waiver, what
+    people decided, here and in other stages.
 
     Not much of it: hostile texts are put into all of it, many times.
     """
@@ -93,4 +111,12 @@ def everything() -> Result:
         contract=CHANGES,
         contracts_compared=9,
     )
-    return replace(result, verdict=verdict, curves=result.curves[:4], timeline=result.timeline[:9])
+    return replace(
+        result,
+        verdict=verdict,
+        curves=result.curves[:4],
+        timeline=result.timeline[:9],
+        other_policy=("p95: +10 % then, +5 % now",),
+        sign_offs=SIGN_OFFS,
+        stages=STAGES,
+    )

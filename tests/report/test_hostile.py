@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from xml.etree.ElementTree import Element
 
@@ -118,3 +118,10 @@ def test_a_printable_text_is_one_line(text: str) -> None:
 def test_whole_terminal_sequences_go_and_joined_emoji_stay() -> None:
     assert printable("\x1b[31mred\x1b[0m \x1b]8;;http://x\x07link") == "red link"
     assert printable("\U0001f468\u200d\U0001f469") == "\U0001f468\u200d\U0001f469"
+
+
+def test_everything_that_a_result_can_hold_is_in_the_one_that_hostile_texts_are_put_into() -> None:
+    """Or a field that is new would go into pages, summaries and annotations untried."""
+    held = everything()
+    empty = {one.name for one in fields(held) if not getattr(held, one.name)}
+    assert empty == {"is_advisory"}, "give tests/report/contracts.py one of each"

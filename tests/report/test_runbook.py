@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import html5lib
 import pytest
 
 from rehearse.exit_plan import ExitPlan
 from rehearse.report.board import decision_box
 from rehearse.report.runbook import runbook_md, runbook_text
 from rehearse.report.runbook_page import runbook_html
+from tests.report.pages import HOSTILE, with_texts
 from tests.test_exit_plan import WHOLE
 
 PLAN = replace(WHOLE, decide_before="contract", text="Call the warehouse.")
@@ -61,3 +63,12 @@ def test_nothing_in_a_plan_becomes_markup() -> None:
         "<b>switch", ""
     ).replace("<b>repair", "")
     assert "&lt;i&gt;" in page
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_text_adds_no_element_to_the_runbook(text: str) -> None:
+    plain, owned = (
+        html5lib.HTMLParser(strict=True).parse(runbook_html(with_texts(PLAN, change), change("orders")))
+        for change in (str, lambda original: text + original)
+    )
+    assert [one.tag for one in owned.iter()] == [one.tag for one in plain.iter()]
