@@ -104,12 +104,12 @@ class ManagedTarget:
         self._command("prepare", self.spec.prepare)
         self.fresh_process()
 
-    def fresh_process(self) -> None:
-        """Reset its data and restart it, as configured; returns when it is ready."""
+    def fresh_process(self, under: Sequence[str] = ()) -> None:
+        """Reset its data and restart it, as configured; returns when it is ready. `under` stands before its `start`."""
         self._command("reset", self.spec.reset)
         if self.spec.start is not None:
             self.stop()
-            self._launch(self.spec.start)
+            self._launch([*under, *self.spec.start])
         else:
             self._command("restart", self.spec.restart)
         self._wait_until_ready()

@@ -26,7 +26,7 @@ WINDOW_S = 0.5
 _BEFORE_S = 4.0  # of ordinary load before a fault: what is normal
 _HOLD_S = 1.5  # back to normal for so long
 _ATTEMPTS_RATIO = 1.0  # one connection more for each arrival is still as good
-_FAILED_RATIO = 0.10  # more failures in a fault than on the baseline are still as good
+FAILED_RATIO = 0.10  # more failures in a fault than on the baseline are still as good
 DOES = {
     ToxicType.LATENCY: "is slow",
     ToxicType.BANDWIDTH: "is narrow",
@@ -44,6 +44,7 @@ DOES = {
 CLIENTS_DO = {
     Manner.SLOW_HEADER: "send a head a byte at a time",
     Manner.SLOW_BODY: "send a body a byte at a time",
+    Manner.SLOW_READING: "take the answer a byte at a time",
     Manner.GIVE_UP: "go away before they are answered",
 }
 Injected = tuple[Mapping[Side, "Fault"], Mapping[Side, tuple[str, int]]]
@@ -150,7 +151,7 @@ class FaultKind:
         """What is accepted."""
         deadline_s, slack_s = self.case.recover_within_s, self.case.slack_s
         recovery = RecoveryRule(deadline_s, _HOLD_S, latency_floor_s=slack_s, failed_ratio=0.05)
-        return PulseRule(recovery, _ATTEMPTS_RATIO, slack_s, _FAILED_RATIO)
+        return PulseRule(recovery, _ATTEMPTS_RATIO, slack_s, FAILED_RATIO)
 
     def see(self, scene: Scene) -> tuple[Mapping[Side, PulseSeen], Loaded]:
         """See Kind."""

@@ -16,7 +16,7 @@ from rehearse.edge_cases.load import WARM_UP_S, Loaded
 from rehearse.edge_cases.scene import S, Scene, planned_record
 from rehearse.edges import dates, retry_rulings
 from rehearse.edges.asking import Place
-from rehearse.edges.dates import DateRequest, DatesSeen
+from rehearse.edges.dates import Comparing, DateRequest, DatesSeen
 from rehearse.edges.retries import (
     EffectCounter,
     EndpointCounter,
@@ -66,7 +66,8 @@ class DateKind:
     def rule(self, scene: Scene, candidate: DatesSeen, baseline: DatesSeen | None) -> EdgeRecord:
         """See Kind."""
         url = scene.settings.target(Side.CANDIDATE).url
-        return dates.ruled(self.planned, self._request, self._inputs, candidate, baseline, url)
+        compared = comparing(scene.settings)
+        return dates.ruled(self.planned, self._request, self._inputs, candidate, baseline, url, compared)
 
     def is_disturbed(self, seen: DatesSeen) -> bool:
         """See Kind."""
@@ -80,6 +81,11 @@ class DateKind:
     @property
     def _inputs(self) -> tuple[dates.DateInput, ...]:
         return dates.inputs_of([Format(form) for form in self.case.formats])
+
+
+def comparing(settings: Settings) -> Comparing:
+    """What of two answers is compared: as the contract says."""
+    return Comparing(settings.contract.values != "off", settings.contract.ignore_places)
 
 
 # --- retries ------------------------------------------------------------------------------------------------------

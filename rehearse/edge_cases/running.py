@@ -14,10 +14,12 @@ from typing import Any
 from rehearse.allowlist import host_and_port
 from rehearse.config import Settings
 from rehearse.config.edges import ProxyAddress
+from rehearse.edge_cases.clocks import ClockKind
 from rehearse.edge_cases.faults import client_kind, fault_kind
 from rehearse.edge_cases.load import Load, Loaded
 from rehearse.edge_cases.probes import DateKind, RetryKind
 from rehearse.edge_cases.scene import Kind, Scene, Standing, proxy_order
+from rehearse.edges.clock import ClockSeen
 from rehearse.edges.dates import DatesSeen
 from rehearse.edges.exhibits import planned_exhibit, record_exhibit, seen_exhibit, seen_of, without_secrets
 from rehearse.edges.proxy import FaultInjector, FaultProxy
@@ -42,7 +44,10 @@ from rehearse.targets import ManagedTarget
 GUARDED = "the guard stopped the load, so nothing more is sent to the candidate"
 
 
-def kinds_of(settings: Settings) -> list[Kind[DatesSeen] | Kind[RetrySeen] | Kind[PulseSeen]]:
+AnyKind = Kind[DatesSeen] | Kind[RetrySeen] | Kind[PulseSeen] | Kind[ClockSeen]
+
+
+def kinds_of(settings: Settings) -> list[AnyKind]:
     """Every case, those that leave nothing behind first. Raises ConfigError for a toxic that cannot be."""
     edges = settings.edges
     return [
@@ -50,6 +55,7 @@ def kinds_of(settings: Settings) -> list[Kind[DatesSeen] | Kind[RetrySeen] | Kin
         *map(RetryKind, edges.retries),
         *map(client_kind, edges.clients),
         *map(fault_kind, edges.faults),
+        *map(ClockKind, edges.clocks),
     ]
 
 
@@ -112,7 +118,8 @@ class _Run:
     def case(self, kind: Kind[Any], number: int) -> EdgeRecord | None:
         """One case; None for a baseline, of which only what was seen is kept."""
         sides = tuple(target.spec.side for target in self.targets)
-        scene = Scene(self.load, number, sides, self.standing, self._names())
+        targets = {target.spec.side: target for target in self.targets}
+        scene = Scene(self.load, number, sides, self.standing, self._names(), targets)
         if reason := self._why_not():
             return _not_run(kind.planned, reason)
         try:

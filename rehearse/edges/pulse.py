@@ -25,6 +25,7 @@ from rehearse.model import (
 )
 
 _STANDARD_ERRORS = 3.0  # a difference between two shares below this is chance
+_FAILS_MORE = "it fails no more often in the fault than the baseline"
 _ENDED = (RequestOutcome.OK, RequestOutcome.ERROR, RequestOutcome.TIMEOUT, RequestOutcome.CENSORED)
 
 
@@ -130,7 +131,8 @@ def ruled(
     known = baseline if baseline is not None and baseline.is_injected and baseline.injected else None
     assertions = [_recovery_assertion(candidate, known, rule)]
     if planned.family is not EdgeFamily.RECOVERY:
-        assertions += [_failed_assertion(candidate, known, rule), _waited_assertion(candidate, known, rule)]
+        fails = fails_more(_FAILS_MORE, candidate, known, rule.failed_ratio)
+        assertions += [fails, _waited_assertion(candidate, known, rule)]
     if candidate.attempts is not None:
         assertions.append(_attempts_assertion(candidate, known, rule))
     seen = {Side.CANDIDATE: candidate} | ({Side.BASELINE: baseline} if baseline is not None else {})
@@ -179,14 +181,14 @@ def _recovery_assertion(candidate: PulseSeen, baseline: PulseSeen | None, rule: 
     return Assertion("it recovers", outcome, sentence, numbers)
 
 
-def _failed_assertion(candidate: PulseSeen, baseline: PulseSeen | None, rule: PulseRule) -> Assertion:
-    what = "it fails no more often in the fault than the baseline"
+def fails_more(what: str, candidate: PulseSeen, baseline: PulseSeen | None, failed_ratio: float) -> Assertion:
+    """It fails no more often than the baseline: by `failed_ratio` at most, and where that is not chance."""
     mine, theirs = candidate.failed_ratio, baseline.failed_ratio if baseline is not None else None
     numbers = {"failed_ratio": mine, "baseline_failed_ratio": theirs, "requests": candidate.requests}
     if baseline is None or mine is None or theirs is None:
         return Assertion(what, EdgeOutcome.INCONCLUSIVE, "one side's failures are not known", numbers)
     by_chance = _STANDARD_ERRORS * _standard_error(candidate, baseline)
-    is_worse = mine - theirs > max(rule.failed_ratio, by_chance)
+    is_worse = mine - theirs > max(failed_ratio, by_chance)
     sentence = f"{_share(mine)} failed, on the baseline {_share(theirs)}"
     return Assertion(what, EdgeOutcome.FAIL if is_worse else EdgeOutcome.PASS, sentence, numbers)
 
