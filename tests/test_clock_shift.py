@@ -56,7 +56,13 @@ class Pair:
             "targets.baseline.start": tuple(baseline),
             "targets.candidate.start": tuple(candidate) or "",
         }
-        rounds = {"load.block": "4s", "load.warm_up": "4s", "load.budget": "64s", "load.rounds": 1}
+        rounds: dict[str, object] = {
+            "load.block": "4s",
+            "load.warm_up": "4s",
+            "load.budget": "64s",
+            "load.rounds": 1,
+        }
+        rounds["baseline.budget"] = "64s"
         settings = load_settings(file, {}, {**rounds, **starts})
         parts = rehearsal.Parts(EdgeEngine(GOOD), Silence(), lambda: datetime.now(UTC))
         options = rehearsal.CompareOptions(without_baseline=True, is_advisory=True)

@@ -61,7 +61,11 @@ def _is_not_empty(items: tuple[str, ...]) -> tuple[str, ...]:
     return items
 
 
-_at_least_one = AfterValidator(_is_not_empty)
+Paths = Annotated[
+    tuple[UrlPath, ...],
+    Kind("list of paths on the target", "['/report']", from_text="as TOML"),
+    AfterValidator(_is_not_empty),
+]
 Instant = Annotated[
     str, Kind("instant", "2028-02-29T00:00:00Z", from_text="either"), BeforeValidator(_read_instant)
 ]
@@ -215,6 +219,18 @@ class RetryCaseSettings(EdgeCase):
     count: EffectCount = Field(description="How effects are counted.")
 
 
+class RateLimitCase(EdgeCase):
+    """Requests in a row until one is refused with 429 or 503; then a wait as `Retry-After` says, and one more."""
+
+    path: UrlPath = Field(description="What is asked for, with GET.")
+    requests: Annotated[Whole, between(1, 2_000, "each is sent to both sides")] = Field(
+        default=100, description="So many at most; the baseline must refuse one of them."
+    )
+    longest_wait_s: Annotated[Duration, between(0.1, 40, "a case has a minute", write_duration)] = Field(
+        default=20.0, description="A wait that is asked for is kept up to this."
+    )
+
+
 class DateCase(EdgeCase):
     """A request that is asked with every boundary instant, on both sides."""
 
@@ -244,9 +260,7 @@ class ClockCase(EdgeCase):
     across: Instant = Field(
         description="The boundary: the first instant of the new day, or whatever begins then."
     )
-    paths: Annotated[tuple[UrlPath, ...], _at_least_one] = Field(
-        description="What is asked with GET again and again, before and after it."
-    )
+    paths: Paths = Field(description="What is asked with GET again and again, before and after it.")
     lead_s: Annotated[Duration, between(1, MOST_S, "somebody waits for the verdict", write_duration)] = Field(
         default=20.0,
         description="How long before it the targets are started: they, and the load, must be under way by then.",
@@ -272,6 +286,9 @@ class Edges(Section):
     faults: tuple[FaultCase, ...] = Field(default=(), description="Faults under load.")
     clients: tuple[ClientCase, ...] = Field(default=(), description="Slow and impatient clients.")
     retries: tuple[RetryCaseSettings, ...] = Field(default=(), description="Orders that are sent again.")
+    rate_limits: tuple[RateLimitCase, ...] = Field(
+        default=(), description="Limits that tell who exceeds them to wait."
+    )
     dates: tuple[DateCase, ...] = Field(default=(), description="Date boundaries as inputs.")
     clocks: tuple[ClockCase, ...] = Field(
         default=(), description="Date boundaries that the targets live through."
@@ -280,4 +297,11 @@ class Edges(Section):
     @property
     def cases(self) -> tuple[EdgeCase, ...]:
         """All of them, quick ones first."""
-        return (*self.dates, *self.retries, *self.clients, *self.faults, *self.clocks)
+        return (
+            *self.dates,
+            *self.retries,
+            *self.rate_limits,
+            *self.clients,
+            *self.faults,
+            *self.clocks,
+        )

@@ -23,7 +23,7 @@ from rehearse.edges.clock import ClockSeen
 from rehearse.edges.dates import DateAnswer, answer_to
 from rehearse.edges.pulse import PulseSeen
 from rehearse.errors import Interrupted, NotReady, RehearseError
-from rehearse.model import EdgeFamily, EdgeRecord, Side
+from rehearse.model import EdgeFamily, EdgeOutcome, EdgeRecord, Side
 from rehearse.targets import ManagedTarget
 
 _EVERY_S = 0.7  # between two rounds of questions
@@ -75,6 +75,8 @@ class ClockKind:
             self.planned, injection, self.case.across, candidate, baseline, FAILED_RATIO, compared
         )
         start = scene.settings.target(Side.CANDIDATE).start or ()
+        if record.outcome is not EdgeOutcome.FAIL:
+            return record
         command = shlex.join(["faketime", "-m", f"{self._starts_at:%Y-%m-%d %H:%M:%S} UTC", *start])
         return replace(record, reproduce=command)
 

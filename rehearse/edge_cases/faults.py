@@ -25,7 +25,7 @@ from rehearse.model import EdgeFamily, EdgeRecord, Side
 WINDOW_S = 0.5
 _BEFORE_S = 4.0  # of ordinary load before a fault: what is normal
 _HOLD_S = 1.5  # back to normal for so long
-_ATTEMPTS_RATIO = 1.0  # one connection more for each arrival is still as good
+_ATTEMPTS_RATIO = 1.0  # one more for each arrival is still as good
 FAILED_RATIO = 0.10  # more failures in a fault than on the baseline are still as good
 DOES = {
     ToxicType.LATENCY: "is slow",
@@ -62,7 +62,7 @@ class Fault(Protocol):
         ...
 
     def attempts(self) -> int | None:
-        """Connections to a dependency since it began; None where there is none. Raises NotReady."""
+        """How often a dependency was asked since it began; None where there is none. Raises NotReady."""
         ...
 
 
@@ -88,7 +88,7 @@ class ToxicFault:
         """See Fault."""
         if not self.is_before_dependency:
             return None
-        return self.injector.counters().accepted - self._before.accepted
+        return self.injector.counters().attempts_since(self._before)
 
 
 def fault_kind(case: FaultCase) -> FaultKind:

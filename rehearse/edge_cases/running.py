@@ -17,13 +17,14 @@ from rehearse.config.edges import ProxyAddress
 from rehearse.edge_cases.clocks import ClockKind
 from rehearse.edge_cases.faults import client_kind, fault_kind
 from rehearse.edge_cases.load import Load, Loaded
-from rehearse.edge_cases.probes import DateKind, RetryKind
+from rehearse.edge_cases.probes import DateKind, LimitKind, RetryKind
 from rehearse.edge_cases.scene import Kind, Scene, Standing, proxy_order
 from rehearse.edges.clock import ClockSeen
 from rehearse.edges.dates import DatesSeen
 from rehearse.edges.exhibits import planned_exhibit, record_exhibit, seen_exhibit, seen_of, without_secrets
 from rehearse.edges.proxy import FaultInjector, FaultProxy
 from rehearse.edges.pulse import PulseSeen
+from rehearse.edges.rate_limits import LimitSeen
 from rehearse.edges.retries import RetrySeen
 from rehearse.errors import Interrupted, NotReady, RehearseError, TargetRefused
 from rehearse.journal import Journal
@@ -44,7 +45,7 @@ from rehearse.targets import ManagedTarget
 GUARDED = "the guard stopped the load, so nothing more is sent to the candidate"
 
 
-AnyKind = Kind[DatesSeen] | Kind[RetrySeen] | Kind[PulseSeen] | Kind[ClockSeen]
+AnyKind = Kind[DatesSeen] | Kind[RetrySeen] | Kind[LimitSeen] | Kind[PulseSeen] | Kind[ClockSeen]
 
 
 def kinds_of(settings: Settings) -> list[AnyKind]:
@@ -53,6 +54,7 @@ def kinds_of(settings: Settings) -> list[AnyKind]:
     return [
         *map(DateKind, edges.dates),
         *map(RetryKind, edges.retries),
+        *map(LimitKind, edges.rate_limits),
         *map(client_kind, edges.clients),
         *map(fault_kind, edges.faults),
         *map(ClockKind, edges.clocks),

@@ -35,7 +35,7 @@ class PulseRule:
 
     recovery: RecoveryRule
     attempts_ratio: (
-        float  # more connections to the dependency for each arrival than on the baseline are worse
+        float  # asking the dependency more often for each arrival than on the baseline by this is worse
     )
     slack_s: float  # waiting longer than the baseline by this, and by half, is worse
     failed_ratio: float  # failing more often than on the baseline by this is worse
@@ -53,7 +53,7 @@ class PulseSeen:
     waited_p95_s: float | None = None  # until any answer, or until it was given up
     injected: int = 0  # connections on which the toxic acted
     attempts: int | None = (
-        None  # connections to the dependency since the fault began; None: nobody counts them
+        None  # how often the dependency was asked since the fault began; None: nobody counts that
     )
     due_since: int = 0  # arrivals that were due since then
     problem: str = ""  # why it was not injected, or not seen to its end
@@ -67,7 +67,7 @@ class PulseSeen:
 
     @property
     def attempts_ratio(self) -> float | None:
-        """Connections to the dependency for each arrival since the fault began."""
+        """How often the dependency was asked for each arrival since the fault began."""
         return None if self.attempts is None or not self.due_since else self.attempts / self.due_since
 
 
@@ -218,7 +218,7 @@ def _attempts_assertion(candidate: PulseSeen, baseline: PulseSeen | None, rule: 
     if mine is None or theirs is None:
         return Assertion(what, EdgeOutcome.INCONCLUSIVE, "one side's attempts are not known", numbers)
     is_worse = mine > theirs + rule.attempts_ratio
-    sentence = f"{mine:.1f} connections for each arrival since the fault began, on the baseline {theirs:.1f}"
+    sentence = f"{mine:.1f} times for each arrival since the fault began, on the baseline {theirs:.1f}"
     return Assertion(what, EdgeOutcome.FAIL if is_worse else EdgeOutcome.PASS, sentence, numbers)
 
 
