@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
@@ -48,8 +48,9 @@ class ClockKind:
         targets = self._startable(scene)
         today = {side: self._asked_today(scene.place(side)) for side in scene.sides}
         offset = timedelta(seconds=round((self._starts_at - datetime.now(UTC)).total_seconds()))
+        under = clock.shifted_start(round(offset.total_seconds()))
         try:
-            self._shift(targets, offset)
+            self._shift(targets, under)
             seen, loaded = self._watched(scene, offset)
         except Interrupted:  # then the targets are stopped, and not started again
             raise
@@ -103,9 +104,8 @@ class ClockKind:
                 )
         return {side: scene.targets[side] for side in scene.sides}
 
-    def _shift(self, targets: Mapping[Side, ManagedTarget], offset: timedelta) -> None:
-        """Fresh processes, each so much later than the true time. Raises NotReady."""
-        under = clock.shifted_start(round(offset.total_seconds()))
+    def _shift(self, targets: Mapping[Side, ManagedTarget], under: Sequence[str]) -> None:
+        """Fresh processes with another time of day. Raises NotReady."""
         for target in targets.values():
             try:
                 target.fresh_process(under)

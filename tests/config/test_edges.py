@@ -72,16 +72,16 @@ def test_one_case_of_each_family_is_planned_with_its_reason(project: Project) ->
         (FAULT + 'on = "database"\n' + DEPENDENCY.replace(":8201", ""), "write it like '127.0.0.1:5432'"),
     ],
 )  # fmt: skip
+def test_what_cannot_be_meant_is_named(project: Project, text: str, expected: str) -> None:
+    assert any(expected in line for line in project.mistakes(SMALLEST + text))
+
+
 def test_a_clock_case_reads_instants_of_toml_and_of_texts(project: Project) -> None:
     for written in ("2028-02-29T00:00:00Z", '"2028-02-29T01:00:00+01:00"'):
         settings = project.load(SMALLEST + CLOCK.replace("2028-02-29T00:00:00Z", written))
         (case,) = settings.edges.clocks
         assert datetime.fromisoformat(case.across) == datetime(2028, 2, 29, tzinfo=UTC)
         assert case.across in effective_toml(settings)
-
-
-def test_what_cannot_be_meant_is_named(project: Project, text: str, expected: str) -> None:
-    assert any(expected in line for line in project.mistakes(SMALLEST + text))
 
 
 def test_a_toxic_with_an_unknown_attribute_is_refused_with_its_case(project: Project) -> None:
@@ -116,4 +116,4 @@ def test_the_examples_of_the_page_load(project: Project) -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "edges.md").read_text(encoding="utf-8")
     examples = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     settings = project.load(EFFECTS + "".join(examples), {"PASSWORD": "hunter2"})
-    assert len(kinds_of(settings)) == 4
+    assert len(kinds_of(settings)) == 5
