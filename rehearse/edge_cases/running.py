@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rehearse.allowlist import host_and_port
+from rehearse.codec import CodecError
 from rehearse.config import Settings
 from rehearse.config.edges import ProxyAddress
 from rehearse.edge_cases.clocks import ClockKind
 from rehearse.edge_cases.faults import client_kind, fault_kind
 from rehearse.edge_cases.load import Load, Loaded
 from rehearse.edge_cases.probes import DateKind, LimitKind, RetryKind
-from rehearse.edge_cases.scene import Kind, Scene, Standing, proxy_order
+from rehearse.edge_cases.scene import Kind, S, Scene, Standing, proxy_order
 from rehearse.edges.clock import ClockSeen
 from rehearse.edges.dates import DatesSeen
 from rehearse.edges.exhibits import planned_exhibit, record_exhibit, seen_exhibit, seen_of, without_secrets
@@ -137,9 +138,7 @@ class _Run:
         self._refresh([side for side, one in seen.items() if kind.is_disturbed(one)])
         if Side.CANDIDATE not in seen:
             return None
-        known = seen.get(Side.BASELINE) or seen_of(
-            self._stored(), kind.planned.case_id, Side.BASELINE, kind.seen_type
-        )
+        known = seen.get(Side.BASELINE) or self._recorded(kind)
         return _under(loaded, sides, kind.rule(scene, seen[Side.CANDIDATE], known))
 
     def _why_not(self) -> str:
@@ -154,6 +153,13 @@ class _Run:
             if target.spec.side in disturbed and target.can_restart:
                 with suppress(NotReady):  # then it does not answer, which the next case says
                     target.fresh_process()
+
+    def _recorded(self, kind: Kind[S]) -> S | None:
+        """What the recorded baseline did in this case; None too when another `rehearse` wrote it in another way."""
+        try:
+            return seen_of(self._stored(), kind.planned.case_id, Side.BASELINE, kind.seen_type)
+        except CodecError:
+            return None
 
     def _stored(self) -> tuple[Exhibit, ...]:
         """What the recorded baseline did, unless other cases were injected then."""
