@@ -23,7 +23,7 @@ from rehearse.model import Assertion, EdgeOutcome, EdgeRecord, Proof, Side, Step
 FAKETIME = "faketime"  # the command of libfaketime; it knows where the library is
 _ASKED_S = 5.0
 CLOSE_S = 5.0  # a clock that is further off than this is not the one that was meant
-_BLURRED_S = 1.0  # a `Date` has whole seconds, and servers keep one for a while
+_BLURRED_S = 1.0  # a `Date` is of the second that begun last, and servers keep one for a while
 _SEEN = 2  # answers that must show a difference: one alone may be the load's doing
 _MOST_NAMED = 3
 
@@ -103,11 +103,11 @@ def with_answer(
     """The same with one answer of the shifted time more, in its place by what the target's own clock `says`."""
     if says is None or abs(says - expected) > timedelta(seconds=CLOSE_S):
         return replace(seen, unshifted=seen.unshifted + 1)
-    if abs(says - boundary) <= timedelta(seconds=_BLURRED_S):
-        return seen
-    if says < boundary:
+    if says >= boundary:
+        return replace(seen, after=(*seen.after, answer))
+    if says < boundary - timedelta(seconds=_BLURRED_S):
         return replace(seen, before=(*seen.before, answer))
-    return replace(seen, after=(*seen.after, answer))
+    return seen
 
 
 # --- what it comes to ---------------------------------------------------------------------------------------------
