@@ -94,6 +94,11 @@ class ManagedTarget:
         """True when `rehearse` itself can give it a fresh process."""
         return self.spec.start is not None or self.spec.restart is not None
 
+    @property
+    def process_id(self) -> int | None:
+        """Of what `start` began, while it runs."""
+        return self._process.pid if self._process is not None else None
+
     def check_allowed(self) -> None:
         """Raise TargetRefused unless its host is on the allow-list, by name and after DNS."""
         self._inquiry.check_allowed()

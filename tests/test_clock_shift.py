@@ -90,6 +90,7 @@ def test_both_sides_live_through_midnight_and_only_a_break_of_the_candidate_fail
         assert seen is not None
         assert seen.unshifted == 0
         assert {one.status for one in seen.before} == {200}
+    assert not [one.name for one in clock.SHARED_MEMORY.iterdir() if "faketime" in one.name]
     for port in pair.ports:
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"http://127.0.0.1:{port}/", trust_env=False)  # nothing is left running

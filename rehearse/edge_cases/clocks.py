@@ -52,7 +52,8 @@ class ClockKind:
         try:
             self._shift(targets, under)
             seen, loaded = self._watched(scene, offset)
-        except Interrupted:  # then the targets are stopped, and not started again
+        except Interrupted:  # then nothing is started again
+            _stop(targets)
             raise
         except RehearseError:
             _put_back(targets)
@@ -118,7 +119,8 @@ class ClockKind:
         crossing = _Crossing(monotonic() + (self.boundary - offset - datetime.now(UTC)).total_seconds())
 
         def at(at_s: float, _: Loaded) -> bool:
-            if at_s >= WARM_UP_S:
+            if at_s >= WARM_UP_S and not crossing.is_watched:
+                crossing.begin()
                 for one in asking.values():
                     one.begin()
             return crossing.is_past(at_s, self.case.lasts_s)
@@ -133,7 +135,7 @@ class ClockKind:
             fault_from_s=max(0.0, crossing.at_s), fault_to_s=max(crossing.at_s, loaded.lasted_s)
         )
         late = f"the load began after the boundary: raise `lead` ({self.case.lead_s:g} s)"
-        late = late if crossing.at_s <= WARM_UP_S else ""
+        late = late if crossing.is_late else ""
         return {
             side: replace(
                 one.ended(), load=pulse.with_blocks(since, loaded.of(side)), problem=one.problem or late
@@ -147,8 +149,9 @@ class ClockKind:
 
     def ask(self, client: httpx.Client, path: str) -> tuple[DateAnswer, datetime | None]:
         """What a path is answered, and when by the target's own clock. Nothing but reads."""
+        told = self._told_by(client)  # before the answer, which can only be later than that
         answer, date = answer_to(client, "GET", path, {}, written=path)
-        return answer, clock.read_instant(date if self.case.clock is None else self._told_by(client))
+        return answer, clock.read_instant(date if self.case.clock is None else told)
 
     def _told_by(self, client: httpx.Client) -> object:
         if self.case.clock is None:
@@ -166,6 +169,12 @@ class _Crossing:
 
     at_monotonic_s: float
     at_s: float = 0.0
+    is_watched: bool = False
+    is_late: bool = False
+
+    def begin(self) -> None:
+        """The load is under way, and the sides are asked from now on."""
+        self.is_watched, self.is_late = True, monotonic() >= self.at_monotonic_s
 
     def is_past(self, at_s: float, by_s: float) -> bool:
         left_s = self.at_monotonic_s - monotonic()
@@ -185,10 +194,9 @@ class _Asking:
         self.problem = ""
 
     def begin(self) -> None:
-        """From now on; once."""
-        if not self._is_begun:
-            self._is_begun = True
-            self._thread.start()
+        """From now on."""
+        self._is_begun = True
+        self._thread.start()
 
     def stop(self) -> None:
         """No more, after the question that is under way."""
@@ -216,9 +224,18 @@ class _Asking:
         self._seen = clock.with_answer(self._seen, answer, says, expected, self._kind.boundary)
 
 
+def _stop(targets: Mapping[Side, ManagedTarget]) -> None:
+    """End the processes with another time, and all that they shared."""
+    process_ids = [target.process_id for target in targets.values()]
+    for target in targets.values():
+        target.stop()
+    clock.remove_traces(one for one in process_ids if one is not None)
+
+
 def _put_back(targets: Mapping[Side, ManagedTarget]) -> Mapping[Side, str]:
     """Processes with the true time again; what went wrong with it, by side."""
     problems = {}
+    _stop(targets)
     for side, target in targets.items():
         try:
             target.fresh_process()

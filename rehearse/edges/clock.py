@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import subprocess
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from pathlib import Path
 
 from rehearse.edges.dates import EVERYTHING, Comparing, DateAnswer, Difference, unlike
 from rehearse.edges.documents import settled
@@ -20,6 +21,7 @@ from rehearse.edges.pulse import PulseSeen, fails_more
 from rehearse.errors import NotReady
 from rehearse.model import Assertion, EdgeOutcome, EdgeRecord, Proof, Side, Step
 
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # where libfaketime keeps the clock that processes share
 FAKETIME = "faketime"  # the command of libfaketime; it knows where the library is
 _ASKED_S = 5.0
 CLOSE_S = 5.0  # a clock that is further off than this is not the one that was meant
@@ -57,6 +59,13 @@ def shifted_start(offset_s: int) -> tuple[str, ...]:
         "NO_FAKE_STAT": "1",  # files keep their times: Python would compile every module anew
     }
     return ("env", *(f"{name}={value}" for name, value in settings.items()))
+
+
+def remove_traces(process_ids: Iterable[int]) -> None:
+    """What libfaketime leaves behind of processes that were ended."""
+    for number in process_ids:
+        for name in (f"faketime_shm_{number}", f"sem.faketime_sem_{number}"):
+            (SHARED_MEMORY / name).unlink(missing_ok=True)
 
 
 def read_instant(text: object) -> datetime | None:

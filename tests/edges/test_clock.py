@@ -112,10 +112,8 @@ def test_an_unknown_baseline_or_a_problem_is_not_run_and_a_clock_that_stays_is_n
     [
         (BOUNDARY - timedelta(seconds=4), (1, 0, 0)),
         (BOUNDARY + timedelta(seconds=4), (0, 1, 0)),
-        (
-            BOUNDARY + timedelta(seconds=0.5),
-            (0, 0, 0),
-        ),  # which of the two days it was answered on is not known
+        (BOUNDARY, (0, 1, 0)),
+        (BOUNDARY - timedelta(seconds=1), (0, 0, 0)),  # on which of the two days it was answered is not known
         (datetime(2026, 11, 21, tzinfo=UTC), (0, 0, 1)),  # the shift was bypassed
         (None, (0, 0, 1)),
     ],
@@ -159,6 +157,14 @@ def test_a_faketime_that_does_not_work_says_what_it_says(
     monkeypatch.setattr(clock, "FAKETIME", str(broken))
     with pytest.raises(NotReady, match="no library"):
         shifted_start(5)
+
+
+def test_what_libfaketime_leaves_behind_is_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(clock, "SHARED_MEMORY", tmp_path)
+    for name in ("faketime_shm_12", "sem.faketime_sem_12", "faketime_shm_123", "other"):
+        (tmp_path / name).touch()
+    clock.remove_traces([12, 99])
+    assert {file.name for file in tmp_path.iterdir()} == {"faketime_shm_123", "other"}
 
 
 @pytest.mark.faketime
