@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,7 +77,19 @@ def pair(tmp_path: Path) -> Pair:
 
 
 @pytest.mark.faketime
-def test_both_sides_live_through_midnight_and_only_a_break_of_the_candidate_fails(pair: Pair) -> None:
+def test_both_sides_live_through_midnight_and_only_a_break_of_the_candidate_fails(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+
+    def remove(
+        process_ids: Iterable[int], really: Callable[[Iterable[int]], None] = clock.remove_traces
+    ) -> None:
+        ended.extend(process_ids)
+        assert all((clock.SHARED_MEMORY / f"faketime_shm_{number}").exists() for number in ended)
+        really(ended)
+
+    monkeypatch.setattr(clock, "remove_traces", remove)
     edge = pair.compare(pair.start(1, "2028-02-29"), pair.start(0))
     assert edge.outcome is EdgeOutcome.FAIL
     assert "after 2028-02-29T00:00:00Z" in edge.sentence
@@ -90,7 +102,8 @@ def test_both_sides_live_through_midnight_and_only_a_break_of_the_candidate_fail
         assert seen is not None
         assert seen.unshifted == 0
         assert {one.status for one in seen.before} == {200}
-    assert not [one.name for one in clock.SHARED_MEMORY.iterdir() if "faketime" in one.name]
+    assert len(ended) == len(Side)
+    assert not any((clock.SHARED_MEMORY / f"faketime_shm_{number}").exists() for number in ended)
     for port in pair.ports:
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"http://127.0.0.1:{port}/", trust_env=False)  # nothing is left running
