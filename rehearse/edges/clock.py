@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from rehearse.edges.dates import EVERYTHING, Comparing, DateAnswer, Difference, unlike
-from rehearse.edges.documents import settled
+from rehearse.edges.documents import moved
 from rehearse.edges.pulse import PulseSeen, fails_more
 from rehearse.errors import NotReady
 from rehearse.model import Assertion, EdgeOutcome, EdgeRecord, Proof, Side, Step
@@ -126,9 +126,13 @@ def differences(
     candidate: ClockSeen, baseline: ClockSeen, comparing: Comparing
 ) -> dict[Moment, list[Difference]]:
     """What the candidate does before or after the boundary, and the baseline never; but what it does today as well."""
-    found = {
-        moment: _differences_at(candidate.at(moment), baseline.at(moment), comparing) for moment in Moment
-    }
+    found: dict[Moment, list[Difference]] = {moment: [] for moment in Moment}
+    for path in dict.fromkeys(one.written for one in candidate.today):
+        both = [_of_path(path, seen) for seen in (candidate, baseline)]
+        moving = {place for side in both for answers in side.values() for place in moved(_values(answers))}
+        for moment in Moment:
+            mine, theirs = (side[moment] for side in both)
+            found[moment] += _differences(mine, theirs, comparing, moving)
     today = {(one.written, one.what) for one in found.pop(Moment.TODAY)}
     return {
         moment: [one for one in those if (one.written, one.what) not in today]
@@ -136,32 +140,29 @@ def differences(
     }
 
 
-def _differences_at(
-    mine: Sequence[DateAnswer], theirs: Sequence[DateAnswer], comparing: Comparing
+def _of_path(path: str, seen: ClockSeen) -> dict[Moment, list[DateAnswer]]:
+    return {moment: [one for one in seen.at(moment) if one.written == path] for moment in Moment}
+
+
+def _values(answers: Iterable[DateAnswer]) -> list[Mapping[str, str]]:
+    return [one.values for one in answers if one.status_class == "2xx"]
+
+
+def _differences(
+    mine: Sequence[DateAnswer], theirs: Sequence[DateAnswer], comparing: Comparing, moving: Collection[str]
 ) -> list[Difference]:
-    """Per path what `_SEEN` answers show at least, and that is unlike all of the baseline's."""
-    found: list[Difference] = []
-    for path in dict.fromkeys(one.written for one in mine):
-        known = [one for one in theirs if one.written == path]
-        own = [one for one in mine if one.written == path]
-        if not known:
-            continue
-        shown = Counter(
-            one for answer in _settled(own) for one in _unlike_all(answer, _settled(known), comparing)
-        )
-        found += [one for one, count in shown.items() if count >= _SEEN]
-    return found
+    """What `_SEEN` answers show at least, and what is unlike all of the baseline's."""
+    if not theirs:
+        return []
+    shown = Counter(one for answer in mine for one in _unlike_all(answer, theirs, comparing, moving))
+    return [one for one, count in shown.items() if count >= _SEEN]
 
 
-def _settled(answers: Sequence[DateAnswer]) -> list[DateAnswer]:
-    """Only with the values that all of them have."""
-    values = settled(one.values for one in answers)
-    return [replace(one, values=values) for one in answers]
-
-
-def _unlike_all(answer: DateAnswer, known: Sequence[DateAnswer], comparing: Comparing) -> list[Difference]:
-    """Nothing when one of the baseline's answers is like it; else what tells it from one of those that are nearest."""
-    return min((unlike(answer, one, comparing) for one in known), key=len)
+def _unlike_all(
+    answer: DateAnswer, known: Sequence[DateAnswer], comparing: Comparing, moving: Collection[str]
+) -> list[Difference]:
+    """Nothing when one of the baseline's answers is like it; else what tells it from the one that is nearest."""
+    return min((unlike(answer, one, comparing, moving) for one in known), key=len)
 
 
 def ruled(

@@ -11,13 +11,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import zip_longest
 from time import monotonic
 from urllib.parse import quote
 
 import httpx
 
-from rehearse.edges.documents import is_below, places_of, settled, values_of
+from rehearse.edges.documents import is_below, moved, places_of, values_of
 from rehearse.instants import Format, Instant, boundary_instants
 from rehearse.model import Assertion, EdgeOutcome, EdgeRecord, Proof, Step
 
@@ -83,7 +82,7 @@ class DateAnswer:
     places: Mapping[str, str] = field(
         default_factory=dict
     )  # of its JSON: types by place, "$.total": "number"
-    values: Mapping[str, str] = field(default_factory=dict)  # by place, where asking again gave the same
+    values: Mapping[str, str] = field(default_factory=dict)  # by place, of what was asked twice
 
     @property
     def status_class(self) -> str:
@@ -113,11 +112,9 @@ def ask_dates(
         first = _ask_all(client, request, chosen, until_s, clock)
         again = _ask_all(client, request, chosen, until_s, clock) if request.method in _ASKED_AGAIN else []
     problem = f"there was time for {len(first)} inputs only" if len(first) < len(chosen) else ""
-    unsettled = {place for one, other in zip(first, again, strict=False) for place in _moved(one, other)}
-    answers = [
-        replace(one, values=settled([one.values, other.values]) if other is not None else {})
-        for one, other in zip_longest(first, again)
-    ]
+    twice = list(zip(first, again, strict=False))
+    unsettled = {place for one, other in twice for place in moved([one.values, other.values])}
+    answers = [one if number < len(again) else replace(one, values={}) for number, one in enumerate(first)]
     return DatesSeen(tuple(answers), problem, tuple(sorted(unsettled)))
 
 
@@ -155,11 +152,6 @@ def answer_to(
         return DateAnswer(written, None), ""
     answer = DateAnswer(written, found.status_code, places_of(found.content), values_of(found.content))
     return answer, found.headers.get("date", "")
-
-
-def _moved(one: DateAnswer, other: DateAnswer) -> list[str]:
-    places = {*one.values, *other.values}
-    return [place for place in places if one.values.get(place) != other.values.get(place)]
 
 
 # --- what differs -------------------------------------------------------------------------------------------------

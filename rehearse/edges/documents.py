@@ -32,13 +32,11 @@ def values_of(body: bytes) -> dict[str, str]:
     }
 
 
-def settled(answers: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """What has the same value in all of two answers or more; of a single answer nothing is known to be settled."""
+def moved(answers: Iterable[Mapping[str, str]]) -> set[str]:
+    """The places that have not the same value in all of these answers."""
     known = list(answers)
-    if len(known) < 2:
-        return {}
-    first, *others = known
-    return {place: value for place, value in first.items() if all(one.get(place) == value for one in others)}
+    places = {place for one in known for place in one}
+    return {place for place in places if len({one.get(place) for one in known}) > 1}
 
 
 def is_below(place: str, others: Collection[str]) -> bool:

@@ -78,6 +78,8 @@ def test_another_value_after_the_boundary_is_found_unless_it_moves_or_is_ignored
     assert record(mine, theirs, Comparing(ignored_places=("$.day",))).outcome is EdgeOutcome.PASS
     moving = replace(theirs, after=(answer(day="a"), answer(day="b"), answer(day="2028-02-29")))
     assert record(mine, moving).outcome is EdgeOutcome.PASS
+    at_another_moment = replace(mine, before=(answer(day="a"), answer(day="b")))
+    assert record(at_another_moment, theirs).outcome is EdgeOutcome.PASS
 
 
 def test_ordinary_load_that_fails_after_the_boundary_fails_the_case() -> None:

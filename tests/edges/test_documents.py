@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rehearse.edges.documents import is_below, places_of, settled, values_of
+from rehearse.edges.documents import is_below, moved, places_of, values_of
 
 
 def test_the_types_of_a_document_by_place() -> None:
@@ -38,10 +38,9 @@ def test_long_values_and_addresses_are_kept_as_a_digest_and_secrets_not_at_all()
     assert found != values_of(b'{"text": "%s", "mail": "a@b.example"}' % (b"y" * 200))
 
 
-def test_only_what_two_answers_agree_on_is_settled() -> None:
-    assert settled([{"$.a": "1", "$.b": "2"}, {"$.a": "1", "$.b": "3"}]) == {"$.a": "1"}
-    assert settled([{"$.a": "1"}]) == {}
-    assert settled([]) == {}
+def test_a_place_has_moved_when_one_answer_has_another_value_or_none() -> None:
+    assert moved([{"$.a": "1", "$.b": "2"}, {"$.a": "1", "$.b": "3", "$.c": "4"}]) == {"$.b", "$.c"}
+    assert moved([{"$.a": "1"}]) == moved([]) == set()
 
 
 def test_a_place_below_another_one_belongs_to_it_and_one_that_begins_alike_does_not() -> None:
