@@ -14,13 +14,16 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --for
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-live check lock bench-demo bench-load bench-sql bench-store bench-upgrades bench-verdict clean examples
+.PHONY: help demo demo-full test test-live check lock bench-demo bench-load bench-sql bench-store bench-upgrades bench-verdict clean examples
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: $(READY) ## rehearse the sample shop's upgrade, with a report at the end
 	@$(BIN)/rehearse demo $(ARGS)
+
+demo-full: $(READY) ## the same with every edge case, clocks that are set (needs faketime) too; about ten minutes
+	@$(BIN)/rehearse demo --full $(ARGS)
 
 test: $(READY) ## run the quick test suite
 	@$(BIN)/pytest -m "not live" -n auto --dist worksteal $(ARGS)

@@ -230,6 +230,7 @@ def report(
 def demo(
     quiet: QuietOption = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the shop's databases.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="With every edge case; about twice as long.")] = False,
 ) -> ExitCode:
     """Rehearse two upgrades of a sample shop.
 
@@ -238,7 +239,7 @@ def demo(
     from rehearse import demo as the_demo
 
     with progress_on(quiet) as progress:
-        return the_demo.run(Path.cwd(), parts_with(progress), out, keep=keep)
+        return the_demo.run(Path.cwd(), parts_with(progress), out, keep=keep, full=full)
 
 
 app.command()(promotion.exit_plan)

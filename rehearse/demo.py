@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import sys
+import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,8 +21,10 @@ from rehearse.report.terminal import summary_lines
 KNOWN_GOOD, BROKEN, REPAIRED = "1.0", "2.0", "2.1"
 
 
-def run(root: Path, parts: rehearsal.Parts, say: Callable[[str], None], keep: bool = False) -> ExitCode:
-    """Baseline on both sides, then compare 2.0 and 2.1 with it.
+def run(
+    root: Path, parts: rehearsal.Parts, say: Callable[[str], None], keep: bool = False, full: bool = False
+) -> ExitCode:
+    """Baseline on both sides, then compare 2.0 and 2.1 with it; `full` adds the edge cases of demo-full.toml.
 
     GO when 2.0 is ABORT and 2.1 is not; a noisy machine may leave 2.1 INCONCLUSIVE, which the output says.
     """
@@ -30,13 +33,14 @@ def run(root: Path, parts: rehearsal.Parts, say: Callable[[str], None], keep: bo
             "rehearse demo: run it in a clone of the repository; it rehearses the sample shop there."
         )
     ports = free_ports(2)
+    more = full_cases(root) if full else {}
     say("the known-good shop 1.0 on both sides: a baseline, and how noisy this machine is")
-    rehearsal.baseline(shop_settings(root, KNOWN_GOOD, ports), parts, None, "rehearse demo")
+    rehearsal.baseline(shop_settings(root, KNOWN_GOOD, ports, more), parts, None, "rehearse demo")
     decisions = {}
     for version, what in ((BROKEN, "an upgrade with breaks"), (REPAIRED, "the repaired upgrade")):
         say("")
         say(f"the upgrade 1.0 -> {version}: {what}")
-        comparison = compare_with(root, version, ports, parts)
+        comparison = compare_with(root, version, ports, parts, more)
         decisions[version] = comparison.result.verdict.decision
         html = next(str(path) for path in comparison.reports if path.suffix == ".html")
         for line in summary_lines(comparison.result, os.path.relpath(html)):
@@ -50,10 +54,14 @@ def run(root: Path, parts: rehearsal.Parts, say: Callable[[str], None], keep: bo
 
 
 def compare_with(
-    root: Path, version: str, ports: tuple[int, ...], parts: rehearsal.Parts
+    root: Path,
+    version: str,
+    ports: tuple[int, ...],
+    parts: rehearsal.Parts,
+    overrides: Mapping[str, object] = MappingProxyType({}),
 ) -> rehearsal.Comparison:
     """One comparison of the shop's `version` with the stored baseline."""
-    settings = shop_settings(root, version, ports)
+    settings = shop_settings(root, version, ports, overrides)
     return rehearsal.compare(settings, parts, rehearsal.CompareOptions(command="rehearse demo"))
 
 
@@ -74,6 +82,15 @@ def shop_settings(
         "SHOP_CANDIDATE_URL": f"http://127.0.0.1:{ports[1]}",
     }
     return load_settings(root / "rehearse.toml", environment, overrides)
+
+
+def full_cases(root: Path) -> Mapping[str, object]:
+    """The edge cases of rehearse.toml and those of demo-full.toml, as overrides by family."""
+    known, more = (
+        tomllib.loads((root / name).read_text(encoding="utf-8"))["edges"]
+        for name in ("rehearse.toml", "demo-full.toml")
+    )
+    return {f"edges.{family}": [*known.get(family, ()), *cases] for family, cases in more.items()}
 
 
 def _own_python(root: Path) -> str:

@@ -94,6 +94,11 @@ class ManagedTarget:
         """True when `rehearse` itself can give it a fresh process."""
         return self.spec.start is not None or self.spec.restart is not None
 
+    @property
+    def process_id(self) -> int | None:
+        """Of what `start` began, while it runs."""
+        return self._process.pid if self._process is not None else None
+
     def check_allowed(self) -> None:
         """Raise TargetRefused unless its host is on the allow-list, by name and after DNS."""
         self._inquiry.check_allowed()
@@ -104,12 +109,12 @@ class ManagedTarget:
         self._command("prepare", self.spec.prepare)
         self.fresh_process()
 
-    def fresh_process(self) -> None:
-        """Reset its data and restart it, as configured; returns when it is ready."""
+    def fresh_process(self, under: Sequence[str] = ()) -> None:
+        """Reset its data and restart it, as configured; returns when it is ready. `under` stands before its `start`."""
         self._command("reset", self.spec.reset)
         if self.spec.start is not None:
             self.stop()
-            self._launch(self.spec.start)
+            self._launch([*under, *self.spec.start])
         else:
             self._command("restart", self.spec.restart)
         self._wait_until_ready()

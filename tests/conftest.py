@@ -19,11 +19,13 @@ CHROMIUM = "REHEARSE_TEST_CHROMIUM"
 POSTGRES = "REHEARSE_TEST_POSTGRES_URL"
 NGINX = "REHEARSE_TEST_NGINX"
 PROMETHEUS = "REHEARSE_TEST_PROMETHEUS"
+FAKETIME = "REHEARSE_TEST_FAKETIME"
 NEEDS = {
     "browser": (CHROMIUM, "the path of a Chromium"),
     "postgres": (POSTGRES, "a PostgreSQL server where databases may be made"),
     "nginx": (NGINX, "the path of an nginx"),
     "prometheus": (PROMETHEUS, "the path of a prometheus"),
+    "faketime": (FAKETIME, "the path of libfaketime's command"),
 }
 FIXTURE_MARKERS = {
     "chromium_path": "browser",

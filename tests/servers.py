@@ -33,6 +33,7 @@ class Site:
     connections: int = 0
     requests: list[str] = field(default_factory=list)
     authorizations: list[str] = field(default_factory=list)  # of each request
+    hosts: list[str] = field(default_factory=list)  # the same
 
     @property
     def url(self) -> str:
@@ -62,6 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.read(length)
         site.requests.append(f"{self.command} {self.path}")
         site.authorizations.append(self.headers.get("Authorization", ""))
+        site.hosts.append(self.headers.get("Host", ""))
         if site.hang.is_set():
             site.released.wait(30)
         if site.delay_s:

@@ -118,6 +118,7 @@ AT_START_OF_CLI = {"typer", "rehearse.commands"} | {f"rehearse.{leaf}" for leaf 
 PATCHES_THE_PROCESS = {"locust", "gevent", "geventhttpclient"}
 INSIDE_WORKER = (
     "crew",
+    "detour",
     "lean",
     "lean_messages",
     "request_hooks",

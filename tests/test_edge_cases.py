@@ -170,7 +170,8 @@ def test_a_fault_from_which_only_the_baseline_recovers_is_an_abort(
     assert "never back to normal" in edge.sentence
     assert comparison.result.verdict.decision is Decision.ABORT
     assert [one.applied[-1] for one in made] == [(), ()]  # no toxic is left
-    assert {side.url for side in engine.orders[0].sides} == {"http://127.0.0.1:9"}
+    assert [side.through for side in engine.orders[0].sides] == [("127.0.0.1", 9)] * 2
+    assert [side.url for side in engine.orders[0].sides] == [stage.left.url, stage.right.url]
     assert "127.0.0.1:9" in engine.orders[0].allow
 
 

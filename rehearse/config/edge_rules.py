@@ -46,9 +46,7 @@ def _of_faults(settings: Settings) -> Iterator[Mistake]:
         if case.on not in known:
             hint = "add it as [edges.dependencies.NAME]"
             yield Mistake((*where, "on"), f"{case.on!r} is no dependency; {hint}. {nearest(case.on, known)}")
-        elif case.on == TARGET:
-            yield from _of_encryption(settings, (*where, "on"))
-        else:
+        elif case.on != TARGET:
             yield from _of_dependency(settings, case.on)
 
 
@@ -86,7 +84,6 @@ def _of_retries(settings: Settings) -> Iterator[Mistake]:
         if case.send == "no-key" and _counts_by_key(case.count):
             yield Mistake((*where, "count"), "counts by key, and `no-key` has none; count all orders instead")
         yield from _of_count(settings, case.count, (*where, "count"))
-        yield from _of_encryption(settings, (*where, "path"))
 
 
 def _counts_by_key(count: EffectCount) -> bool:
@@ -120,12 +117,3 @@ def _of_dates(settings: Settings) -> Iterator[Mistake]:
             yield Mistake((*where, "method"), f"{case.method}: {_NEEDS_EFFECTS}")
         if not case.formats:
             yield Mistake((*where, "formats"), "is empty: in which format shall instants be written?")
-
-
-def _of_encryption(settings: Settings, where: Where) -> Iterator[Mistake]:
-    """The proxy passes bytes on: a certificate is of the target's name, and not of the proxy's address."""
-    if any(target.url.startswith("https://") for target in settings.targets):
-        yield Mistake(
-            where,
-            "needs a fault proxy before the target, which cannot stand before https:// yet; name a dependency",
-        )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, SecretStr
 
 from rehearse.config.fields import (
     Duration,
@@ -44,6 +45,30 @@ def _read_attributes(given: object) -> dict[str, int]:
     return dict(given)
 
 
+def _read_instant(given: object) -> str:
+    try:
+        found = given if isinstance(given, datetime) else datetime.fromisoformat(str(given))
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise ValueError("is no instant; write it with its offset, like 2028-02-29T00:00:00Z")
+    return found.isoformat().replace("+00:00", "Z")
+
+
+def _is_not_empty(items: tuple[str, ...]) -> tuple[str, ...]:
+    if not items:
+        raise ValueError("is empty: nothing would be asked")
+    return items
+
+
+Paths = Annotated[
+    tuple[UrlPath, ...],
+    Kind("list of paths on the target", "['/report']", from_text="as TOML"),
+    AfterValidator(_is_not_empty),
+]
+Instant = Annotated[
+    str, Kind("instant", "2028-02-29T00:00:00Z", from_text="either"), BeforeValidator(_read_instant)
+]
 Address = Annotated[str, Kind("address", "'127.0.0.1:5432'"), BeforeValidator(_read_address)]
 Attributes = Annotated[
     Mapping[str, int],
@@ -143,8 +168,9 @@ class FaultCase(EdgeCase):
 class ClientCase(EdgeCase):
     """Slow or impatient clients for a moment, while ordinary load runs: it may not suffer more than on the baseline."""
 
-    manner: Literal["slow-header", "slow-body", "give-up"] = Field(
-        description="Send a head, or the body of a POST, a byte at a time; or ask and go away before the answer."
+    manner: Literal["slow-header", "slow-body", "slow-reading", "give-up"] = Field(
+        description="Send a head, or the body of a POST, a byte at a time; take the answer a byte at a time; or ask and"
+        " go away before the answer."
     )
     path: UrlPath = Field(description="What they ask for.")
     connections: Annotated[Whole, between(1, 200, "each is a connection that is held open")] = Field(
@@ -193,6 +219,18 @@ class RetryCaseSettings(EdgeCase):
     count: EffectCount = Field(description="How effects are counted.")
 
 
+class RateLimitCase(EdgeCase):
+    """Requests in a row until one is refused with 429 or 503; then a wait as `Retry-After` says, and one more."""
+
+    path: UrlPath = Field(description="What is asked for, with GET.")
+    requests: Annotated[Whole, between(1, 2_000, "each is sent to both sides")] = Field(
+        default=100, description="So many at most; the baseline must refuse one of them."
+    )
+    longest_wait_s: Annotated[Duration, between(0.1, 40, "a case has a minute", write_duration)] = Field(
+        default=20.0, description="A wait that is asked for is kept up to this."
+    )
+
+
 class DateCase(EdgeCase):
     """A request that is asked with every boundary instant, on both sides."""
 
@@ -204,6 +242,35 @@ class DateCase(EdgeCase):
     formats: tuple[
         Literal["date", "naive", "offset", "zulu", "rfc 3339", "http", "epoch s", "epoch ms"], ...
     ] = Field(default=("date",), description="How instants are written.")
+
+
+class OwnClock(Section):
+    """Where a target tells the time by its own clock, when its answers have no `Date`, or have a proxy's."""
+
+    path: UrlPath = Field(description="Answers JSON.")
+    value: Name = Field(
+        default="now",
+        description="Where the time stands in it: ISO 8601 with its offset, or seconds since 1970.",
+    )
+
+
+class ClockCase(EdgeCase):
+    """The targets are started with another time of day, which passes a boundary under load (needs libfaketime)."""
+
+    across: Instant = Field(
+        description="The boundary: the first instant of the new day, or whatever begins then."
+    )
+    paths: Paths = Field(description="What is asked with GET again and again, before and after it.")
+    lead_s: Annotated[Duration, between(1, MOST_S, "somebody waits for the verdict", write_duration)] = Field(
+        default=20.0,
+        description="How long before it the targets are started: they, and the load, must be under way by then.",
+    )
+    lasts_s: Annotated[
+        Duration, between(3, MOST_S, "it takes two answers to see anything", write_duration)
+    ] = Field(default=6.0, description="How long the load goes on after it.")
+    clock: OwnClock | None = Field(
+        default=None, description="Where a target tells the time. Left out: the `Date` of its answers."
+    )
 
 
 class Edges(Section):
@@ -219,9 +286,22 @@ class Edges(Section):
     faults: tuple[FaultCase, ...] = Field(default=(), description="Faults under load.")
     clients: tuple[ClientCase, ...] = Field(default=(), description="Slow and impatient clients.")
     retries: tuple[RetryCaseSettings, ...] = Field(default=(), description="Orders that are sent again.")
+    rate_limits: tuple[RateLimitCase, ...] = Field(
+        default=(), description="Limits that tell who exceeds them to wait."
+    )
     dates: tuple[DateCase, ...] = Field(default=(), description="Date boundaries as inputs.")
+    clocks: tuple[ClockCase, ...] = Field(
+        default=(), description="Date boundaries that the targets live through."
+    )
 
     @property
     def cases(self) -> tuple[EdgeCase, ...]:
         """All of them, quick ones first."""
-        return (*self.dates, *self.retries, *self.clients, *self.faults)
+        return (
+            *self.dates,
+            *self.retries,
+            *self.rate_limits,
+            *self.clients,
+            *self.faults,
+            *self.clocks,
+        )

@@ -25,8 +25,8 @@ from rehearse.model import EdgeFamily, EdgeRecord, Side
 WINDOW_S = 0.5
 _BEFORE_S = 4.0  # of ordinary load before a fault: what is normal
 _HOLD_S = 1.5  # back to normal for so long
-_ATTEMPTS_RATIO = 1.0  # one connection more for each arrival is still as good
-_FAILED_RATIO = 0.10  # more failures in a fault than on the baseline are still as good
+_ATTEMPTS_RATIO = 1.0  # one more for each arrival is still as good
+FAILED_RATIO = 0.10  # more failures in a fault than on the baseline are still as good
 DOES = {
     ToxicType.LATENCY: "is slow",
     ToxicType.BANDWIDTH: "is narrow",
@@ -44,6 +44,7 @@ DOES = {
 CLIENTS_DO = {
     Manner.SLOW_HEADER: "send a head a byte at a time",
     Manner.SLOW_BODY: "send a body a byte at a time",
+    Manner.SLOW_READING: "take the answer a byte at a time",
     Manner.GIVE_UP: "go away before they are answered",
 }
 Injected = tuple[Mapping[Side, "Fault"], Mapping[Side, tuple[str, int]]]
@@ -61,7 +62,7 @@ class Fault(Protocol):
         ...
 
     def attempts(self) -> int | None:
-        """Connections to a dependency since it began; None where there is none. Raises NotReady."""
+        """How often a dependency was asked since it began; None where there is none. Raises NotReady."""
         ...
 
 
@@ -87,7 +88,7 @@ class ToxicFault:
         """See Fault."""
         if not self.is_before_dependency:
             return None
-        return self.injector.counters().accepted - self._before.accepted
+        return self.injector.counters().attempts_since(self._before)
 
 
 def fault_kind(case: FaultCase) -> FaultKind:
@@ -150,7 +151,7 @@ class FaultKind:
         """What is accepted."""
         deadline_s, slack_s = self.case.recover_within_s, self.case.slack_s
         recovery = RecoveryRule(deadline_s, _HOLD_S, latency_floor_s=slack_s, failed_ratio=0.05)
-        return PulseRule(recovery, _ATTEMPTS_RATIO, slack_s, _FAILED_RATIO)
+        return PulseRule(recovery, _ATTEMPTS_RATIO, slack_s, FAILED_RATIO)
 
     def see(self, scene: Scene) -> tuple[Mapping[Side, PulseSeen], Loaded]:
         """See Kind."""

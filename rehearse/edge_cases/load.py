@@ -9,7 +9,6 @@ from pathlib import Path
 
 from rehearse import wiring
 from rehearse.config import Settings
-from rehearse.edges.asking import through_proxy
 from rehearse.load.engine import BlockClosed, LoadEngine, Tick, Trouble
 from rehearse.load.orders import LoadOrder, ScenarioOrder
 from rehearse.load.schedule import Schedule
@@ -117,8 +116,7 @@ class Load:
     ) -> LoadOrder:
         order = wiring.load_order(self.settings, self.record, _FIRST_NUMBER + number)
         sides = tuple(
-            replace(one, url=through_proxy(one.url, through[one.side])) if one.side in through else one
-            for one in order.sides
+            replace(one, through=through[one.side]) if one.side in through else one for one in order.sides
         )
         proxies = tuple(
             f"{host}:{port}" for host, port in through.values()

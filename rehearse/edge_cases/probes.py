@@ -10,13 +10,14 @@ from time import monotonic
 from typing import Generic
 
 from rehearse.config import Settings
-from rehearse.config.edges import DateCase, EffectCount, RetryCaseSettings
+from rehearse.config.edges import DateCase, EffectCount, RateLimitCase, RetryCaseSettings
 from rehearse.databases import SQLITE, engine_to, read_database_url, way_to
 from rehearse.edge_cases.load import WARM_UP_S, Loaded
 from rehearse.edge_cases.scene import S, Scene, planned_record
-from rehearse.edges import dates, retry_rulings
+from rehearse.edges import dates, rate_limits, retry_rulings
 from rehearse.edges.asking import Place
-from rehearse.edges.dates import DateRequest, DatesSeen
+from rehearse.edges.dates import Comparing, DateRequest, DatesSeen
+from rehearse.edges.rate_limits import LimitProbe, LimitSeen
 from rehearse.edges.retries import (
     EffectCounter,
     EndpointCounter,
@@ -66,7 +67,8 @@ class DateKind:
     def rule(self, scene: Scene, candidate: DatesSeen, baseline: DatesSeen | None) -> EdgeRecord:
         """See Kind."""
         url = scene.settings.target(Side.CANDIDATE).url
-        return dates.ruled(self.planned, self._request, self._inputs, candidate, baseline, url)
+        compared = comparing(scene.settings)
+        return dates.ruled(self.planned, self._request, self._inputs, candidate, baseline, url, compared)
 
     def is_disturbed(self, seen: DatesSeen) -> bool:
         """See Kind."""
@@ -80,6 +82,11 @@ class DateKind:
     @property
     def _inputs(self) -> tuple[dates.DateInput, ...]:
         return dates.inputs_of([Format(form) for form in self.case.formats])
+
+
+def comparing(settings: Settings) -> Comparing:
+    """What of two answers is compared: as the contract says."""
+    return Comparing(settings.contract.values != "off", settings.contract.ignore_places)
 
 
 # --- retries ------------------------------------------------------------------------------------------------------
@@ -128,6 +135,45 @@ class RetryKind:
         case = self.case
         bodies = case.body.encode(), case.other_body.encode()
         return OneOrder(case.path, *bodies, method=case.method, key_header=case.key_header)
+
+
+# --- rate limits --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LimitKind:
+    """Requests in a row until one is refused; see Kind."""
+
+    case: RateLimitCase
+    seen_type = LimitSeen
+
+    @property
+    def planned(self) -> EdgeRecord:
+        """See Kind."""
+        return planned_record(self.case, EdgeFamily.RETRY)
+
+    def see(self, scene: Scene) -> tuple[Mapping[Side, LimitSeen], Loaded]:
+        """See Kind."""
+
+        def ask(side: Side) -> LimitSeen:
+            new_client = scene.place(side).new_client
+            return LimitProbe(new_client, self.case.path, self.case.requests, self.case.longest_wait_s).run()
+
+        return probed(scene, ask)
+
+    def rule(self, scene: Scene, candidate: LimitSeen, baseline: LimitSeen | None) -> EdgeRecord:
+        """See Kind."""
+        del scene
+        told = f"up to {self.case.requests} times GET {self.case.path} in a row"
+        return rate_limits.ruled(self.planned, told, candidate, baseline, self.case.longest_wait_s)
+
+    def is_disturbed(self, seen: LimitSeen) -> bool:
+        """See Kind."""
+        del seen
+        return False
+
+
+# --- counting effects ---------------------------------------------------------------------------------------------
 
 
 def effect_counter(settings: Settings, place: Place, count: EffectCount, side: Side) -> EffectCounter:

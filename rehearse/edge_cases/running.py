@@ -12,16 +12,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rehearse.allowlist import host_and_port
+from rehearse.codec import CodecError
 from rehearse.config import Settings
 from rehearse.config.edges import ProxyAddress
+from rehearse.edge_cases.clocks import ClockKind
 from rehearse.edge_cases.faults import client_kind, fault_kind
 from rehearse.edge_cases.load import Load, Loaded
-from rehearse.edge_cases.probes import DateKind, RetryKind
-from rehearse.edge_cases.scene import Kind, Scene, Standing, proxy_order
+from rehearse.edge_cases.probes import DateKind, LimitKind, RetryKind
+from rehearse.edge_cases.scene import Kind, S, Scene, Standing, proxy_order
+from rehearse.edges.clock import ClockSeen
 from rehearse.edges.dates import DatesSeen
 from rehearse.edges.exhibits import planned_exhibit, record_exhibit, seen_exhibit, seen_of, without_secrets
 from rehearse.edges.proxy import FaultInjector, FaultProxy
 from rehearse.edges.pulse import PulseSeen
+from rehearse.edges.rate_limits import LimitSeen
 from rehearse.edges.retries import RetrySeen
 from rehearse.errors import Interrupted, NotReady, RehearseError, TargetRefused
 from rehearse.journal import Journal
@@ -42,14 +46,19 @@ from rehearse.targets import ManagedTarget
 GUARDED = "the guard stopped the load, so nothing more is sent to the candidate"
 
 
-def kinds_of(settings: Settings) -> list[Kind[DatesSeen] | Kind[RetrySeen] | Kind[PulseSeen]]:
+AnyKind = Kind[DatesSeen] | Kind[RetrySeen] | Kind[LimitSeen] | Kind[PulseSeen] | Kind[ClockSeen]
+
+
+def kinds_of(settings: Settings) -> list[AnyKind]:
     """Every case, those that leave nothing behind first. Raises ConfigError for a toxic that cannot be."""
     edges = settings.edges
     return [
         *map(DateKind, edges.dates),
         *map(RetryKind, edges.retries),
+        *map(LimitKind, edges.rate_limits),
         *map(client_kind, edges.clients),
         *map(fault_kind, edges.faults),
+        *map(ClockKind, edges.clocks),
     ]
 
 
@@ -112,7 +121,8 @@ class _Run:
     def case(self, kind: Kind[Any], number: int) -> EdgeRecord | None:
         """One case; None for a baseline, of which only what was seen is kept."""
         sides = tuple(target.spec.side for target in self.targets)
-        scene = Scene(self.load, number, sides, self.standing, self._names())
+        targets = {target.spec.side: target for target in self.targets}
+        scene = Scene(self.load, number, sides, self.standing, self._names(), targets)
         if reason := self._why_not():
             return _not_run(kind.planned, reason)
         try:
@@ -128,9 +138,7 @@ class _Run:
         self._refresh([side for side, one in seen.items() if kind.is_disturbed(one)])
         if Side.CANDIDATE not in seen:
             return None
-        known = seen.get(Side.BASELINE) or seen_of(
-            self._stored(), kind.planned.case_id, Side.BASELINE, kind.seen_type
-        )
+        known = seen.get(Side.BASELINE) or self._recorded(kind)
         return _under(loaded, sides, kind.rule(scene, seen[Side.CANDIDATE], known))
 
     def _why_not(self) -> str:
@@ -145,6 +153,13 @@ class _Run:
             if target.spec.side in disturbed and target.can_restart:
                 with suppress(NotReady):  # then it does not answer, which the next case says
                     target.fresh_process()
+
+    def _recorded(self, kind: Kind[S]) -> S | None:
+        """What the recorded baseline did in this case; None too when another `rehearse` wrote it in another way."""
+        try:
+            return seen_of(self._stored(), kind.planned.case_id, Side.BASELINE, kind.seen_type)
+        except CodecError:
+            return None
 
     def _stored(self) -> tuple[Exhibit, ...]:
         """What the recorded baseline did, unless other cases were injected then."""

@@ -16,6 +16,7 @@ from rehearse.edges.orders import ProxyOrder
 from rehearse.edges.proxy import FaultInjector, FaultProxy
 from rehearse.model import EdgeFamily, EdgeRecord, Side
 from rehearse.sides import headers_of, other_sides, tls_of
+from rehearse.targets import ManagedTarget
 
 S = TypeVar("S")
 Standing = Mapping[tuple[str, Side], FaultInjector]  # the proxies before dependencies, for the whole run
@@ -30,6 +31,7 @@ class Scene:
     sides: tuple[Side, ...]
     standing: Standing
     names: Mapping[Side, str] = field(default_factory=dict)  # how sentences call them
+    targets: Mapping[Side, ManagedTarget] = field(default_factory=dict)
 
     @property
     def settings(self) -> Settings:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 import httpx
 
 from rehearse.allowlist import AllowList, host_and_port, system_resolve
-from rehearse.codec import CodecError, parse_json
+from rehearse.codec import CodecError, JsonData, parse_json
 from rehearse.errors import NotReady
 
 
@@ -28,13 +28,16 @@ class Place:
         """A client of the side, or of it `through` a fault proxy. Raises TargetRefused."""
         self.check_allowed()
         headers = {"Accept-Encoding": "identity", **self.headers}
-        base_url = self.url
+        base_url, hooks = self.url, {}
         if through is not None:
-            headers.setdefault("Host", urlsplit(self.url).netloc)
-            base_url = through_proxy(self.url, through)
+            place = urlsplit(self.url)
+            headers.setdefault("Host", place.netloc)
+            hooks["request"] = [_named(place.hostname or "")]
+            base_url = f"{place.scheme}://{through[0]}:{through[1]}{place.path}"
         return httpx.Client(
             base_url=base_url,
             headers=headers,
+            event_hooks=hooks,
             timeout=self.timeout_s,
             verify=self.verify,
             trust_env=False,  # no proxy from the environment: it could lead elsewhere
@@ -64,16 +67,25 @@ class Place:
         return replace(self, headers={**self.headers, "Authorization": f"Bearer {token}"})
 
 
-def through_proxy(url: str, address: tuple[str, int]) -> str:
-    """The URL of a side with a proxy's address instead of its own."""
-    return f"http://{address[0]}:{address[1]}{urlsplit(url).path}"
+def _named(host: str) -> Callable[[httpx.Request], None]:
+    """TLS asks for the target's certificate, wherever the connection leads."""
+
+    def name(request: httpx.Request) -> None:
+        request.extensions["sni_hostname"] = host
+
+    return name
 
 
 def _text_at(body: bytes, place: str) -> str | None:
     try:
-        found = parse_json(body)
+        found = value_at(parse_json(body), place)
     except CodecError:
         return None
-    for name in place.split("."):
-        found = found.get(name) if isinstance(found, dict) else None
     return found if isinstance(found, str) else None
+
+
+def value_at(document: JsonData, place: str) -> JsonData:
+    """What stands at a place of a JSON document, "data.token"; None where there is nothing."""
+    for name in place.split("."):
+        document = document.get(name) if isinstance(document, dict) else None
+    return document

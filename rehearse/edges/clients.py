@@ -6,6 +6,7 @@ A process that serves one client at a time, or waits for each for ever, fails it
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,7 +21,9 @@ from rehearse.errors import NotReady
 TRICKLE_S = 0.2  # between two bytes
 _JOIN_S = 5.0
 _BODY_BYTES = 100_000  # that are promised, and never come
-_PROVEN = 3  # bytes a client must have got rid of one by one before it counts as slow
+_NARROW_BYTES = 1024  # of a receive buffer; the system makes it a little more
+_ANSWERS = 10  # that a slow reader asks for at once: a single one may fit into the system's buffers
+_PROVEN = 3  # bytes a client must have sent, or taken, one by one before it counts as slow
 
 
 class Manner(StrEnum):
@@ -28,6 +31,7 @@ class Manner(StrEnum):
 
     SLOW_HEADER = "slow-header"  # the head of a request, a byte at a time
     SLOW_BODY = "slow-body"  # the body of a POST, a byte at a time
+    SLOW_READING = "slow-reading"  # the answer, a byte at a time
     GIVE_UP = "give-up"  # asks, and is gone before the answer
 
 
@@ -63,7 +67,9 @@ class BadClients:
         """They are no dependency."""
 
     async def _all(self) -> None:
-        behave = self._gives_up if self.manner is Manner.GIVE_UP else self._is_slow
+        behave = {Manner.GIVE_UP: self._gives_up, Manner.SLOW_READING: self._reads_slowly}.get(
+            self.manner, self._is_slow
+        )
         tasks = [asyncio.ensure_future(behave()) for _ in range(self.connections)]
         while not self._stop.is_set():
             await asyncio.sleep(0.05)
@@ -92,6 +98,22 @@ class BadClients:
             sent += 1
             self._acted += sent == _PROVEN and not writer.is_closing()
 
+    async def _reads_slowly(self) -> None:
+        """What does not fit into the narrow buffers of this connection stays with the server."""
+        while not self._stop.is_set():
+            with suppress(OSError):
+                reader, writer = await self._connected(_NARROW_BYTES)
+                try:
+                    writer.write(_ANSWERS * (self._start() + b"\r\n\r\n"))
+                    taken = 0
+                    while await reader.read(1):
+                        await asyncio.sleep(TRICKLE_S)
+                        taken += 1
+                        self._acted += taken == _PROVEN
+                finally:
+                    writer.transport.abort()
+            await asyncio.sleep(TRICKLE_S)
+
     async def _gives_up(self) -> None:
         while not self._stop.is_set():
             with suppress(OSError):
@@ -105,11 +127,34 @@ class BadClients:
                     writer.transport.abort()
             await asyncio.sleep(self.patience_s)
 
-    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connected(
+        self, buffer_bytes: int | None = None
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """With a receive buffer of its own size, which must be set before it connects."""
         host, port = host_and_port(self.place.url)
         is_encrypted = urlsplit(self.place.url).scheme == "https"
         context = self.place.verify if isinstance(self.place.verify, ssl.SSLContext) else None
-        return await asyncio.open_connection(host, port, ssl=(context or True) if is_encrypted else None)
+        tls = (context or True) if is_encrypted else None
+        if buffer_bytes is None:
+            return await asyncio.open_connection(host, port, ssl=tls)
+        return await self._narrow(host, port, tls, buffer_bytes)
+
+    @staticmethod
+    async def _narrow(
+        host: str, port: int, tls: ssl.SSLContext | bool | None, buffer_bytes: int
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        loop = asyncio.get_running_loop()
+        family, kind, protocol, _, address = (await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))[0]
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+            sock.setblocking(False)
+            await loop.sock_connect(sock, address)
+            name = host if tls else None
+            return await asyncio.open_connection(sock=sock, ssl=tls, server_hostname=name, limit=1)
+        except BaseException:
+            sock.close()
+            raise
 
     def _start(self) -> bytes:
         """The head of a request, up to where it is left unfinished."""

@@ -88,6 +88,7 @@ class Connection:
             passed_to_server=self._up.passed,
             received_from_server=self._down.received,
             passed_to_client=self._down.passed,
+            http_requests=self._up.http.count,
             acted=tuple(self._acted),
             end=self.end,
         )

@@ -7,7 +7,7 @@ of the same years are asked too, and what they show is left out here.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,13 +16,12 @@ from urllib.parse import quote
 
 import httpx
 
-from rehearse.codec import CodecError, JsonData, parse_json
+from rehearse.edges.documents import is_below, moved, places_of, values_of
 from rehearse.instants import Format, Instant, boundary_instants
 from rehearse.model import Assertion, EdgeOutcome, EdgeRecord, Proof, Step
 
 PLACEHOLDER = "{instant}"
-_LARGEST_ANSWER = 1 << 20
-_MOST_PLACES = 200
+_ASKED_AGAIN = ("GET", "HEAD")  # what has an effect is sent once
 _MOST_NAMED = 3
 _ORDINARY = ((5, 12), (9, 18))  # month and day: no end, no beginning, and no clock is changed near them
 
@@ -83,6 +82,7 @@ class DateAnswer:
     places: Mapping[str, str] = field(
         default_factory=dict
     )  # of its JSON: types by place, "$.total": "number"
+    values: Mapping[str, str] = field(default_factory=dict)  # by place, of what was asked twice
 
     @property
     def status_class(self) -> str:
@@ -96,6 +96,7 @@ class DatesSeen:
 
     answers: tuple[DateAnswer, ...] = ()
     problem: str = ""  # why not everything was asked
+    unsettled: tuple[str, ...] = ()  # places whose value was another one when an input was asked again
 
 
 def ask_dates(
@@ -105,61 +106,52 @@ def ask_dates(
     until_s: float,
     clock: Callable[[], float] = monotonic,
 ) -> DatesSeen:
-    """Ask one side everything, until the clock says `until_s`."""
+    """Ask one side everything, until the clock says `until_s`; reads are asked again, to see which values stay."""
+    chosen = tuple(inputs)
+    with new_client() as client:
+        first = _ask_all(client, request, chosen, until_s, clock)
+        again = _ask_all(client, request, chosen, until_s, clock) if request.method in _ASKED_AGAIN else []
+    problem = f"there was time for {len(first)} inputs only" if len(first) < len(chosen) else ""
+    twice = list(zip(first, again, strict=False))
+    unsettled = {place for one, other in twice for place in moved([one.values, other.values])}
+    answers = [one if number < len(again) else replace(one, values={}) for number, one in enumerate(first)]
+    return DatesSeen(tuple(answers), problem, tuple(sorted(unsettled)))
+
+
+def _ask_all(
+    client: httpx.Client,
+    request: DateRequest,
+    inputs: Sequence[DateInput],
+    until_s: float,
+    clock: Callable[[], float],
+) -> list[DateAnswer]:
     answers: list[DateAnswer] = []
     headers = dict(request.headers) | ({"Content-Type": "application/json"} if request.body else {})
-    with new_client() as client:
-        for one in inputs:
-            if clock() > until_s:
-                return DatesSeen(tuple(answers), f"there was time for {len(answers)} inputs only")
-            body = request.body_with(one.written) if request.body else None
-            answers.append(_answer(client, request, one.written, headers, body))
-    return DatesSeen(tuple(answers))
+    for one in inputs:
+        if clock() > until_s:
+            break
+        body = request.body_with(one.written) if request.body else None
+        path = request.path_with(one.written)
+        answers.append(answer_to(client, request.method, path, headers, body, written=one.written)[0])
+    return answers
 
 
-def _answer(
-    client: httpx.Client, request: DateRequest, written: str, headers: Mapping[str, str], body: bytes | None
-) -> DateAnswer:
+def answer_to(
+    client: httpx.Client,
+    method: str,
+    path: str,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+    *,
+    written: str,
+) -> tuple[DateAnswer, str]:
+    """What one request is answered, and the answer's `Date`, which is empty when it says none."""
     try:
-        found = client.request(request.method, request.path_with(written), headers=headers, content=body)
+        found = client.request(method, path, headers=headers, content=body)
     except httpx.HTTPError:
-        return DateAnswer(written, None)
-    return DateAnswer(written, found.status_code, places_of(found.content))
-
-
-def places_of(body: bytes) -> dict[str, str]:
-    """The type at each place of a JSON document; empty for anything else. Items of a list share their place."""
-    if len(body) > _LARGEST_ANSWER:
-        return {}
-    try:
-        document = parse_json(body)
-    except CodecError:
-        return {}
-    found: dict[str, set[str]] = {}
-    _gather(document, "$", found)
-    return {place: " or ".join(sorted(types)) for place, types in found.items()}
-
-
-def _gather(value: JsonData, place: str, found: dict[str, set[str]]) -> None:
-    if len(found) >= _MOST_PLACES:
-        return
-    found.setdefault(place, set()).add(_type(value))
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _gather(item, f"{place}.{key}", found)
-    elif isinstance(value, list):
-        for item in value:
-            _gather(item, f"{place}[*]", found)
-
-
-def _type(value: JsonData) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int | float):
-        return "number"
-    return {str: "text", dict: "object", list: "list"}[type(value)]
+        return DateAnswer(written, None), ""
+    answer = DateAnswer(written, found.status_code, places_of(found.content), values_of(found.content))
+    return answer, found.headers.get("date", "")
 
 
 # --- what differs -------------------------------------------------------------------------------------------------
@@ -171,28 +163,61 @@ class Difference:
 
     written: str
     what: str  # "$.total is null, on the baseline number": the same for the same break
+    values: str = ""  # "7, on the baseline 5", where they differ
+
+    @property
+    def sentence(self) -> str:
+        """Both, for one input."""
+        return f"{self.what}: {self.values}" if self.values else self.what
 
 
-def differences(candidate: DatesSeen, baseline: DatesSeen) -> list[Difference]:
-    """Per input: another class of status, or another type at a place that both answers have."""
+@dataclass(frozen=True, slots=True)
+class Comparing:
+    """What of two answers is compared: fixed before the run."""
+
+    values: bool = True
+    ignored_places: tuple[str, ...] = ()  # with all below them
+
+
+EVERYTHING = Comparing()
+
+
+def differences(candidate: DatesSeen, baseline: DatesSeen, comparing: Comparing) -> list[Difference]:
+    """Per input: another class of status; or at a place that both answers have, another type or another value."""
     known = {one.written: one for one in baseline.answers}
-    found = []
-    for answer in candidate.answers:
-        theirs = known.get(answer.written)
-        if theirs is None:
-            continue
-        if answer.status_class != theirs.status_class:
-            mine = answer.status or "no answer"
-            found.append(
-                Difference(answer.written, f"answered {mine}, on the baseline {theirs.status or 'no answer'}")
-            )
-            continue
-        found += [
-            Difference(answer.written, f"{place} is {answer.places[place]}, on the baseline {kind}")
-            for place, kind in theirs.places.items()
-            if place in answer.places and answer.places[place] != kind
-        ]
-    return found
+    left_out = {*candidate.unsettled, *baseline.unsettled}
+    return [
+        found
+        for answer in candidate.answers
+        if answer.written in known
+        for found in unlike(answer, known[answer.written], comparing, left_out)
+    ]
+
+
+def unlike(
+    answer: DateAnswer, theirs: DateAnswer, comparing: Comparing, left_out: Collection[str] = ()
+) -> list[Difference]:
+    """What one answer has that another one has not; values of `left_out` places are no matter."""
+    written = answer.written
+    if answer.status_class != theirs.status_class:
+        mine = answer.status or "no answer"
+        return [Difference(written, f"answered {mine}, on the baseline {theirs.status or 'no answer'}")]
+    places = [place for place in theirs.places if place in answer.places]
+    places = [place for place in places if not is_below(place, comparing.ignored_places)]
+    types = [
+        Difference(written, f"{place} is {answer.places[place]}, on the baseline {theirs.places[place]}")
+        for place in places
+        if answer.places[place] != theirs.places[place]
+    ]
+    return types + [
+        Difference(
+            written, f"{place} is another value than on the baseline", f"{mine}, on the baseline {other}"
+        )
+        for place in places
+        if comparing.values and answer.places[place] == theirs.places[place] and not is_below(place, left_out)
+        for mine, other in [(answer.values.get(place), theirs.values.get(place))]
+        if mine is not None and other is not None and mine != other
+    ]
 
 
 def ruled(
@@ -202,13 +227,14 @@ def ruled(
     candidate: DatesSeen,
     baseline: DatesSeen | None,
     url: str,
+    comparing: Comparing = EVERYTHING,
 ) -> EdgeRecord:
     """The record of one case: what the candidate does at boundaries only, and the baseline never."""
     why = {one.written: one.why for one in inputs}
     boundaries = {written for written, reason in why.items() if reason}
     known = baseline or DatesSeen()
     served = [one for one in known.answers if one.written in boundaries and one.status_class == "2xx"]
-    found = differences(candidate, known)
+    found = differences(candidate, known, comparing)
     ordinary = {one.what for one in found if one.written not in boundaries}
     special = [one for one in found if one.written in boundaries and one.what not in ordinary]
     first = special[0] if special else None
@@ -239,7 +265,7 @@ def _assertion(special: Sequence[Difference], why: Mapping[str, str], asked: int
     if special:
         first = special[0]
         more = f"; {len(hit) - 1} more: {_listed(hit[1:])}" if len(hit) > 1 else ""
-        sentence = f"{first.written} ({why[first.written]}): {first.what}{more}"
+        sentence = f"{first.written} ({why[first.written]}): {first.sentence}{more}"
         return Assertion(what, EdgeOutcome.FAIL, sentence, numbers)
     if problem:
         return Assertion(what, EdgeOutcome.INCONCLUSIVE, problem, numbers)

@@ -96,6 +96,7 @@ class Proxy:
         self._live: dict[int, Connection] = {}
         self._finished: deque[ConnectionCount] = deque(maxlen=FINISHED_KEPT)
         self._bytes = [0, 0]  # of those finished
+        self._http_requests = 0  # the same
         self._injected: Counter[str] = Counter()
         self._accepted = self._turned_away = self._upstream_failed = 0
         self._arriving: set[asyncio.Task[None]] = set()
@@ -119,6 +120,7 @@ class Proxy:
             upstream_failed=self._upstream_failed,
             bytes_upstream=self._bytes[0] + sum(one.passed_to_server for one in live),
             bytes_downstream=self._bytes[1] + sum(one.passed_to_client for one in live),
+            http_requests=self._http_requests + sum(one.http_requests for one in live),
             injected=dict(self._injected),
             connections=(*self._finished, *live),
         )
@@ -228,6 +230,7 @@ class Proxy:
             self._finished.append(count)  # and not the connection: it may hold bytes
             self._bytes[0] += count.passed_to_server
             self._bytes[1] += count.passed_to_client
+            self._http_requests += count.http_requests
 
 
 # --- the process

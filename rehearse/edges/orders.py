@@ -33,6 +33,7 @@ class ConnectionCount:
     passed_to_server: int = 0
     received_from_server: int = 0
     passed_to_client: int = 0
+    http_requests: int = 0  # that the client sent, where it speaks HTTP/1 in plain text
     acted: tuple[str, ...] = ()  # names of toxics, in the order in which they took effect
     end: str = "open"
 
@@ -53,6 +54,7 @@ class Counters:
     upstream_failed: int = 0  # the server could not be connected to
     bytes_upstream: int = 0  # passed on
     bytes_downstream: int = 0
+    http_requests: int = 0  # that clients sent
     # By the toxic's name. A closed door counts 1 when the proxy itself was refused there: it cannot see who else was.
     injected: Mapping[str, int] = field(default_factory=dict)
     connections: tuple[ConnectionCount, ...] = ()  # those under way, and the newest finished ones
@@ -60,6 +62,10 @@ class Counters:
     def acted(self, name: str) -> int:
         """On how many connections the toxic of this name acted; 0 is no proof of anything."""
         return self.injected.get(name, 0)
+
+    def attempts_since(self, earlier: Counters) -> int:
+        """How often clients asked since then: in requests where these are seen, and else in connections."""
+        return max(self.accepted - earlier.accepted, self.http_requests - earlier.http_requests)
 
     def after(self, earlier: Counters) -> tuple[ConnectionCount, ...]:
         """The connections that were accepted after `earlier` was taken, as far as they are kept."""

@@ -25,6 +25,7 @@ from rehearse.model import (
 )
 
 _STANDARD_ERRORS = 3.0  # a difference between two shares below this is chance
+_FAILS_MORE = "it fails no more often in the fault than the baseline"
 _ENDED = (RequestOutcome.OK, RequestOutcome.ERROR, RequestOutcome.TIMEOUT, RequestOutcome.CENSORED)
 
 
@@ -34,7 +35,7 @@ class PulseRule:
 
     recovery: RecoveryRule
     attempts_ratio: (
-        float  # more connections to the dependency for each arrival than on the baseline are worse
+        float  # asking the dependency more often for each arrival than on the baseline by this is worse
     )
     slack_s: float  # waiting longer than the baseline by this, and by half, is worse
     failed_ratio: float  # failing more often than on the baseline by this is worse
@@ -52,7 +53,7 @@ class PulseSeen:
     waited_p95_s: float | None = None  # until any answer, or until it was given up
     injected: int = 0  # connections on which the toxic acted
     attempts: int | None = (
-        None  # connections to the dependency since the fault began; None: nobody counts them
+        None  # how often the dependency was asked since the fault began; None: nobody counts that
     )
     due_since: int = 0  # arrivals that were due since then
     problem: str = ""  # why it was not injected, or not seen to its end
@@ -66,7 +67,7 @@ class PulseSeen:
 
     @property
     def attempts_ratio(self) -> float | None:
-        """Connections to the dependency for each arrival since the fault began."""
+        """How often the dependency was asked for each arrival since the fault began."""
         return None if self.attempts is None or not self.due_since else self.attempts / self.due_since
 
 
@@ -130,7 +131,8 @@ def ruled(
     known = baseline if baseline is not None and baseline.is_injected and baseline.injected else None
     assertions = [_recovery_assertion(candidate, known, rule)]
     if planned.family is not EdgeFamily.RECOVERY:
-        assertions += [_failed_assertion(candidate, known, rule), _waited_assertion(candidate, known, rule)]
+        fails = fails_more(_FAILS_MORE, candidate, known, rule.failed_ratio)
+        assertions += [fails, _waited_assertion(candidate, known, rule)]
     if candidate.attempts is not None:
         assertions.append(_attempts_assertion(candidate, known, rule))
     seen = {Side.CANDIDATE: candidate} | ({Side.BASELINE: baseline} if baseline is not None else {})
@@ -179,14 +181,14 @@ def _recovery_assertion(candidate: PulseSeen, baseline: PulseSeen | None, rule: 
     return Assertion("it recovers", outcome, sentence, numbers)
 
 
-def _failed_assertion(candidate: PulseSeen, baseline: PulseSeen | None, rule: PulseRule) -> Assertion:
-    what = "it fails no more often in the fault than the baseline"
+def fails_more(what: str, candidate: PulseSeen, baseline: PulseSeen | None, failed_ratio: float) -> Assertion:
+    """It fails no more often than the baseline: by `failed_ratio` at most, and where that is not chance."""
     mine, theirs = candidate.failed_ratio, baseline.failed_ratio if baseline is not None else None
     numbers = {"failed_ratio": mine, "baseline_failed_ratio": theirs, "requests": candidate.requests}
     if baseline is None or mine is None or theirs is None:
         return Assertion(what, EdgeOutcome.INCONCLUSIVE, "one side's failures are not known", numbers)
     by_chance = _STANDARD_ERRORS * _standard_error(candidate, baseline)
-    is_worse = mine - theirs > max(rule.failed_ratio, by_chance)
+    is_worse = mine - theirs > max(failed_ratio, by_chance)
     sentence = f"{_share(mine)} failed, on the baseline {_share(theirs)}"
     return Assertion(what, EdgeOutcome.FAIL if is_worse else EdgeOutcome.PASS, sentence, numbers)
 
@@ -216,7 +218,7 @@ def _attempts_assertion(candidate: PulseSeen, baseline: PulseSeen | None, rule: 
     if mine is None or theirs is None:
         return Assertion(what, EdgeOutcome.INCONCLUSIVE, "one side's attempts are not known", numbers)
     is_worse = mine > theirs + rule.attempts_ratio
-    sentence = f"{mine:.1f} connections for each arrival since the fault began, on the baseline {theirs:.1f}"
+    sentence = f"{mine:.1f} times for each arrival since the fault began, on the baseline {theirs:.1f}"
     return Assertion(what, EdgeOutcome.FAIL if is_worse else EdgeOutcome.PASS, sentence, numbers)
 
 

@@ -109,6 +109,23 @@ class End(asyncio.Protocol):
                 asyncio.get_running_loop().call_later(FLUSH_S, self.transport.abort)
 
 
+class HttpRequests:
+    """Counts the request lines of HTTP/1 in a stream of bytes, also one that comes in two pieces."""
+
+    _ENDS = (b" HTTP/1.1\r\n", b" HTTP/1.0\r\n")
+    _OVERLAP = len(_ENDS[0]) - 1
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._tail = b""
+
+    def see(self, data: bytes) -> None:
+        """The next bytes."""
+        seam = self._tail + data[: self._OVERLAP]
+        self.count += sum(part.count(end) for end in self._ENDS for part in (seam, data))
+        self._tail = (self._tail + data[-self._OVERLAP :])[-self._OVERLAP :]
+
+
 class Flow:
     """One direction of one connection."""
 
@@ -132,6 +149,7 @@ class Flow:
         self._is_stepping = False
         self.received = 0
         self.passed = 0
+        self.http = HttpRequests()
         self.is_over = False  # its end was passed on
         source.flow_out = self
         dest.flow_in = self
@@ -139,6 +157,8 @@ class Flow:
     def receive(self, data: bytes) -> None:
         """Pass it on at once when nothing is in the way, else keep it in order."""
         self.received += len(data)
+        if self._stream is Stream.UPSTREAM:
+            self.http.see(data)
         if self._effect is NO_EFFECT and not self._chunks and self._dest.transport is not None:
             self._pass(data)
             return

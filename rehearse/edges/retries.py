@@ -20,7 +20,8 @@ from uuid import uuid4
 
 import httpx
 
-from rehearse.codec import CodecError, JsonData, parse_json
+from rehearse.codec import CodecError, parse_json
+from rehearse.edges.asking import value_at
 from rehearse.edges.proxy import FaultInjector
 from rehearse.edges.toxics import Toxic, ToxicType
 from rehearse.errors import NotReady, RehearseError
@@ -113,11 +114,9 @@ class EndpointCounter:
 
 def _number_at(body: bytes, value: str, path: str) -> int:
     try:
-        found: JsonData = parse_json(body)
+        found = value_at(parse_json(body), value)
     except CodecError:
         raise NotReady(f"{path} does not answer with JSON") from None
-    for name in value.split("."):
-        found = found.get(name) if isinstance(found, dict) else None
     if isinstance(found, bool) or not isinstance(found, int):
         raise NotReady(f"{path} has no whole number at {value!r}")
     return found

@@ -31,6 +31,7 @@ class SideOrder:
     tls: TlsOrder = field(default_factory=TlsOrder)
     other_sides: tuple[str, ...] = ()  # "host:port" of the other targets, where this side's load must not go
     proxy: str | None = field(default=None, repr=False)
+    through: tuple[str, int] | None = None  # a fault proxy before it: where connections to it lead
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ from rehearse.load.crew import (
     renew_headers,
     seed_of,
 )
+from rehearse.load.detour import lead_through
 from rehearse.load.lean import LeanHttpSession
 from rehearse.load.ledger import without_secrets
 from rehearse.load.locust_tasks import Conductor, Decks, follow_schedule
@@ -166,6 +167,8 @@ class Worker:
         user_classes = [member.user_class for member in self._crew]
         for user_class in user_classes:
             self._aim(user_class)
+        if order.target.through is not None:
+            lead_through(order.target.url, order.target.through)
         seed = seed_of(order)
         random.seed(seed)
         follow_schedule(Conductor(self._pacer, lane_of, Decks(seed)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Path, Query, Request, Response
@@ -167,8 +167,9 @@ def order_count(
 
 
 @router.get("/reports/sales")
-def sales(shop: TheShop, day: Day) -> JSONResponse:
-    """The sales of a day beside those of the year before."""
+def sales(shop: TheShop, day: Day | None = None) -> JSONResponse:
+    """The sales of a day, of today if none is named, beside those of the year before."""
+    day = day or datetime.now(UTC).date()
     with shop.engine.connect() as connection:
         return JSONResponse(reports.sales_report(connection, shop.behaviour, day))
 

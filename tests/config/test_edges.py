@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
@@ -26,6 +27,7 @@ RETRY = (
     'count = { path = "/count?key={key}" }\n'
 )
 CLIENTS = '\n[[edges.clients]]\nid = "slow"\nwhy = "it starved"\nmanner = "slow-body"\npath = "/"\n'
+CLOCK = '\n[[edges.clocks]]\nid = "midnight"\nwhy = "it stopped"\nacross = 2028-02-29T00:00:00Z\npaths = ["/report"]\n'
 DEPENDENCY = """
 [edges.dependencies.database]
 baseline = { listen = "127.0.0.1:8201", upstream = "127.0.0.1:5432" }
@@ -62,6 +64,10 @@ def test_one_case_of_each_family_is_planned_with_its_reason(project: Project) ->
         (RETRY.replace('"once"', '"once"\nsend = "other-payload"'), "other_body: is missing"),
         (RETRY.replace('path = "/count?key={key}"', 'value = "n"'), "needs either path"),
         (RETRY.replace('path = "/count?key={key}"', 'sql = "select 1"'), "count.baseline: is missing"),
+        (CLOCK.replace("00:00Z", "00:00"), "write it with its offset, like 2028-02-29T00:00:00Z"),
+        (CLOCK.replace("2028-02-29T", "2027-02-29T"), "is not valid TOML"),
+        (CLOCK.replace('["/report"]', "[]"), "edges.clocks[0].paths: [] is empty: nothing would be asked"),
+        (CLOCK.replace("across", "accross"), "Did you mean 'across'?"),
         (FAULT + 'on = "database"\n[edges.dependencies.database]\n', "that side has no fault proxy"),
         (FAULT + 'on = "database"\n' + DEPENDENCY.replace(":8201", ""), "write it like '127.0.0.1:5432'"),
     ],
@@ -70,15 +76,18 @@ def test_what_cannot_be_meant_is_named(project: Project, text: str, expected: st
     assert any(expected in line for line in project.mistakes(SMALLEST + text))
 
 
+def test_a_clock_case_reads_instants_of_toml_and_of_texts(project: Project) -> None:
+    for written in ("2028-02-29T00:00:00Z", '"2028-02-29T01:00:00+01:00"'):
+        settings = project.load(SMALLEST + CLOCK.replace("2028-02-29T00:00:00Z", written))
+        (case,) = settings.edges.clocks
+        assert datetime.fromisoformat(case.across) == datetime(2028, 2, 29, tzinfo=UTC)
+        assert case.across in effective_toml(settings)
+
+
 def test_a_toxic_with_an_unknown_attribute_is_refused_with_its_case(project: Project) -> None:
     settings = project.load(SMALLEST + FAULT + "attributes = { timeoot = 5 }\n")
     with pytest.raises(ConfigError, match=r"edges.faults 'hang': .*Did you mean 'timeout'"):
         kinds_of(settings)
-
-
-def test_a_proxy_cannot_stand_before_an_encrypted_target(project: Project) -> None:
-    text = (SMALLEST + FAULT).replace("http://127.0.0.1:8101", "https://shop.staging.example")
-    assert any("cannot stand before https://" in line for line in project.mistakes(text))
 
 
 def test_a_database_has_no_edge_cases(project: Project) -> None:
@@ -107,4 +116,4 @@ def test_the_examples_of_the_page_load(project: Project) -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "edges.md").read_text(encoding="utf-8")
     examples = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     settings = project.load(EFFECTS + "".join(examples), {"PASSWORD": "hunter2"})
-    assert len(kinds_of(settings)) == 4
+    assert len(kinds_of(settings)) == 5

@@ -43,6 +43,18 @@ def test_slow_ones_hold_their_connections_and_others_are_served_meanwhile(site: 
     assert bad.end() == 4
 
 
+def test_slow_readers_leave_the_answer_with_the_server_and_others_are_served_meanwhile(site: Site) -> None:
+    site.body = b"x" * 5_000_000  # more than all buffers on the way together
+    bad = clients(site, Manner.SLOW_READING)
+    bad.begin()
+    wait_for(lambda: len(site.requests) >= 4)
+    time.sleep(1.0)
+    assert site.requests == ["GET /look"] * 4  # each still has its first answer to take
+    site.body = b"ok"
+    assert httpx.get(f"{site.url}/other", trust_env=False).text == "ok"
+    assert bad.end() == 4
+
+
 def test_before_they_were_slow_for_long_enough_nothing_is_proven(site: Site) -> None:
     bad = clients(site, Manner.SLOW_HEADER)
     bad.begin()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import httpx
 
 from rehearse.codec import from_bytes, to_bytes
 from rehearse.edges.dates import (
+    Comparing,
     DateAnswer,
     DateInput,
     DateRequest,
     DatesSeen,
     ask_dates,
     inputs_of,
-    places_of,
     ruled,
 )
 from rehearse.instants import Format
@@ -115,13 +117,69 @@ def test_instants_reach_the_server_as_they_are_meant() -> None:
     assert from_bytes(DatesSeen, to_bytes(seen)) == seen
 
 
-def test_the_types_of_a_document_by_place() -> None:
-    body = b'{"a": [{"b": 1}, {"b": null}], "c": true}'
-    assert places_of(body) == {
-        "$": "object",
-        "$.a": "list",
-        "$.a[*]": "object",
-        "$.a[*].b": "null or number",
-        "$.c": "boolean",
-    }
-    assert places_of(b"<html>") == {}
+def valued(written: str, total: str, **more: str) -> DateAnswer:
+    return DateAnswer(written, 200, MONEY, {"$.total": total, **more})
+
+
+def all_days(total: str, leap: str | None = None) -> DatesSeen:
+    days = (valued(LEAP, leap or total), valued(YEAR_END, total), valued(ORDINARY, total))
+    return DatesSeen(days)
+
+
+def test_another_value_at_one_boundary_only_is_found_with_both_values() -> None:
+    found = record(all_days("5", leap="7"), all_days("5"))
+    assert found.outcome is EdgeOutcome.FAIL
+    assert "2028-02-29" in found.sentence
+    assert "$.total is another value than on the baseline: 7, on the baseline 5" in found.sentence
+
+
+def test_values_that_differ_on_ordinary_days_as_well_are_no_matter_of_dates() -> None:
+    assert record(all_days("7"), all_days("5")).outcome is EdgeOutcome.PASS
+
+
+def test_a_value_that_is_not_the_same_twice_says_nothing() -> None:
+    moved = replace(all_days("5", leap="7"), unsettled=("$.total",))
+    assert record(moved, all_days("5")).outcome is EdgeOutcome.PASS
+    assert (
+        record(all_days("5", leap="7"), replace(all_days("5"), unsettled=("$",))).outcome is EdgeOutcome.PASS
+    )
+
+
+def test_places_that_the_contract_ignores_are_not_compared_and_values_can_be_left_out() -> None:
+    def outcome(comparing: Comparing) -> EdgeOutcome:
+        sides = all_days("5", leap="7"), all_days("5")
+        return ruled(PLANNED, REQUEST, INPUTS, *sides, "http://127.0.0.1:8102", comparing).outcome
+
+    assert outcome(Comparing()) is EdgeOutcome.FAIL
+    assert outcome(Comparing(ignored_places=("$.total",))) is EdgeOutcome.PASS
+    assert outcome(Comparing(values=False)) is EdgeOutcome.PASS
+
+
+def test_reads_are_asked_again_and_places_whose_value_moves_are_known() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.params["day"])
+        return httpx.Response(200, json={"total": 5, "asked": len(asked)})
+
+    def new_client() -> httpx.Client:
+        return httpx.Client(base_url="http://shop", transport=httpx.MockTransport(answer))
+
+    seen = ask_dates(REQUEST, INPUTS, new_client, until_s=1e18)
+    assert asked == [LEAP, YEAR_END, ORDINARY] * 2  # some time apart, so that a clock's value is seen to move
+    assert seen.unsettled == ("$.asked",)
+    assert [one.values["$.total"] for one in seen.answers] == ["5"] * 3
+    assert record(seen, replace(seen, answers=seen.answers[::-1])).outcome is EdgeOutcome.PASS
+    assert from_bytes(DatesSeen, to_bytes(seen)) == seen
+
+
+def test_without_time_to_ask_again_no_value_is_compared() -> None:
+    ticks = iter([0.0] * len(INPUTS) + [99.0] * 9)
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"total": 5}))
+
+    def new_client() -> httpx.Client:
+        return httpx.Client(base_url="http://shop", transport=transport)
+
+    seen = ask_dates(REQUEST, INPUTS, new_client, until_s=1.0, clock=lambda: next(ticks))
+    assert (len(seen.answers), seen.problem) == (3, "")
+    assert [one.values for one in seen.answers] == [{}] * 3

@@ -21,6 +21,7 @@ from sqlalchemy import make_url
 
 from rehearse.edges.orders import ConnectionCount, Counters, ProxyOrder
 from rehearse.edges.proxy import FaultInjector, FaultProxy, ScriptedFaultInjector
+from rehearse.edges.relay import HttpRequests
 from rehearse.edges.toxics import Stream, Toxic, ToxicType
 from rehearse.errors import ConfigError, NotReady, TargetRefused
 from tests.edges.peers import bench, read_exactly
@@ -267,3 +268,39 @@ def test_two_threads_may_ask_at_the_same_time() -> None:
         for thread in threads:
             thread.join(10)
         assert found == [0] * 80
+
+
+# --- requests, where connections are kept
+
+
+def test_requests_on_a_kept_connection_are_counted_one_by_one() -> None:
+    with serving() as site, FaultProxy(order(site.port)) as proxy:
+        before = proxy.counters()
+        with httpx.Client(base_url=f"http://127.0.0.1:{proxy.address[1]}", trust_env=False) as client:
+            for _ in range(5):
+                client.get("/x")
+        seen = proxy.counters()
+    assert (seen.accepted, seen.http_requests, seen.attempts_since(before)) == (1, 5, 5)
+
+
+def test_connections_without_a_request_are_attempts_too() -> None:
+    with bench() as made:
+        before = made.proxy.counters()
+        with made.pair(), made.pair():
+            assert made.proxy.counters().attempts_since(before) == 2
+
+
+@pytest.mark.parametrize("cut", range(1, 40))
+def test_a_request_line_that_comes_in_two_pieces_is_counted_once(cut: int) -> None:
+    message = b"GET /look HTTP/1.1\r\nVia: HTTP/1.1 x\r\n\r\nGET / HTTP/1.0\r\n\r\n"
+    requests = HttpRequests()
+    requests.see(message[:cut])
+    requests.see(message[cut:])
+    assert requests.count == 2
+
+
+def test_request_lines_that_come_byte_by_byte_are_counted_once() -> None:
+    requests = HttpRequests()
+    for byte in b"GET / HTTP/1.1\r\n\r\n" * 3:
+        requests.see(bytes([byte]))
+    assert requests.count == 3

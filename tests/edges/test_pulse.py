@@ -91,7 +91,7 @@ def test_retries_that_multiply_at_the_dependency_fail() -> None:
     calm, storm = replace(seen(), attempts=770), replace(seen(), attempts=2100)
     found = record(storm, calm)
     assert found.outcome is EdgeOutcome.FAIL
-    assert "3.0 connections for each arrival since the fault began, on the baseline 1.1" in found.sentence
+    assert "3.0 times for each arrival since the fault began, on the baseline 1.1" in found.sentence
     assert record(calm, calm).outcome is EdgeOutcome.PASS
     assert record(calm, replace(calm, attempts=None)).outcome is EdgeOutcome.INCONCLUSIVE
 

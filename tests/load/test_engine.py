@@ -14,6 +14,8 @@ import psutil
 import pytest
 
 from rehearse.codec import CodecError
+from rehearse.edges.orders import ProxyOrder
+from rehearse.edges.proxy import FaultProxy
 from rehearse.errors import ConfigError, TargetRefused
 from rehearse.load.engine import BlockClosed, LiveCounts, LoadEvent, LoadStarted, Tick, Trouble, WorkerDone
 from rehearse.load.locust_engine import LocustEngine, LocustSession
@@ -454,10 +456,10 @@ def test_nested_and_sequential_task_sets_claim_their_arrivals_at_the_leaves(
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A self-signed certificate for 127.0.0.1, and its key."""
+    """A self-signed certificate for 127.0.0.1 and shop.test, and its key."""
     folder = tmp_path_factory.mktemp("tls")
     cert, key = folder / "cert.pem", folder / "key.pem"
-    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1,DNS:shop.test", "-days", "2"]
     output = ["-keyout", str(key), "-out", str(cert)]
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject, *output]
     subprocess.run(command, check=True, capture_output=True)
@@ -481,6 +483,29 @@ def test_certificates_are_verified_unless_the_config_says_otherwise(
             assert (arrivals.ok, len(site.requests)) == (20, 20)
         else:
             assert (arrivals.error, len(site.requests)) == (20, 0)
+
+
+@pytest.mark.parametrize("is_encrypted", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_load_leads_through_a_fault_proxy_and_name_host_and_certificate_stay_the_targets(
+    order: Callable[..., LoadOrder], certificate: tuple[Path, Path], kind: str, is_encrypted: bool
+) -> None:
+    with (
+        serving(certificate=certificate if is_encrypted else None) as site,
+        FaultProxy(ProxyOrder("127.0.0.1", site.port, allow=("127.0.0.1",))) as proxy,
+    ):
+        made = order(
+            site,
+            scenario=SIMPLE.replace("FastHttpUser", kind),
+            tls=TlsOrder(ca=str(certificate[0])),
+            blocks=1,
+            allow=("shop.test", f"127.0.0.1:{proxy.address[1]}"),
+        )
+        url = f"{site.scheme}://shop.test:{site.port}"  # a name that leads nowhere else
+        events = run(replace(made, sides=(replace(made.sides[0], url=url, through=proxy.address),)))
+        assert (total(events, Side.BASELINE).ok, len(site.requests)) == (20, 20)
+        assert set(site.hosts) == {f"shop.test:{site.port}"}
+        assert proxy.counters().accepted == site.connections > 0
 
 
 @pytest.mark.parametrize("flaw", ["its log cannot be opened", "it cannot be told its order"])

@@ -1,0 +1,239 @@
+"""Another time of day for a process that `rehearse` starts itself, by libfaketime, and what it answers around a moment.
+
+Programs that are linked statically, or ask the kernel by themselves (Go), do not see the shift. So nothing is believed
+of it but what the target's own clock says: an answer counts for the moment that stands in its `Date`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from pathlib import Path
+
+from rehearse.edges.dates import EVERYTHING, Comparing, DateAnswer, Difference, unlike
+from rehearse.edges.documents import moved
+from rehearse.edges.pulse import PulseSeen, fails_more
+from rehearse.errors import NotReady
+from rehearse.model import Assertion, EdgeOutcome, EdgeRecord, Proof, Side, Step
+
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # where libfaketime keeps the clock that processes share
+FAKETIME = "faketime"  # the command of libfaketime; it knows where the library is
+_ASKED_S = 5.0
+CLOSE_S = 5.0  # a clock that is further off than this is not the one that was meant
+_BLURRED_S = 1.0  # a `Date` is of the second that begun last, and servers keep one for a while
+_SEEN = 2  # answers that must show a difference: one alone may be the load's doing
+_MOST_NAMED = 3
+
+
+class Moment(StrEnum):
+    """When something was answered."""
+
+    TODAY = "today"  # by the true clock, before the shift
+    BEFORE = "before"
+    AFTER = "after"
+
+
+def shifted_start(offset_s: int) -> tuple[str, ...]:
+    """What to put before a command so that it, and its children, live so many seconds later. Raises NotReady."""
+    try:
+        asked = subprocess.run(
+            [FAKETIME, "-m", "-f", "+0", "printenv", "LD_PRELOAD"],
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=_ASKED_S,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NotReady(f"libfaketime is not there ({error}); install the package `faketime`") from None
+    if asked.returncode != 0 or not (library := asked.stdout.strip()):
+        raise NotReady(f"`faketime` does not work here: {asked.stderr.strip()[:200] or 'it says no library'}")
+    settings = {
+        "LD_PRELOAD": library,
+        "FAKETIME": f"{offset_s:+d}",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # how long something takes is as it was
+        "NO_FAKE_STAT": "1",  # files keep their times: Python would compile every module anew
+    }
+    return ("env", *(f"{name}={value}" for name, value in settings.items()))
+
+
+def remove_traces(process_ids: Iterable[int]) -> None:
+    """What libfaketime leaves behind of processes that were ended."""
+    for number in process_ids:
+        for name in (f"faketime_shm_{number}", f"sem.faketime_sem_{number}"):
+            (SHARED_MEMORY / name).unlink(missing_ok=True)
+
+
+def read_instant(text: object) -> datetime | None:
+    """What a clock says: a `Date` header, ISO 8601 with its offset, or seconds since 1970; None when it is neither."""
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        try:
+            return datetime.fromtimestamp(text, UTC)
+        except (ValueError, OverflowError, OSError):
+            return None
+    if not isinstance(text, str):
+        return None
+    for read in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            found = read(text)
+        except ValueError:
+            continue
+        return found.astimezone(UTC) if found.tzinfo is not None else None
+    return None
+
+
+# --- what was seen ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSeen:
+    """All answers of one side; `written` of each is its path."""
+
+    today: tuple[DateAnswer, ...] = ()
+    before: tuple[DateAnswer, ...] = ()
+    after: tuple[DateAnswer, ...] = ()
+    unshifted: int = 0  # answers whose clock said another time than was set, or nothing
+    load: PulseSeen = field(default_factory=PulseSeen)  # the ordinary load since the boundary
+    problem: str = ""
+    is_cleaned_up: bool = True
+
+    def at(self, moment: Moment) -> tuple[DateAnswer, ...]:
+        """What was answered then."""
+        return {Moment.TODAY: self.today, Moment.BEFORE: self.before, Moment.AFTER: self.after}[moment]
+
+
+def with_answer(
+    seen: ClockSeen, answer: DateAnswer, says: datetime | None, expected: datetime, boundary: datetime
+) -> ClockSeen:
+    """The same with one answer of the shifted time more, in its place by what the target's own clock `says`."""
+    if says is None or abs(says - expected) > timedelta(seconds=CLOSE_S):
+        return replace(seen, unshifted=seen.unshifted + 1)
+    if says >= boundary:
+        return replace(seen, after=(*seen.after, answer))
+    if says < boundary - timedelta(seconds=_BLURRED_S):
+        return replace(seen, before=(*seen.before, answer))
+    return seen
+
+
+# --- what it comes to ---------------------------------------------------------------------------------------------
+
+
+def differences(
+    candidate: ClockSeen, baseline: ClockSeen, comparing: Comparing
+) -> dict[Moment, list[Difference]]:
+    """What the candidate does before or after the boundary, and the baseline never; but what it does today as well."""
+    found: dict[Moment, list[Difference]] = {moment: [] for moment in Moment}
+    for path in dict.fromkeys(one.written for one in candidate.today):
+        both = [_of_path(path, seen) for seen in (candidate, baseline)]
+        moving = {place for side in both for answers in side.values() for place in moved(_values(answers))}
+        for moment in Moment:
+            mine, theirs = (side[moment] for side in both)
+            found[moment] += _differences(mine, theirs, comparing, moving)
+    today = {(one.written, one.what) for one in found.pop(Moment.TODAY)}
+    return {
+        moment: [one for one in those if (one.written, one.what) not in today]
+        for moment, those in found.items()
+    }
+
+
+def _of_path(path: str, seen: ClockSeen) -> dict[Moment, list[DateAnswer]]:
+    return {moment: [one for one in seen.at(moment) if one.written == path] for moment in Moment}
+
+
+def _values(answers: Iterable[DateAnswer]) -> list[Mapping[str, str]]:
+    return [one.values for one in answers if one.status_class == "2xx"]
+
+
+def _differences(
+    mine: Sequence[DateAnswer], theirs: Sequence[DateAnswer], comparing: Comparing, moving: Collection[str]
+) -> list[Difference]:
+    """What `_SEEN` answers show at least, and what is unlike all of the baseline's."""
+    if not theirs:
+        return []
+    shown = Counter(one for answer in mine for one in _unlike_all(answer, theirs, comparing, moving))
+    return [one for one, count in shown.items() if count >= _SEEN]
+
+
+def _unlike_all(
+    answer: DateAnswer, known: Sequence[DateAnswer], comparing: Comparing, moving: Collection[str]
+) -> list[Difference]:
+    """Nothing when one of the baseline's answers is like it; else what tells it from the one that is nearest."""
+    return min((unlike(answer, one, comparing, moving) for one in known), key=len)
+
+
+def ruled(
+    planned: EdgeRecord,
+    injection: str,
+    boundary: str,
+    candidate: ClockSeen,
+    baseline: ClockSeen | None,
+    failed_ratio: float,
+    comparing: Comparing = EVERYTHING,
+) -> EdgeRecord:
+    """The record of one case. Without a target's own clock as a witness it was not run."""
+    known = baseline or ClockSeen(problem="the baseline's answers are not known")
+    sides = {Side.BASELINE: known, Side.CANDIDATE: candidate}
+    problems = [one.problem for one in sides.values() if one.problem]
+    found = differences(candidate, known, comparing)
+    load = fails_more(
+        "the ordinary load fails no more often after it than on the baseline",
+        candidate.load,
+        known.load,
+        failed_ratio,
+    )
+    return replace(
+        planned,
+        injection=Step(injection, not problems, "; ".join(problems)),
+        assertions=(*(_assertion(moment, found[moment], candidate, boundary) for moment in found), load),
+        cleanup=Step(
+            "the targets run by the true clock again",
+            all(one.is_cleaned_up for one in sides.values()),
+            "; ".join(problems),
+        ),
+        proofs=tuple(proof for side, one in sides.items() for proof in _proofs(side, one, boundary)),
+        told=_told(injection, found, sides),
+    )
+
+
+def _proofs(side: Side, seen: ClockSeen, boundary: str) -> list[Proof]:
+    counts = {f"before {boundary}": seen.before, f"after {boundary}": seen.after}
+    proofs = [
+        Proof(f"answers of the {side} that its own clock dates {when}", len(answers), _SEEN)
+        for when, answers in counts.items()
+    ]
+    if side is Side.BASELINE:
+        well = sum(one.status_class == "2xx" for one in (*seen.before, *seen.after))
+        proofs.append(Proof("answers of the baseline then that are good ones", well))
+    return proofs
+
+
+def _assertion(moment: Moment, found: Sequence[Difference], candidate: ClockSeen, boundary: str) -> Assertion:
+    what = f"the candidate answers {moment} {boundary} as the baseline does"
+    numbers: dict[str, float | int | str | None] = {
+        "answers": len(candidate.at(moment)),
+        "different": len(found),
+    }
+    if found:
+        return Assertion(what, EdgeOutcome.FAIL, _listed(found), numbers)
+    return Assertion(what, EdgeOutcome.PASS, f"{len(candidate.at(moment))} answers are alike", numbers)
+
+
+def _listed(found: Sequence[Difference]) -> str:
+    named = [f"{one.written} {one.sentence}" for one in found[:_MOST_NAMED]]
+    more = len(found) - _MOST_NAMED
+    return "; ".join(named) + (f"; and {more} more" if more > 0 else "")
+
+
+def _told(
+    injection: str, found: Mapping[Moment, Sequence[Difference]], sides: Mapping[Side, ClockSeen]
+) -> str:
+    counts = ", ".join(
+        f"the {side} {len(one.before)} times before and {len(one.after)} times after"
+        for side, one in sides.items()
+    )
+    breaks = [f"{moment}: {_listed(those)}" for moment, those in found.items() if those]
+    return f"{injection}; asked were {counts}" + (f"; {'; '.join(breaks)}" if breaks else "")
