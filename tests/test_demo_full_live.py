@@ -12,7 +12,7 @@ import pytest
 from rehearse import rehearsal
 from rehearse.demo import free_ports, full_cases, shop_settings
 from rehearse.edge_cases.running import kinds_of
-from rehearse.load.engine import LocustEngine
+from rehearse.load.locust_engine import LocustEngine
 from rehearse.model import EdgeOutcome, EdgeResult
 from rehearse.progress import Silence
 
