@@ -14,8 +14,10 @@ from typer.testing import CliRunner
 
 from rehearse.cli import app
 from rehearse.model import CheckOutcome
+from rehearse.store import Store
 from tests.project import Project, make_project
 from tests.servers import Site, serving
+from tests.store.examples import sqlite_url
 
 CHECK = '''
 import pytest
@@ -140,8 +142,14 @@ def test_control_c_ends_the_checks_and_keeps_what_is_known(project: Project) -> 
         "@pytest.mark.breakage(id='endless')\ndef test_endless():\n"
         "    pathlib.Path('running').touch()\n    time.sleep(324)\n"
     )
-    running = (project.root / "running").exists
-    done, ended_s = project.interrupt("check", "run", when=running, with_signal=signal.SIGINT)
+
+    def first_is_known() -> bool:
+        if not (project.root / "running").exists():
+            return False
+        with Store.open(sqlite_url(project.root / ".rehearse" / "rehearse.db")) as store:
+            return bool(store.exhibits(store.runs(1)[0].run_id))
+
+    done, ended_s = project.interrupt("check", "run", when=first_is_known, with_signal=signal.SIGINT)
     assert done.code == 130
     assert ended_s < 20
     _, listed = told(project, "check", "list")
