@@ -35,6 +35,7 @@ BLOCKS, BLOCK_S = 9, 1.0  # of a side, warm-up included
 CLOSING_S = 0.5  # requests of 50 ms end, and the worker reports a closed block
 LOOKING_S = 5.0  # at what one kill left
 LAST_STEPS_S = 18.0  # of a slice: `verify`, and a whole comparison
+ENDING_S = 10.0  # one that was just starting sees that nobody is there when it has imported Locust
 WORK_S = 0.05
 SEED = 20261121
 COMMANDS = {"compare": ("compare",), "baseline": ("baseline", "--name", "killed")}
@@ -56,7 +57,7 @@ class Kill:
     is_finished: bool  # all of it was stored and sealed before the kill: what it says then was earned
     decision: str  # as it is stored: a comparison that was not judged yet has none
     judged_as: int | None  # exit code of `rehearse judge`, for a comparison that began
-    left_behind: int  # load generators that still ran two seconds later
+    left_behind: int  # load generators that still ran ENDING_S later
 
     @property
     def is_kept(self) -> bool:
@@ -147,7 +148,7 @@ def _one_more(project: Project, site: Site, command: str, after_s: float) -> Kil
     process.kill()
     killed_s = time.monotonic()
     said = [line for line in process.communicate()[1].splitlines() if line.strip()]
-    alive = psutil.wait_procs(children, timeout=2)[1]
+    alive = psutil.wait_procs(children, timeout=ENDING_S)[1]
     loaded_s = None if first_s is None else killed_s - first_s
     newest = _newest(project)
     run = None if newest is None or (before is not None and newest.run_id == before.run_id) else newest
