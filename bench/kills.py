@@ -1,10 +1,10 @@
 """`kill -9` at random moments of `baseline` and `compare`: what is lost, what is said, and whether the next run works.
 
-    python -m bench.kills --kills 50 [--seconds 80] [--store URL]
+    python -m bench.kills --kills 50 [--seconds 80] [--lanes 2]
 
 Goes on where it stopped: a line for each kill, so that it can be run in slices of `--seconds`. Each slice ends with
-a look at every run in the store (`runs verify`) and a whole comparison; the table comes last. Two small servers on
-loopback, 50 requests per second and side, nine blocks of one second.
+a look at every run in the store (`runs verify`) and a whole comparison; the table comes last. For each lane two small
+servers on loopback, 50 requests per second and side, nine blocks of one second.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import random
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ BLOCKS, BLOCK_S = 9, 1.0  # of a side, warm-up included
 CLOSING_S = 0.5  # requests of 50 ms end, and the worker reports a closed block
 LOOKING_S = 5.0  # at what one kill left
 LAST_STEPS_S = 18.0  # of a slice: `verify`, and a whole comparison
+ENDING_S = 10.0  # one that was just starting sees that nobody is there when it has imported Locust
 WORK_S = 0.05
 SEED = 20261121
 COMMANDS = {"compare": ("compare",), "baseline": ("baseline", "--name", "killed")}
@@ -55,7 +57,7 @@ class Kill:
     is_finished: bool  # all of it was stored and sealed before the kill: what it says then was earned
     decision: str  # as it is stored: a comparison that was not judged yet has none
     judged_as: int | None  # exit code of `rehearse judge`, for a comparison that began
-    left_behind: int  # load generators that still ran two seconds later
+    left_behind: int  # load generators that still ran ENDING_S later
 
     @property
     def is_kept(self) -> bool:
@@ -76,23 +78,35 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--lanes", type=int, default=2, help="projects side by side, each with its own store")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop before so many have gone")
-    parser.add_argument("--store", default="", help="another database than SQLite")
     options = parser.parse_args()
     ends_s = time.monotonic() + options.seconds - LAST_STEPS_S
-    file = FOLDER / "kills.jsonl"
-    with _rig(options.store) as (project, site):
-        while len(kills_in(file)) < options.kills:
+    of_each = -(-options.kills // options.lanes)
+    with ThreadPoolExecutor(options.lanes) as pool:
+        list(pool.map(lambda lane: _lane(lane, of_each, ends_s), range(options.lanes)))
+    kills = [kill for lane in range(options.lanes) for kill in kills_in(_file(lane))]
+    print(table(kills))
+    return 0 if all(kill.is_kept for kill in kills) else 1
+
+
+def _lane(lane: int, kills: int, ends_s: float) -> None:
+    """One project's kills, one after the other, and a whole comparison at the end."""
+    file = _file(lane)
+    with _rig(file.parent) as (project, site):
+        while len(kills_in(file)) < kills:
             number = len(_lines(file))
-            after_s = random.Random(f"{SEED} {number}").uniform(0.2, WHOLE_S)
+            after_s = random.Random(f"{SEED} {lane} {number}").uniform(0.2, WHOLE_S)
             if time.monotonic() + after_s + LOOKING_S > ends_s:
                 break
             kill = _one_more(project, site, tuple(COMMANDS)[number % len(COMMANDS)], after_s)
             with file.open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps(asdict(kill)) + "\n")
         _still_works(project)
-    print(table(kills_in(file)))
-    return 0 if all(kill.is_kept for kill in kills_in(file)) else 1
+
+
+def _file(lane: int) -> Path:
+    return FOLDER / f"lane-{lane}" / "kills.jsonl"
 
 
 def kills_in(file: Path) -> list[Kill]:
@@ -105,13 +119,11 @@ def _lines(file: Path) -> list[str]:
 
 
 @contextmanager
-def _rig(store: str) -> Iterator[tuple[Project, Site]]:
+def _rig(folder: Path) -> Iterator[tuple[Project, Site]]:
     """The project of all slices, with servers on ports of their own, and a baseline."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with serving(delay_s=WORK_S) as left, serving(delay_s=WORK_S) as right:
-        project = make_project(FOLDER, left.url, right.url)
-        if store:
-            project.edit("[safety]", f'[store]\nurl = "{store}"\n\n[safety]')
+        project = make_project(folder, left.url, right.url)
         if "default" not in project.run("baselines", "list").out:
             done = project.run("baseline")
             assert done.code == 0, done
@@ -136,7 +148,7 @@ def _one_more(project: Project, site: Site, command: str, after_s: float) -> Kil
     process.kill()
     killed_s = time.monotonic()
     said = [line for line in process.communicate()[1].splitlines() if line.strip()]
-    alive = psutil.wait_procs(children, timeout=2)[1]
+    alive = psutil.wait_procs(children, timeout=ENDING_S)[1]
     loaded_s = None if first_s is None else killed_s - first_s
     newest = _newest(project)
     run = None if newest is None or (before is not None and newest.run_id == before.run_id) else newest

@@ -258,10 +258,10 @@ def _check_lines(settings: Settings) -> list[str]:
 
 
 def _series_lines(settings: Settings) -> list[str]:
-    from rehearse.judge.server_series import series_cells
-
     if not settings.series:
         return []
+    from rehearse.judge.server_series import series_cells
+
     cells = series_cells(policy_of(settings).series)
     roles = (("certified", Role.CERTIFY), ("only shown", Role.ADVISORY))
     told = [

@@ -63,7 +63,7 @@ def needed(marker: str) -> str:
     pytest.skip(reason)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def chromium_path() -> Path:
     """The Chromium to look at pages with. As root it needs `--no-sandbox`."""
     return Path(needed("browser"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ import httpx
 import numpy as np
 import pytest
 
-from rehearse import monitoring, rehearsal
+from rehearse import foresight, monitoring, rehearsal
 from rehearse.config import Settings, load_settings
 from rehearse.errors import ConfigError, TargetRefused
 from rehearse.load.engine import LoadEvent, ScriptedEngine, Tick
@@ -127,6 +128,22 @@ def test_a_series_is_recorded_with_the_baseline_and_judged_in_the_comparison(sta
     }
     assert found["memory level"].baseline_count == 33  # 64 s at a point each 2 s, both ends
     assert 'memory_bytes{side="candidate"}' in fake.questions
+
+
+def test_a_dry_run_says_which_series_are_certified_and_what_is_in_reach_of_them(stage: Stage) -> None:
+    def told() -> str:
+        return "\n".join(foresight.dry_run(stage.settings(), NOW, None, without_baseline=False).lines)
+
+    before = told()
+    assert "server-side series: memory level, memory growth certified; a point each 2 s" in before
+    assert (
+        "not foretold: memory level +20 %: no recording of two equal sides tells by how much it differs"
+        in before
+    )
+    stage.baseline()
+    after = told()
+    assert re.search(r"can certify p50 .*, level \+[\d.]+ %, growth \+[\d.]+ %/min$", after, re.MULTILINE)
+    assert "not foretold" not in after
 
 
 def test_a_leak_is_abort(stage: Stage) -> None:

@@ -85,6 +85,8 @@ class SeriesSeen:
 
 def measure_series(evidence: Evidence, case: PairedCase | RecordedCase) -> tuple[Measurement, ...]:
     """Every cell of the server-side series, measured."""
+    if not evidence.policy.series:
+        return ()
     return series_measured(case, SeriesSeen.of(evidence), SeriesSeen.of(evidence.reference))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rehearse.databases import is_database, shown_url
@@ -55,22 +55,21 @@ class Interview:
         )
 
     def _url(self, given: str | None, option: str, question: str, default: str) -> str:
-        if given is None and self.ask is None:
-            self.assumed.append(f"{option} {default}")
+        if given is None:
+            self._assume(f"{option} {default}")
         return read_url(given or self._asked(question, default), option)
 
     def _candidate(self, given: Given, baseline: str) -> str | None:
         """None when the upgrade takes the baseline's place. Raises ConfigError."""
-        if given.candidate is None and given.baseline is not None:
-            if self.ask is None:
-                self.assumed.append(f"no --candidate: one environment, upgraded where it stands ({IN_PLACE})")
-                return None
-            question = "Where is the upgrade? Nothing when it takes the place of the known-good version"
-            said = self.ask(question, "").strip()
+        said = given.candidate
+        if said is None and given.baseline is not None:
+            said = self._asked(
+                "Where is the upgrade? Nothing when it takes the place of the known-good version", ""
+            )
             if not said:
+                self._assume(f"no --candidate: one environment, upgraded where it stands ({IN_PLACE})")
                 return None
-            given = replace(given, candidate=said)
-        candidate = self._url(given.candidate, "--candidate", "Where is the upgrade?", CANDIDATE_URL)
+        candidate = self._url(said, "--candidate", "Where is the upgrade?", CANDIDATE_URL)
         if baseline == candidate:
             raise ConfigError(
                 f"--candidate {shown_url(candidate)}: that is the baseline. Name another address, or leave --candidate"
@@ -89,7 +88,7 @@ class Interview:
                 f", although the Locust file has {told(sends)}: a rehearsal would end there" if sends else ""
             )
             what = "statements may not write" if are_databases else "only GET, HEAD and OPTIONS may be sent"
-            self.assumed.append(f"--reads-only: {what}{seen}")
+            self._assume(f"--reads-only: {what}{seen}")
             return False
         seen = f" The Locust file has {told(sends)}." if sends else ""
         while True:
@@ -106,9 +105,8 @@ class Interview:
         return tuple(self._asked(question, "").replace(",", " ").split())
 
     def _reset(self, given: str | None, writes: bool) -> tuple[str, ...]:
-        if given is None and writes and self.ask is None:
-            self.assumed.append("no --reset: what requests write stays there")
         if given is None and writes:
+            self._assume("no --reset: what requests write stays there")
             given = self._asked("Which command puts the data back before each round? Nothing for none", "")
         try:
             return tuple(shlex.split(given or ""))
@@ -120,6 +118,11 @@ class Interview:
             question = "Which hosts are production, never to be loaded (*.example.com)? Nothing for none"
             given = tuple(self._asked(question, "").replace(",", " ").split())
         return given
+
+    def _assume(self, what: str) -> None:
+        """Where somebody is there, it is asked instead."""
+        if self.ask is None:
+            self.assumed.append(what)
 
     def _asked(self, question: str, default: str) -> str:
         return default if self.ask is None else self.ask(question, default).strip() or default

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from sqlalchemy import Select, select
 from sqlalchemy.exc import IntegrityError
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from rehearse.model import Block, Exhibit, SignOff, WorkerFinal
+
+T = TypeVar("T")
 
 _SUGGESTED = 50  # run ids that an error message may choose from
 
@@ -240,8 +242,12 @@ class Store:
     def import_file(self, content: bytes) -> tuple[Imported, ...]:
         """Keep the runs of an exported file, all or none. Raises StoreError for a damaged one, and for a run that is
         here already with other content."""
-        with self._database.writing() as session:
-            return import_runs(session, content)
+
+        def keep() -> tuple[Imported, ...]:
+            with self._database.writing() as session:
+                return import_runs(session, content)
+
+        return _once_more(keep)
 
     def prune(self, pruning: Pruning, *, is_dry: bool = False) -> tuple[RunSummary, ...]:
         """Delete what `pruning` lets go, or only look with `is_dry`; what it is or would be."""
@@ -257,18 +263,12 @@ class Store:
         self, places: Sequence[str], holder: Holder, is_gone: Callable[[Holder], bool | None]
     ) -> None:
         """Take every place, or none. Raises NotReady, naming who holds one of them."""
-        try:
-            self._take(places, holder, is_gone)
-        except StoreError as error:
-            if not isinstance(error.__cause__, IntegrityError):
-                raise
-            self._take(
-                places, holder, is_gone
-            )  # somebody took one in the same moment: now it can be seen who
 
-    def _take(self, places: Sequence[str], holder: Holder, is_gone: Callable[[Holder], bool | None]) -> None:
-        with self._database.writing() as session:
-            take(session, places, holder, is_gone)
+        def grasp() -> None:
+            with self._database.writing() as session:
+                take(session, places, holder, is_gone)
+
+        _once_more(grasp)
 
     def renew_leases(self, token: str) -> int:
         """Say that a holder lives; how many places it still holds."""
@@ -316,6 +316,16 @@ class Store:
         if row.state == RunState.FINISHED:
             raise StoreError(f"run {run_id} is finished: nothing can be added to it")
         return row
+
+
+def _once_more(write: Callable[[], T]) -> T:
+    """Somebody else wrote the same in the same moment: now it can be seen what."""
+    try:
+        return write()
+    except StoreError as error:
+        if not isinstance(error.__cause__, IntegrityError):
+            raise
+        return write()
 
 
 def _newest_first() -> Select[RunRow]:

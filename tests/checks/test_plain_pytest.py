@@ -14,8 +14,10 @@ from typer.testing import CliRunner
 
 from rehearse.cli import app
 from rehearse.model import CheckOutcome
+from rehearse.store import Store
 from tests.project import Project, make_project
 from tests.servers import Site, serving
+from tests.store.examples import sqlite_url
 
 CHECK = '''
 import pytest
@@ -49,6 +51,12 @@ def plain_pytest(project: Project, *arguments: str) -> tuple[int, str]:
         command, cwd=project.root, env={**os.environ}, capture_output=True, text=True, timeout=60
     )
     return done.returncode, done.stdout + done.stderr
+
+
+def told(project: Project, *arguments: str) -> tuple[int, str]:
+    """A command in this process: only the checks themselves need one of their own."""
+    done = CliRunner().invoke(app, [*arguments, "--config", str(project.root / "rehearse.toml")])
+    return done.exit_code, done.stdout + done.stderr
 
 
 def test_plain_pytest_reads_rehearse_toml_and_asks_the_candidate(
@@ -89,21 +97,21 @@ def test_a_break_is_written_down_in_one_command_and_asked_in_the_next(
 ) -> None:
     (project.root / "checks").rmdir()
     answers = ("--broke", 'It said "version" \\ nothing', "--seen", "by hand", "--severity", "abort")
-    done = project.run("check", "new", *answers, "--shows", "GET /version", "--id", "INC-7")
-    assert done.code == 0, done
-    assert "test_it_said_version_nothing.py" in done.out
-    again = project.run("check", "new", *answers, "--shows", "GET /version")
-    assert again.code == 2
-    assert "there already" in again.err
-    assert project.run("check", "run").code == 0
+    code, said = told(project, "check", "new", *answers, "--shows", "GET /version", "--id", "INC-7")
+    assert code == 0, said
+    assert "test_it_said_version_nothing.py" in said
+    code, said = told(project, "check", "new", *answers, "--shows", "GET /version")
+    assert code == 2
+    assert "there already" in said
+    assert told(project, "check", "run")[0] == 0
     sites[1].status = 503
-    done = project.run("check", "run")
-    assert done.code == 10, done
-    assert "INC-7" in done.out
-    assert "503" in done.out
-    listed = project.run("check", "list")
-    assert listed.code == 0
-    assert f"last: {CheckOutcome.FAILED}, {CheckOutcome.PASSED}" in listed.out
+    code, said = told(project, "check", "run")
+    assert code == 10, said
+    assert "INC-7" in said
+    assert "503" in said
+    code, said = told(project, "check", "list")
+    assert code == 0
+    assert f"last: {CheckOutcome.FAILED}, {CheckOutcome.PASSED}" in said
 
 
 @pytest.mark.parametrize(
@@ -134,11 +142,17 @@ def test_control_c_ends_the_checks_and_keeps_what_is_known(project: Project) -> 
         "@pytest.mark.breakage(id='endless')\ndef test_endless():\n"
         "    pathlib.Path('running').touch()\n    time.sleep(324)\n"
     )
-    running = (project.root / "running").exists
-    done, ended_s = project.interrupt("check", "run", when=running, with_signal=signal.SIGINT)
+
+    def first_is_known() -> bool:
+        if not (project.root / "running").exists():
+            return False
+        with Store.open(sqlite_url(project.root / ".rehearse" / "rehearse.db")) as store:
+            return bool(store.exhibits(store.runs(1)[0].run_id))
+
+    done, ended_s = project.interrupt("check", "run", when=first_is_known, with_signal=signal.SIGINT)
     assert done.code == 130
     assert ended_s < 20
-    listed = project.run("check", "list")
-    assert "first abort" in listed.out
-    assert "last: passed" in listed.out
-    assert "last: error" not in listed.out
+    _, listed = told(project, "check", "list")
+    assert "first abort" in listed
+    assert "last: passed" in listed
+    assert "last: error" not in listed

@@ -261,7 +261,7 @@ def test_closes():
 def deadly(tmp_path_factory: pytest.TempPathFactory) -> Found:
     checks = Checks(tmp_path_factory.mktemp("deadly"))
     checks.write("test_deadly.py", DEADLY)
-    return checks.run(timeout_s=3.0)
+    return checks.run(timeout_s=2.0)
 
 
 @pytest.fixture(scope="module")
@@ -277,7 +277,7 @@ def more_of_it(tmp_path_factory: pytest.TempPathFactory) -> Found:
         ("before", PASSED, ""),
         ("exit-0", ERROR, "it ended the process (exit code 0)"),
         ("killed", ERROR, "SIGKILL"),
-        ("loop", ERROR, "may take 3 s"),
+        ("loop", ERROR, "may take 2 s"),
         ("after", PASSED, ""),
     ],
 )
@@ -385,7 +385,7 @@ def test_the_budget_of_all_ends_the_rest_and_says_so(tmp_path: Path) -> None:
         checks.write(
             f"test_{name}.py", f"@pytest.mark.breakage(id='{name}')\ndef test_{name}(): time.sleep(60)\n"
         )
-    found = checks.run(budget_s=3.0)
+    found = checks.run(budget_s=1.5)
     assert "checks.budget" in found.sentence("a")
     assert list(found.results) == ["a"]
     assert "2 checks were never run" in found.troubles[0]

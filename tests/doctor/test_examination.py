@@ -271,6 +271,7 @@ def test_the_command_says_it_in_its_exit_code_and_as_json(case: Case) -> None:
     assert {one["grade"] for one in told["examined"]} >= {"ok", "fix"}
 
 
+@pytest.mark.live  # twenty journeys, evenly spaced, take five seconds
 def test_real_users_send_real_journeys_and_then_it_is_ready(case: Case) -> None:
     done = case.project.run("doctor")
     assert done.code == 0, done.out

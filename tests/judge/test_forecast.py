@@ -238,7 +238,7 @@ def test_a_warm_up_of_one_kind_of_answers_foretells_every_median() -> None:
     slow_s=st.sampled_from([0.0, 0.002, 0.08, 3600.0]),
     ending=st.sampled_from(list(RequestOutcome)),
 )
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_no_warm_up_whatever_foretells_what_is_no_number(
     blocks: int, each: int, slow_s: float, ending: RequestOutcome
 ) -> None:

@@ -36,6 +36,9 @@ class Visitor(FastHttpUser):
 """
 
 KINDS = ["FastHttpUser", "HttpUser", "LeanHttpUser"]
+BLOCK_S = (
+    0.5  # long enough for blocks to be told apart, and no longer: each test waits for its schedule to end
+)
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ def order(tmp_path: Path) -> Callable[..., LoadOrder]:
         *sites: Site,
         tls: TlsOrder | None = None,
         scenario: str = SIMPLE,
-        rate: float = 20.0,
+        each_block: float = 20.0,
         blocks: int = 2,
         allow: tuple[str, ...] = ("127.0.0.1",),
         workers: int = 1,
@@ -71,7 +74,9 @@ def order(tmp_path: Path) -> Callable[..., LoadOrder]:
         )
         return LoadOrder(
             sides=sides,
-            schedule=Schedule(rate, "poisson", 1.0, 0, blocks, seed=3, shares=tuple(shares.values())),
+            schedule=Schedule(
+                each_block / BLOCK_S, "poisson", BLOCK_S, 0, blocks, seed=3, shares=tuple(shares.values())
+            ),
             round=0,
             scenarios=tuple(ScenarioOrder(name, str(tmp_path / f"{name}.py")) for name in shares),
             allow=allow,
@@ -191,7 +196,7 @@ def test_a_server_that_hangs_gives_timeouts_of_no_less_than_the_timeout(
     with serving() as site:
         site.hang.set()
         scenario = SIMPLE.replace("FastHttpUser", kind)
-        events = run(order(site, scenario=scenario, timeout_s=1.0, rate=5.0, users=30))
+        events = run(order(site, scenario=scenario, timeout_s=1.0, each_block=5.0, users=30))
     arrivals = total(events, Side.BASELINE)
     assert arrivals.timeout + arrivals.censored == arrivals.planned == 10
     slowest = [
@@ -206,9 +211,9 @@ def test_a_server_that_hangs_gives_timeouts_of_no_less_than_the_timeout(
 def test_response_time_counts_the_wait_for_a_free_user_and_service_time_does_not(
     order: Callable[..., LoadOrder],
 ) -> None:
-    """One user, 50 ms of work, 40 arrivals a second: half of them wait in the backlog (coordinated omission)."""
+    """One user, 50 ms of work, 60 arrivals a second: two of three wait in the backlog (coordinated omission)."""
     with serving(delay_s=0.05) as site:
-        events = run(order(site, rate=40.0, users=1, timeout_s=5.0))
+        events = run(order(site, each_block=30.0, users=1, timeout_s=5.0))
     blocks = [event.block for event in events if isinstance(event, BlockClosed)]
     service = next(s for s in blocks[-1].series if s.scope is Scope.ENDPOINT).judged.quantile_s(0.5)
     response = next(s for s in blocks[-1].series if s.scope is Scope.SCENARIO).judged.quantile_s(0.5)
@@ -237,7 +242,7 @@ def test_a_request_that_the_scenario_gives_up_is_a_timeout_and_not_a_fast_succes
 ) -> None:
     with serving() as site:
         site.hang.set()
-        events = run(order(site, scenario=IMPATIENT.format(kind=kind), rate=5.0, timeout_s=3.0))
+        events = run(order(site, scenario=IMPATIENT.format(kind=kind), each_block=5.0, timeout_s=3.0))
     assert total(events, Side.BASELINE) == Arrivals(planned=10, dispatched=10, timeout=10)
     series = [s for event in events if isinstance(event, BlockClosed) for s in event.block.series]
     fastest = [one.judged.quantile_s(0.0) for one in series]
@@ -316,7 +321,7 @@ def test_stopping_keeps_closed_blocks_and_names_what_is_abandoned(order: Callabl
     final = next(event.final for event in events if isinstance(event, WorkerDone))
     assert final.arrivals == total(events, Side.BASELINE)
     assert final.arrivals.imbalance() is None
-    assert 1 <= final.blocks_closed <= 3
+    assert 1 <= final.blocks_closed <= 5
     assert incidents(events) == []
 
 
@@ -435,7 +440,7 @@ def test_nested_and_sequential_task_sets_claim_their_arrivals_at_the_leaves(
     order: Callable[..., LoadOrder],
 ) -> None:
     with serving() as left, serving() as right:
-        events = run(order(left, right, scenario=NESTED, rate=60.0))
+        events = run(order(left, right, scenario=NESTED, each_block=60.0))
     for side in Side:
         arrivals = total(events, side)
         assert arrivals.imbalance() is None

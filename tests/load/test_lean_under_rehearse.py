@@ -42,7 +42,7 @@ def test_each_request_is_booked_once_with_its_name_and_its_outcome(
     order: Callable[..., LoadOrder], tmp_path: Path, scenario: str
 ) -> None:
     with serving() as site:
-        events = test_engine.run(order(site, scenario=scenario, rate=10.0))
+        events = test_engine.run(order(site, scenario=scenario, each_block=10.0))
         assert site.requests.count("GET /look?token=canary") == site.requests.count("POST /order") == 20
     assert test_engine.total(events, Side.BASELINE) == Arrivals(planned=20, dispatched=20, error=20)
     counts: dict[tuple[str, RequestOutcome], int] = {}

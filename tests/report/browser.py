@@ -76,12 +76,12 @@ class Browser:
         self, page: Path, width: int, height: int, has_script: bool = True, scheme: str = "light"
     ) -> None:
         """Load `page` in a window of this size, a phone when it is narrow."""
-        self.requested.clear()
-        self.complaints.clear()
         self._call("Emulation.setScriptExecutionDisabled", value=not has_script)
         self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
                    mobile=width < 600)  # fmt: skip
         self.emulate("screen", scheme)
+        self.requested.clear()  # now that all that the page before had to say was read
+        self.complaints.clear()
         self._call("Page.navigate", url=page.as_uri())
         self._wait_for("Page.loadEventFired")
 

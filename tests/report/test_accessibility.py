@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -39,12 +38,6 @@ PAGES = {**EXAMPLES, "EMPTY": empty, "EVERYTHING": everything, "HOSTILE": hostil
 def axe() -> str:
     """The program, as the package brings it."""
     return files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def browser(chromium_path: Path, tmp_path: Path) -> Iterator[Browser]:
-    with Browser(chromium_path, tmp_path / "profile") as browser:
-        yield browser
 
 
 def violations(browser: Browser, axe: str) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,12 +24,6 @@ TOO_WIDE = """
   .filter(e => !e.closest('.scroll, svg, thead') && e.getBoundingClientRect().right > innerWidth + 0.5)
   .map(e => e.tagName + '.' + e.className)
 """
-
-
-@pytest.fixture
-def browser(chromium_path: Path, tmp_path: Path) -> Iterator[Browser]:
-    with Browser(chromium_path, tmp_path / "profile") as browser:
-        yield browser
 
 
 def _page(folder: Path, html: str) -> Path:

@@ -36,6 +36,7 @@ EXPORT = """(async () => {
 })()"""
 
 
+@pytest.mark.live  # a browser, plain Locust and `rehearse`, one after the other
 def test_a_har_that_chromium_exported_runs_under_plain_locust_and_under_rehearse(
     good_shop: httpx.Client, chromium_path: Path, tmp_path: Path
 ) -> None:

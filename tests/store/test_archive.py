@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import random
+import time
 import zlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from sqlalchemy import NullPool, create_engine, text
 
 from rehearse.errors import StoreError
 from rehearse.model import RunKind, RunState
 from rehearse.store import Store, rows
-from rehearse.store.archive import MAGIC, MOST_BYTES, check_file
+from rehearse.store.archive import MAGIC, MOST_BYTES, check_file, import_runs
 from rehearse.store.packing import pack
 from tests.store.examples import ABORT, block, exhibit, final, finished, keep, record, sqlite_url
 
@@ -81,6 +84,36 @@ def test_importing_twice_changes_nothing(local_store: Store, other: Store) -> No
     [again] = other.import_file(content)
     assert (again.is_new, again.named, again.not_named) == (False, (), ())
     assert other.baselines()[0].versions == 1
+
+
+def test_of_two_imports_of_the_same_run_at_the_same_moment_one_keeps_it_and_one_finds_it_there(
+    store: Store, store_url: str, other: Store
+) -> None:
+    """The first jobs of two pipelines. The second one was told that the database cannot be used."""
+    baseline_in(other)
+    content = other.export("base")
+    with ThreadPoolExecutor(1) as pool, Store.open(store_url) as late:
+        with store._database.writing() as session:
+            (kept,) = import_runs(session, content)
+            found = pool.submit(late.import_file, content)
+            if store_url.startswith("postgresql"):
+                wait_for_a_blocked_statement(store_url)  # SQLite has one writer at a time
+        assert kept.is_new
+        assert [one.is_new for one in found.result(timeout=30)] == [False]
+    assert store.baseline("main").run_id == "base"
+
+
+def wait_for_a_blocked_statement(url: str) -> None:
+    engine = create_engine(url, poolclass=NullPool)
+    query = text(
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    )
+    deadline_s = time.monotonic() + 30
+    with engine.connect() as connection:
+        while not connection.execute(query).scalar_one():
+            assert time.monotonic() < deadline_s, "nobody waits"
+            connection.rollback()
+            time.sleep(0.01)
 
 
 def test_a_verdict_that_was_judged_anew_is_no_other_content(local_store: Store, other: Store) -> None:
