@@ -38,8 +38,12 @@ class Moment(StrEnum):
     AFTER = "after"
 
 
-def shifted_start(offset_s: int) -> tuple[str, ...]:
-    """What to put before a command so that it, and its children, live so many seconds later. Raises NotReady."""
+def shifted_start(offset_s: int, monotonic: str = "kept") -> tuple[str, ...]:
+    """What to put before a command so that it, and its children, live so many seconds later. Raises NotReady.
+
+    With `monotonic` "kept" CLOCK_MONOTONIC is left alone. libfaketime 0.9.10 gets sleeping until a moment of it wrong
+    then (Python's `time.sleep` fails), and with "shifted" waiting until one (threads wait for ever).
+    """
     try:
         asked = subprocess.run(
             [FAKETIME, "-m", "-f", "+0", "printenv", "LD_PRELOAD"],
@@ -55,7 +59,7 @@ def shifted_start(offset_s: int) -> tuple[str, ...]:
     settings = {
         "LD_PRELOAD": library,
         "FAKETIME": f"{offset_s:+d}",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # how long something takes is as it was
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1" if monotonic == "kept" else "0",
         "NO_FAKE_STAT": "1",  # files keep their times: Python would compile every module anew
     }
     return ("env", *(f"{name}={value}" for name, value in settings.items()))
@@ -182,7 +186,7 @@ def ruled(
     """The record of one case. Without a target's own clock as a witness it was not run."""
     known = baseline or ClockSeen(problem="the baseline's answers are not known")
     sides = {Side.BASELINE: known, Side.CANDIDATE: candidate}
-    problems = [one.problem for one in sides.values() if one.problem]
+    problems = [why for side, one in sides.items() if (why := _why_not(side, one))]
     found = differences(candidate, known, comparing)
     load = fails_more(
         "the ordinary load fails no more often after it than on the baseline",
@@ -202,6 +206,12 @@ def ruled(
         proofs=tuple(proof for side, one in sides.items() for proof in _proofs(side, one, boundary)),
         told=_told(injection, found, sides),
     )
+
+
+def _why_not(side: Side, seen: ClockSeen) -> str:
+    if seen.problem or not seen.unshifted or seen.before:
+        return seen.problem
+    return f"the {side} does not live at the time that was set: its own clock says another one, or none"
 
 
 def _proofs(side: Side, seen: ClockSeen, boundary: str) -> list[Proof]:

@@ -187,8 +187,8 @@ def test_what_libfaketime_leaves_behind_is_removed(monkeypatch: pytest.MonkeyPat
 @pytest.mark.faketime
 def test_a_command_and_its_children_live_later_and_intervals_stay(tmp_path: Path) -> None:
     script = (
-        "import os, subprocess, sys, time\n"
-        "a = time.monotonic(); time.sleep(0.2); b = time.monotonic()\n"
+        "import os, subprocess, sys, threading, time\n"
+        "a = time.monotonic(); threading.Event().wait(0.2); b = time.monotonic()\n"
         "child = subprocess.run([sys.executable, '-c', 'import time; print(time.time())'], capture_output=True)\n"
         "print(time.time(), child.stdout.decode().strip(), b - a, os.stat(sys.argv[1]).st_mtime)\n"
     )
