@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import httpx
 
@@ -135,6 +136,26 @@ def test_another_value_at_one_boundary_only_is_found_with_both_values() -> None:
 
 def test_values_that_differ_on_ordinary_days_as_well_are_no_matter_of_dates() -> None:
     assert record(all_days("7"), all_days("5")).outcome is EdgeOutcome.PASS
+
+
+def test_values_that_differ_today_come_from_the_load_and_a_break_on_that_day_is_still_found() -> None:
+    def outcome(candidate: DatesSeen, *, leap_is_now: bool) -> EdgeOutcome:
+        inputs = (replace(INPUTS[0], is_now=leap_is_now), *INPUTS[1:])
+        return ruled(PLANNED, REQUEST, inputs, candidate, all_days("5"), "http://127.0.0.1:8102").outcome
+
+    drifted = DatesSeen(tuple(valued(day, "7") for day in (LEAP, YEAR_END)) + (valued(ORDINARY, "5"),))
+    assert outcome(drifted, leap_is_now=False) is EdgeOutcome.FAIL
+    assert outcome(drifted, leap_is_now=True) is EdgeOutcome.PASS
+    broken = DatesSeen((DateAnswer(LEAP, 500), *all_days("5").answers[1:]))
+    assert outcome(broken, leap_is_now=True) is EdgeOutcome.FAIL
+
+
+def test_now_is_asked_too_and_stays_a_boundary_where_it_is_one() -> None:
+    now = datetime(2028, 2, 29, 12, tzinfo=UTC)
+    (today,) = [one for one in inputs_of([Format.DATE], now=now) if one.is_now]
+    assert (today.written, bool(today.why)) == (LEAP, True)
+    (today,) = [one for one in inputs_of([Format.DATE], now=now.replace(month=4, day=7)) if one.is_now]
+    assert (today.written, today.why) == ("2028-04-07", "")
 
 
 def test_a_value_that_is_not_the_same_twice_says_nothing() -> None:
