@@ -143,7 +143,7 @@ def test_values_that_differ_today_come_from_the_load_and_a_break_on_that_day_is_
         inputs = (replace(INPUTS[0], is_now=leap_is_now), *INPUTS[1:])
         return ruled(PLANNED, REQUEST, inputs, candidate, all_days("5"), "http://127.0.0.1:8102").outcome
 
-    drifted = DatesSeen(tuple(valued(day, "7") for day in (LEAP, YEAR_END)) + (valued(ORDINARY, "5"),))
+    drifted = DatesSeen((valued(LEAP, "7"), valued(YEAR_END, "7"), valued(ORDINARY, "5")))
     assert outcome(drifted, leap_is_now=False) is EdgeOutcome.FAIL
     assert outcome(drifted, leap_is_now=True) is EdgeOutcome.PASS
     broken = DatesSeen((DateAnswer(LEAP, 500), *all_days("5").answers[1:]))
