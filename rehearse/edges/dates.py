@@ -121,7 +121,7 @@ def ask_dates(
         first = _ask_all(client, request, chosen, until_s, clock)
         again = _ask_all(client, request, chosen, until_s, clock) if request.method in _ASKED_AGAIN else []
     problem = f"there was time for {len(first)} inputs only" if len(first) < len(chosen) else ""
-    twice = list(zip(first, again, strict=False))
+    twice = [(one, other) for one, other in zip(first, again, strict=False) if one.status == other.status]
     unsettled = {place for one, other in twice for place in moved([one.values, other.values])}
     answers = [one if number < len(again) else replace(one, values={}) for number, one in enumerate(first)]
     return DatesSeen(tuple(answers), problem, tuple(sorted(unsettled)))

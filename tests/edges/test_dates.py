@@ -194,6 +194,16 @@ def test_reads_are_asked_again_and_places_whose_value_moves_are_known() -> None:
     assert from_bytes(DatesSeen, to_bytes(seen)) == seen
 
 
+def test_an_error_the_second_time_does_not_take_all_values_out_of_the_comparison() -> None:
+    statuses = iter([200] * 4 + [503] + [200])
+    answer = httpx.MockTransport(lambda _: httpx.Response(next(statuses), json={"total": 5}))
+    seen = ask_dates(
+        REQUEST, INPUTS, lambda: httpx.Client(base_url="http://shop", transport=answer), until_s=1e18
+    )
+    assert seen.unsettled == ()
+    assert [one.values for one in seen.answers] == [{"$.total": "5"}] * 3
+
+
 def test_without_time_to_ask_again_no_value_is_compared() -> None:
     ticks = iter([0.0] * len(INPUTS) + [99.0] * 9)
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"total": 5}))
