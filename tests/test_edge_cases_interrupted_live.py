@@ -92,7 +92,7 @@ def test_ctrl_c_in_the_middle_of_a_case_leaves_nothing_but_the_evidence(tmp_path
     for address in left.listening:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(address, timeout=5).close()
-    assert project.decision() == "inconclusive"
+    assert project.decision() == "INCONCLUSIVE"
     cases = project.result()["edges"]
     assert isinstance(cases, list)
     assert [case["outcome"] for case in cases] == ["not run"]

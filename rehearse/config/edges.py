@@ -268,6 +268,11 @@ class ClockCase(EdgeCase):
     lasts_s: Annotated[
         Duration, between(3, MOST_S, "it takes two answers to see anything", write_duration)
     ] = Field(default=6.0, description="How long the load goes on after it.")
+    monotonic: Literal["kept", "shifted"] = Field(
+        default="kept",
+        description="Whether intervals (CLOCK_MONOTONIC) are left alone. libfaketime 0.9.10 gets both wrong for some:"
+        " `kept` for `time.sleep` of Python, `shifted` for waits with a timeout.",
+    )
     clock: OwnClock | None = Field(
         default=None, description="Where a target tells the time. Left out: the `Date` of its answers."
     )

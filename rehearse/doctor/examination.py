@@ -22,12 +22,13 @@ from rehearse.doctor.proposals import Measured, proposals
 from rehearse.doctor.rig import Rig, rig_findings
 from rehearse.doctor.trial import SCENARIO, Trial, trial_findings, try_out
 from rehearse.edge_cases.running import standing_proxies
+from rehearse.edges.clock import shifted_start
 from rehearse.errors import ConfigError, Interrupted, NotReady, RehearseError, StoreError, TargetRefused
 from rehearse.histogram import Histogram
 from rehearse.holding import holding
 from rehearse.load.engine import LoadEngine
 from rehearse.load.tapped import TappedEngine
-from rehearse.model import Block, Mode
+from rehearse.model import Block, Mode, Side
 from rehearse.progress import Listener
 from rehearse.renewing import RenewingEngine
 from rehearse.sides import allowed_targets, cleaner, token_sources
@@ -77,6 +78,7 @@ class _Visit:
         yield from _config_findings(self.settings)
         today, clean = self.tools.now().date(), cleaner(self.settings)
         yield from check_and_plan_findings(self.settings, self.tools.checks, clean, today)
+        yield from _clock_findings(self.settings, self.sides)
         yield from rig_findings(self.tools.rig(), self._processes_here, self._users)
         try:
             targets = allowed_targets(self.settings, self.sides)
@@ -205,6 +207,20 @@ def _config_findings(settings: Settings) -> Iterator[Examined]:
             "both sides are on one host and may slow each other down",
             'say so with judge.shared = ["host"], or give each its own',
         )
+
+
+def _clock_findings(settings: Settings, sides: tuple[Side, ...]) -> Iterator[Examined]:
+    """What would leave the cases that set a clock `not run`."""
+    if not settings.edges.clocks:
+        return
+    for side in sides:
+        if settings.target(side).start is None:
+            said = f"edges.clocks sets the clock of what `rehearse` starts, and the {side} has no `start`"
+            yield Examined("config", Grade.NOTE, said, "give it one, or say required = false")
+    try:
+        shifted_start(0)
+    except NotReady as error:
+        yield Examined("rig", Grade.NOTE, f"edges.clocks will not be run: {_one(error)}")
 
 
 def _baseline_findings(settings: Settings, store: Store) -> Iterator[Examined]:

@@ -27,6 +27,7 @@ from rehearse.model import EdgeFamily, EdgeOutcome, EdgeRecord, Side
 from rehearse.targets import ManagedTarget
 
 _EVERY_S = 0.7  # between two rounds of questions
+_FIRST_S = 2.5  # so long before the boundary the first question must be asked
 _BLOCK_S = 1.0
 _JOIN_S = 15.0  # a question takes no longer
 
@@ -48,7 +49,7 @@ class ClockKind:
         targets = self._startable(scene)
         today = {side: self._asked_today(scene.place(side)) for side in scene.sides}
         offset = timedelta(seconds=round((self._starts_at - datetime.now(UTC)).total_seconds()))
-        under = clock.shifted_start(round(offset.total_seconds()))
+        under = clock.shifted_start(round(offset.total_seconds()), self.case.monotonic)
         try:
             self._shift(targets, under)
             seen, loaded = self._watched(scene, offset)
@@ -134,7 +135,7 @@ class ClockKind:
         since = PulseSeen(
             fault_from_s=max(0.0, crossing.at_s), fault_to_s=max(crossing.at_s, loaded.lasted_s)
         )
-        late = f"the load began after the boundary: raise `lead` ({self.case.lead_s:g} s)"
+        late = f"the load was not under way before the boundary: raise `lead` ({self.case.lead_s:g} s)"
         late = late if crossing.is_late else ""
         return {
             side: replace(
@@ -174,7 +175,7 @@ class _Crossing:
 
     def begin(self) -> None:
         """The load is under way, and the sides are asked from now on."""
-        self.is_watched, self.is_late = True, monotonic() >= self.at_monotonic_s
+        self.is_watched, self.is_late = True, monotonic() >= self.at_monotonic_s - _FIRST_S
 
     def is_past(self, at_s: float, by_s: float) -> bool:
         left_s = self.at_monotonic_s - monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from threading import Thread
 from time import monotonic
@@ -29,7 +30,7 @@ from rehearse.edges.retries import (
 )
 from rehearse.errors import ConfigError, NotReady, RehearseError
 from rehearse.instants import Format
-from rehearse.model import EdgeFamily, EdgeRecord, Side
+from rehearse.model import EdgeFamily, EdgeRecord, Mode, Side
 
 PROBING_S = 60.0  # asking takes no longer
 RETRIES = {
@@ -81,12 +82,13 @@ class DateKind:
 
     @property
     def _inputs(self) -> tuple[dates.DateInput, ...]:
-        return dates.inputs_of([Format(form) for form in self.case.formats])
+        return dates.inputs_of([Format(form) for form in self.case.formats], now=datetime.now(UTC))
 
 
 def comparing(settings: Settings) -> Comparing:
-    """What of two answers is compared: as the contract says."""
-    return Comparing(settings.contract.values != "off", settings.contract.ignore_places)
+    """What of two answers is compared: as the contract says, and values only of one moment's data."""
+    has_values = settings.contract.values != "off" and settings.resolved_mode is Mode.PAIRED
+    return Comparing(has_values, settings.contract.ignore_places)
 
 
 # --- retries ------------------------------------------------------------------------------------------------------

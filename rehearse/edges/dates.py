@@ -50,10 +50,16 @@ class DateInput:
 
     written: str
     why: str = ""
+    is_now: bool = False
 
 
-def inputs_of(forms: Sequence[Format], instants: Iterable[Instant] | None = None) -> tuple[DateInput, ...]:
-    """Every boundary instant as text, each text once, and ordinary days of the same years."""
+def inputs_of(
+    forms: Sequence[Format], instants: Iterable[Instant] | None = None, now: datetime | None = None
+) -> tuple[DateInput, ...]:
+    """Every boundary instant as text, each text once, ordinary days of the same years, and `now`.
+
+    What the load writes is dated now, and no two sides have the same of it.
+    """
     chosen = tuple(boundary_instants() if instants is None else instants)
     found: dict[str, DateInput] = {}
     for form in forms:
@@ -67,6 +73,9 @@ def inputs_of(forms: Sequence[Format], instants: Iterable[Instant] | None = None
                 text = ordinary.written(form)
                 if text is not None:
                     found.setdefault(text, DateInput(text))
+        text = Instant("", "", now).written(form) if now is not None else None
+        if text is not None:
+            found[text] = replace(found.get(text, DateInput(text)), is_now=True)
     return tuple(found.values())
 
 
@@ -112,7 +121,7 @@ def ask_dates(
         first = _ask_all(client, request, chosen, until_s, clock)
         again = _ask_all(client, request, chosen, until_s, clock) if request.method in _ASKED_AGAIN else []
     problem = f"there was time for {len(first)} inputs only" if len(first) < len(chosen) else ""
-    twice = list(zip(first, again, strict=False))
+    twice = [(one, other) for one, other in zip(first, again, strict=False) if one.status == other.status]
     unsettled = {place for one, other in twice for place in moved([one.values, other.values])}
     answers = [one if number < len(again) else replace(one, values={}) for number, one in enumerate(first)]
     return DatesSeen(tuple(answers), problem, tuple(sorted(unsettled)))
@@ -235,7 +244,10 @@ def ruled(
     known = baseline or DatesSeen()
     served = [one for one in known.answers if one.written in boundaries and one.status_class == "2xx"]
     found = differences(candidate, known, comparing)
-    ordinary = {one.what for one in found if one.written not in boundaries}
+    now = {one.written for one in inputs if one.is_now}
+    ordinary = {
+        one.what for one in found if one.written not in boundaries or (one.values and one.written in now)
+    }
     special = [one for one in found if one.written in boundaries and one.what not in ordinary]
     first = special[0] if special else None
     problem = (

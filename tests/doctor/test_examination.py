@@ -17,6 +17,7 @@ from rehearse.doctor.examination import Tools, examine
 from rehearse.doctor.findings import Examination, Grade
 from rehearse.doctor.rig import Rig, rig_findings
 from rehearse.doctor.trial import JOURNEYS, USERS
+from rehearse.edges import clock
 from rehearse.errors import ConfigError, TargetRefused
 from rehearse.holding import holding
 from rehearse.load.engine import LoadEvent, ScriptedSession, Trouble
@@ -114,6 +115,19 @@ def test_with_everything_in_place_it_is_ready_and_proposes(case: Case) -> None:
         "judge.floor",
     ]
     assert notes(found) == ["store"], "there is no baseline yet"
+
+
+def test_what_would_leave_a_clock_case_not_run_is_said(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "FAKETIME", "faketime-that-is-not-there")
+    clocks = {"id": "x", "why": "y", "across": "2028-02-29T00:00:00Z", "paths": ["/look"]}
+    found = case.examine(changes={"edges.clocks": [clocks]})
+    said = [one.sentence for one in found.examined if "edges.clocks" in one.sentence]
+    assert [("has no `start`" in one, "libfaketime is not there" in one) for one in said] == [
+        (True, False),
+        (True, False),
+        (False, True),
+    ]
+    assert found.is_ready  # the rest can be rehearsed
 
 
 def test_the_journeys_are_few_evenly_spaced_and_made_by_few_users(case: Case) -> None:

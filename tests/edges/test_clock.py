@@ -128,6 +128,21 @@ def test_an_answer_counts_for_the_moment_that_the_targets_clock_says(
     assert (len(found.before), len(found.after), found.unshifted) == expected
 
 
+def test_who_answers_no_more_after_the_boundary_fails_once_the_shift_was_seen() -> None:
+    later = BOUNDARY + timedelta(seconds=3)
+    gone = replace(seen(), after=())
+    for _ in range(2):
+        gone = with_answer(gone, DateAnswer(TODAY_PATH, None), None, later, BOUNDARY)
+    assert "/report answered no answer, on the baseline 200" in record(gone, seen()).sentence
+    never_seen = with_answer(ClockSeen(), DateAnswer(TODAY_PATH, None), None, later, BOUNDARY)
+    assert (never_seen.after, never_seen.unshifted) == ((), 1)
+    both = record(gone, gone)
+    assert (both.outcome, "good answers of the baseline after" in both.sentence) == (
+        EdgeOutcome.NOT_RUN,
+        True,
+    )
+
+
 @pytest.mark.parametrize(
     "text", ["Tue, 29 Feb 2028 00:00:00 GMT", "2028-02-29T01:00:00+01:00", "2028-02-29T00:00:00Z", 1835395200]
 )
@@ -172,8 +187,8 @@ def test_what_libfaketime_leaves_behind_is_removed(monkeypatch: pytest.MonkeyPat
 @pytest.mark.faketime
 def test_a_command_and_its_children_live_later_and_intervals_stay(tmp_path: Path) -> None:
     script = (
-        "import os, subprocess, sys, time\n"
-        "a = time.monotonic(); time.sleep(0.2); b = time.monotonic()\n"
+        "import os, subprocess, sys, threading, time\n"
+        "a = time.monotonic(); threading.Event().wait(0.2); b = time.monotonic()\n"
         "child = subprocess.run([sys.executable, '-c', 'import time; print(time.time())'], capture_output=True)\n"
         "print(time.time(), child.stdout.decode().strip(), b - a, os.stat(sys.argv[1]).st_mtime)\n"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import httpx
 
@@ -137,6 +138,26 @@ def test_values_that_differ_on_ordinary_days_as_well_are_no_matter_of_dates() ->
     assert record(all_days("7"), all_days("5")).outcome is EdgeOutcome.PASS
 
 
+def test_values_that_differ_today_come_from_the_load_and_a_break_on_that_day_is_still_found() -> None:
+    def outcome(candidate: DatesSeen, *, leap_is_now: bool) -> EdgeOutcome:
+        inputs = (replace(INPUTS[0], is_now=leap_is_now), *INPUTS[1:])
+        return ruled(PLANNED, REQUEST, inputs, candidate, all_days("5"), "http://127.0.0.1:8102").outcome
+
+    drifted = DatesSeen((valued(LEAP, "7"), valued(YEAR_END, "7"), valued(ORDINARY, "5")))
+    assert outcome(drifted, leap_is_now=False) is EdgeOutcome.FAIL
+    assert outcome(drifted, leap_is_now=True) is EdgeOutcome.PASS
+    broken = DatesSeen((DateAnswer(LEAP, 500), *all_days("5").answers[1:]))
+    assert outcome(broken, leap_is_now=True) is EdgeOutcome.FAIL
+
+
+def test_now_is_asked_too_and_stays_a_boundary_where_it_is_one() -> None:
+    now = datetime(2028, 2, 29, 12, tzinfo=UTC)
+    (today,) = [one for one in inputs_of([Format.DATE], now=now) if one.is_now]
+    assert (today.written, bool(today.why)) == (LEAP, True)
+    (today,) = [one for one in inputs_of([Format.DATE], now=now.replace(month=4, day=7)) if one.is_now]
+    assert (today.written, today.why) == ("2028-04-07", "")
+
+
 def test_a_value_that_is_not_the_same_twice_says_nothing() -> None:
     moved = replace(all_days("5", leap="7"), unsettled=("$.total",))
     assert record(moved, all_days("5")).outcome is EdgeOutcome.PASS
@@ -171,6 +192,16 @@ def test_reads_are_asked_again_and_places_whose_value_moves_are_known() -> None:
     assert [one.values["$.total"] for one in seen.answers] == ["5"] * 3
     assert record(seen, replace(seen, answers=seen.answers[::-1])).outcome is EdgeOutcome.PASS
     assert from_bytes(DatesSeen, to_bytes(seen)) == seen
+
+
+def test_an_error_the_second_time_does_not_take_all_values_out_of_the_comparison() -> None:
+    statuses = iter([200] * 4 + [503] + [200])
+    answer = httpx.MockTransport(lambda _: httpx.Response(next(statuses), json={"total": 5}))
+    seen = ask_dates(
+        REQUEST, INPUTS, lambda: httpx.Client(base_url="http://shop", transport=answer), until_s=1e18
+    )
+    assert seen.unsettled == ()
+    assert [one.values for one in seen.answers] == [{"$.total": "5"}] * 3
 
 
 def test_without_time_to_ask_again_no_value_is_compared() -> None:
