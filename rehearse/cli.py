@@ -31,6 +31,7 @@ from rehearse.commands.frame import (
     settings_of,
     store_of,
 )
+from rehearse.commands.migrations import migrations
 from rehearse.commands.pipeline import tell_pipeline
 from rehearse.errors import ConfigError, ExitCode, Interrupted
 
@@ -57,6 +58,7 @@ app.command()(starting.doctor)
 app.command()(promotion.exit_plan)
 app.command()(promotion.decide)
 app.command()(promotion.gate)
+app.command()(migrations)
 
 MetricsPortOption = Annotated[
     int | None,
