@@ -26,7 +26,7 @@ UNSAFE = {
     "adding-required-field": "alter table t add column if not exists c text not null;",
     "adding-serial-primary-key-field": "alter table t add primary key (c);",
     "ban-alter-domain-with-add-constraint": "alter domain d add constraint k check (value > 0);",
-    "ban-concurrent-index-creation-in-transaction": "begin;\ncreate index concurrently if not exists i on t (c);\ncommit;",
+    "ban-concurrent-index-creation-in-transaction": "begin;\ncreate index concurrently i on t (c);\ncommit;",
     "ban-create-domain-with-constraint": "create domain d as text check (value <> '');",
     "ban-drop-column": "alter table t drop column if exists c;",
     "ban-drop-database": "drop database if exists d;",

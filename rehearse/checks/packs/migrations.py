@@ -25,16 +25,21 @@ _FOUND: dict[tuple[Sources, str], tuple[Linted, ...]] = {}  # linting takes seco
 
 @pytest.fixture
 def linted(rehearse_access: Access, options: Mapping[str, object]) -> tuple[Linted, ...]:
-    """Every migration, linted. Raises ConfigError and NotReady: the check is then in error, and not passed."""
+    """Every migration, linted; the check is in error, and not passed, where that is not known."""
     if rehearse_access.context.under_test is Side.BASELINE:
         pytest.skip("the migrations are the candidate's: the baseline has none")
-    sources, root = read_sources(options, "checks.options.migrations"), rehearse_access.order.root
+    return lint_once(options, rehearse_access.order.root)
+
+
+def lint_once(options: Mapping[str, object], root: str) -> tuple[Linted, ...]:
+    """What linters say of all that the options name. Raises ConfigError, and NotReady for what is not known."""
+    sources = read_sources(options, "checks.options.migrations")
     if (sources, root) not in _FOUND:
         _FOUND[sources, root] = lint(sources, Path(root))
-    found = _FOUND[sources, root]
-    for trouble in filter(None, (one.trouble for one in found)):
-        raise NotReady(trouble)
-    return found
+    troubles = [one.trouble for one in _FOUND[sources, root] if one.trouble]
+    if troubles:
+        raise NotReady("; ".join(troubles))
+    return _FOUND[sources, root]
 
 
 def nothing_endangers(danger: Danger, found: tuple[Linted, ...]) -> None:
