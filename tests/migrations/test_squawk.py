@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,11 +10,9 @@ import pytest
 from rehearse.migrations import lint
 from rehearse.migrations.linting import Linted, Sources
 from rehearse.migrations.rules import SQUAWK
+from rehearse.migrations.squawk import program
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("squawk", path=str(Path(sys.executable).parent)) is None,
-    reason="the extra `migrations` is not installed",
-)
+pytestmark = pytest.mark.skipif(program() is None, reason="the extra `migrations` is not installed")
 
 SAFE = "set lock_timeout = '1s';\nset statement_timeout = '5s';\n"
 UNSAFE = {
