@@ -31,6 +31,7 @@ from rehearse.commands.frame import (
     settings_of,
     store_of,
 )
+from rehearse.commands.migrations import migrations
 from rehearse.commands.pipeline import tell_pipeline
 from rehearse.commands.runs import run_id_of
 from rehearse.errors import ConfigError, ExitCode, Interrupted
@@ -245,6 +246,7 @@ def demo(
 app.command()(promotion.exit_plan)
 app.command()(promotion.decide)
 app.command()(promotion.gate)
+app.command()(migrations)
 
 
 # --- what commands share ----------------------------------------------------------------------------------------
