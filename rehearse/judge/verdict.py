@@ -173,7 +173,6 @@ def _case_of(evidence: Evidence, *, is_final: bool) -> _Case:
         *validity_faults(evidence, judged, table, stored_table, is_final=is_final),
         *probe_faults(evidence),
         *data_faults(evidence),
-        *data_faults(evidence),
         *correlation_faults(measurements),
         *(unseen_faults(evidence, _certified_endpoints(rulings)) if is_final else ()),
     ]
