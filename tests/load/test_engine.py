@@ -147,10 +147,10 @@ def test_a_header_that_is_told_under_load_replaces_the_one_before_it(
             session.tell_headers(Side.CANDIDATE, {"Authorization": "Bearer of somebody else"})
 
     with serving() as site:
-        made = order(site, scenario=SIMPLE.replace("FastHttpUser", kind), blocks=4)
+        made = order(site, scenario=SIMPLE.replace("FastHttpUser", kind), blocks=6)
         side = replace(made.sides[0], headers={"Authorization": "Bearer one"})
         events = run(replace(made, sides=(side,)), renew)
-        assert total(events, Side.BASELINE) == Arrivals(80, 80, 0, 80)
+        assert total(events, Side.BASELINE) == Arrivals(120, 120, 0, 120)
     assert set(site.authorizations) == {"Bearer one", "Bearer two"}
     switch = site.authorizations.index("Bearer two")
     assert switch >= 20
