@@ -480,7 +480,8 @@ def test_certificates_are_verified_unless_the_config_says_otherwise(
 ) -> None:
     tls = TlsOrder(verify=verify, ca=str(certificate[0]) if is_trusted else None)
     with serving(certificate=certificate) as site:
-        events = run(order(site, scenario=SIMPLE.replace("FastHttpUser", kind), tls=tls, blocks=1))
+        scenario = SIMPLE.replace("FastHttpUser", kind)
+        events = run(order(site, scenario=scenario, tls=tls, each_block=10.0))  # a handshake costs much
         arrivals = total(events, Side.BASELINE)
         if is_trusted or not verify:
             assert (arrivals.ok, len(site.requests)) == (20, 20)
