@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -357,8 +358,14 @@ RULES: list[Rule] = [
 
 
 def complaints(path: str, source: str, rules: list[Rule] = RULES) -> list[str]:
-    tree = ast.parse(source, path)
+    tree = parsed(source)
     return [f"{path}:{line}: {what}" for rule in rules for line, what in rule(path, tree)]
+
+
+@cache
+def parsed(source: str) -> ast.AST:
+    """Once for all rules."""
+    return ast.parse(source)
 
 
 # the tests

@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from rehearse.cli import app
 from rehearse.errors import ExitCode, NotReady, RehearseError, TargetRefused
 from tests.project import Project, make_project
 
@@ -97,3 +99,10 @@ def test_every_exit_code_means_one_thing() -> None:
     assert RehearseError.exit_code is ExitCode.INTERNAL_ERROR
     assert TargetRefused.exit_code is ExitCode.TARGET_REFUSED
     assert NotReady.exit_code is ExitCode.NOT_READY
+
+
+@pytest.mark.parametrize("group", ["", "runs", "baselines", "check", "scenario"])
+def test_a_list_of_commands_says_what_each_is_for_without_cutting_a_sentence(group: str) -> None:
+    lines = CliRunner().invoke(app, [*group.split(), "--help"]).stdout.partition("Commands:")[2].splitlines()
+    assert len(lines) > 2
+    assert [line for line in lines if line.endswith("...")] == []

@@ -106,13 +106,14 @@ def test_two_pipelines_on_one_postgresql_both_finish_and_a_third_on_the_same_tar
         for project in (one.project, two.project, same):
             project.edit("[safety]", f'[store]\nurl = "{postgres_url}"\n\n[safety]')
         imported = [rig.project.start("runs", "import", "baseline.rehearse") for rig in (one, two)]
-        assert [process.wait(60) for process in imported] == [0, 0], "whoever comes second finds it there"
+        told = [process.communicate(timeout=60) for process in imported]
+        assert [process.returncode for process in imported] == [0, 0], told
+        assert sorted("was here already" in out for out, _ in told) == [False, True]
         waiting = [rig.under_load() for rig in (one, two)]
         running = [rig.project.start("compare") for rig in (one, two)]
         for loaded in waiting:
             wait_for(loaded)
-        told = one_message(same.run("compare"))
-        assert f"process {running[0].pid}, since" in told
+        assert f"process {running[0].pid}, since" in one_message(same.run("compare"))
         for process in running:
             out, err = process.communicate(timeout=90)
             assert process.returncode in {0, 11}, (out, err)

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 
 from bench.verdict.simulator import Draw, Floats, Ints, Requests, World, draw
-from rehearse.histogram import HIGHEST_US, Histogram
+from rehearse.histogram import HIGHEST_US, PACKED, Histogram
 from rehearse.model import (
     Arrivals,
     Block,
@@ -84,14 +84,13 @@ def constant(seconds: float, count: int) -> Histogram:
 
 
 def _histograms(groups: Ints, buckets: Ints) -> dict[int, Histogram]:
-    """One histogram for each group."""
+    """One histogram for each group. What `np.unique` gives is ascending and counts at least one: as it is packed."""
     keys, counts = np.unique(groups * _BUCKETS + buckets, return_counts=True)
-    owners = keys // _BUCKETS
-    pairs = np.column_stack((keys % _BUCKETS, counts)).reshape(-1).tolist()
-    names, firsts = np.unique(owners, return_index=True)
+    pairs = np.column_stack((keys % _BUCKETS, counts)).astype(np.int64)
+    names, firsts = np.unique(keys // _BUCKETS, return_index=True)
     ends = [*firsts[1:].tolist(), keys.size]
     return {
-        name: Remembered.from_pairs(pairs[2 * first : 2 * end])
+        name: Remembered.of_checked(array(PACKED, pairs[first:end].tobytes()), int(counts[first:end].sum()))
         for name, first, end in zip(names.tolist(), firsts.tolist(), ends, strict=True)
     }
 

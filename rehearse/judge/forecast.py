@@ -153,7 +153,7 @@ def _why_in_doubt(measured: Measurement, table: Table) -> str:
         return ""
     low_s, high_s = quantile_range_s(whole, quantile)
     return (
-        f"its {whole.count:,} requests so far leave anything from {duration(low_s)} to {duration(high_s)} open"
+        f"its {whole.count:,} durations so far leave anything from {duration(low_s)} to {duration(high_s)} open"
         " (they are few, or answers are of two kinds); only pairs of both sides can tell"
     )
 

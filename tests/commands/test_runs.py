@@ -83,6 +83,22 @@ def test_a_run_is_shown_with_its_verdict_its_numbers_and_its_digest(project: Pro
     assert document["series"][0]["requests"] == 100
 
 
+@pytest.mark.parametrize(
+    ("command", "run_id"),
+    [("runs show latest", "compared"), ("report latest", "compared"), ("runs show baseline:main", "base")],
+)
+def test_latest_and_the_name_of_a_baseline_are_runs(project: Project, command: str, run_id: str) -> None:
+    assert run_id in project.told(*command.split())
+
+
+def test_latest_of_all_can_be_judged_and_is_not_pinned_when_it_is_a_comparison(project: Project) -> None:
+    code, out, _ = project.run("judge", "latest")
+    assert (code, "compared" in out) == (ExitCode.INCONCLUSIVE, True), "its evidence is a few blocks"
+    code, _, err = project.run("baselines", "pin", "main", "latest")
+    assert code != ExitCode.GO
+    assert "run compared cannot be the baseline" in err
+
+
 def test_a_damaged_run_is_shown_as_that(project: Project) -> None:
     change(project.file, "DELETE FROM finals")
     shown = project.told("runs", "show", "compared")

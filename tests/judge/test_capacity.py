@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from rehearse.model import (
     Role,
     Scope,
     Side,
+    Verdict,
 )
 from tests.judge.evidence import QUIET, good, recorded
 from tests.judge.staircases import BASE, PLAN, POLICY, Queue, both, of_side, probe, probed, rehearsed
@@ -38,9 +40,19 @@ DISTRESS = Incident(ReasonCode.DISTRESS, "the candidate was in distress at 150/s
 
 def capacity(evidence: Evidence) -> Judgement:
     """The one judgement about it."""
-    found = [j for j in judge(evidence).judgements if j.cell.metric is Metric.CAPACITY]
+    return of_capacity(judge(evidence))
+
+
+def of_capacity(verdict: Verdict) -> Judgement:
+    found = [j for j in verdict.judgements if j.cell.metric is Metric.CAPACITY]
     assert len(found) == 1
     return found[0]
+
+
+@cache
+def verdict_on(baseline: float, candidate: float, seed: int) -> Verdict:
+    """Each rehearsal is judged once, however many tests look at it."""
+    return judge(rehearsed(baseline, candidate, seed))
 
 
 # --- against the truth ------------------------------------------------------------------------------------------
@@ -50,7 +62,7 @@ def capacity(evidence: Evidence) -> Judgement:
 def test_the_estimate_is_the_truth_and_its_interval_holds_it(baseline: float, candidate: float) -> None:
     """25 probes with 1 % of noise between turns: estimates within 1.5 %, intervals that hold the truth."""
     truth = candidate / baseline - 1
-    found = [capacity(rehearsed(baseline, candidate, seed)) for seed in range(25)]
+    found = [of_capacity(verdict_on(baseline, candidate, seed)) for seed in range(25)]
     assert all(j.baseline == pytest.approx(baseline, rel=0.015) for j in found)
     assert all(j.candidate == pytest.approx(candidate, rel=0.015) for j in found)
     assert all(1 + (j.change or 0.0) == pytest.approx(1 + truth, rel=0.02) for j in found)
@@ -59,21 +71,21 @@ def test_the_estimate_is_the_truth_and_its_interval_holds_it(baseline: float, ca
 
 
 def test_equal_sides_pass_and_are_never_abort() -> None:
-    outcomes = [capacity(rehearsed(200.0, 200.0, seed)).outcome for seed in range(60)]
+    outcomes = [of_capacity(verdict_on(200.0, 200.0, seed)).outcome for seed in range(60)]
     assert outcomes.count(Outcome.PASS) >= 58
     assert Outcome.FAIL not in outcomes
 
 
 def test_15_percent_less_is_abort_by_that_cell_alone() -> None:
     for seed in range(25):
-        verdict = judge(rehearsed(200.0, 170.0, seed))
+        verdict = verdict_on(200.0, 170.0, seed)
         assert verdict.decision is Decision.ABORT
         assert [reason.subject for reason in verdict.reasons] == ["all scenarios capacity"]
         assert [reason.code for reason in verdict.reasons] == [ReasonCode.WORSE]
 
 
 def test_a_loss_at_the_margin_is_not_certified() -> None:
-    outcomes = [capacity(rehearsed(200.0, 180.0, seed)).outcome for seed in range(40)]
+    outcomes = [of_capacity(verdict_on(200.0, 180.0, seed)).outcome for seed in range(40)]
     assert outcomes.count(Outcome.PASS) <= 4  # 5 % of them, and a little luck
 
 

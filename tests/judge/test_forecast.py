@@ -218,7 +218,7 @@ def test_a_median_between_two_kinds_of_answers_is_not_called_out_of_reach_by_a_w
     assert told is not None
     lines = forecast_lines(told)
     (line,) = (line for line in lines if line.startswith(f"not foretold: {SCENARIO} p50 +5 %: "))
-    assert "24 requests so far leave anything from 2.00 ms to 80.0 ms open" in line
+    assert "24 durations so far leave anything from 2.00 ms to 80.0 ms open" in line
     assert "only pairs of both sides can tell" in line
     assert not any("p50" in line for line in lines if line.startswith("out of reach"))
     assert "more minutes do not" not in "".join(line for line in lines if "p50" in line)

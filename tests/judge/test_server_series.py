@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -227,9 +228,14 @@ def test_missing_series_do_not_hide_what_load_proved() -> None:
 # --- recorded mode ----------------------------------------------------------------------------------------------
 
 
+@cache
+def load_against_recording(stored_rounds: int) -> Evidence:
+    return recorded(replace(QUIET, rounds=3), replace(QUIET, rounds=stored_rounds), seed=1)
+
+
 def against_recording(candidate: Shape, seed: int = 1, stored_rounds: int = 5) -> Evidence:
     rng = np.random.default_rng(seed)
-    evidence = recorded(replace(QUIET, rounds=3), replace(QUIET, rounds=stored_rounds), seed)
+    evidence = load_against_recording(stored_rounds)
     assert evidence.reference is not None
     before = windows(rng, Side.BASELINE, rounds=stored_rounds)
     after = windows(rng, Side.CANDIDATE, candidate, rounds=3)

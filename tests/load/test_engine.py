@@ -149,10 +149,10 @@ def test_a_header_that_is_told_under_load_replaces_the_one_before_it(
             session.tell_headers(Side.CANDIDATE, {"Authorization": "Bearer of somebody else"})
 
     with serving() as site:
-        made = order(site, scenario=SIMPLE.replace("FastHttpUser", kind), blocks=4)
+        made = order(site, scenario=SIMPLE.replace("FastHttpUser", kind), blocks=6)
         side = replace(made.sides[0], headers={"Authorization": "Bearer one"})
         events = run(replace(made, sides=(side,)), renew)
-        assert total(events, Side.BASELINE) == Arrivals(80, 80, 0, 80)
+        assert total(events, Side.BASELINE) == Arrivals(120, 120, 0, 120)
     assert set(site.authorizations) == {"Bearer one", "Bearer two"}
     switch = site.authorizations.index("Bearer two")
     assert switch >= 20
@@ -482,7 +482,8 @@ def test_certificates_are_verified_unless_the_config_says_otherwise(
 ) -> None:
     tls = TlsOrder(verify=verify, ca=str(certificate[0]) if is_trusted else None)
     with serving(certificate=certificate) as site:
-        events = run(order(site, scenario=SIMPLE.replace("FastHttpUser", kind), tls=tls, blocks=1))
+        scenario = SIMPLE.replace("FastHttpUser", kind)
+        events = run(order(site, scenario=scenario, tls=tls, each_block=10.0))  # a handshake costs much
         arrivals = total(events, Side.BASELINE)
         if is_trusted or not verify:
             assert (arrivals.ok, len(site.requests)) == (20, 20)

@@ -38,6 +38,7 @@ class Browser:
         self._port = _free_port() if debugging_port else None
         self._last_id = 0
         self._session: str | None = None
+        self._target = ""
         self._unread = b""
         self.requested: list[str] = []
         self.complaints: list[str] = []
@@ -59,11 +60,18 @@ class Browser:
         return child
 
     def __enter__(self) -> Self:
+        self.renew()
+        return self
+
+    def renew(self) -> None:
+        """A new tab in place of the one before: nothing of what that one pretended to be is left."""
+        self._session, before = None, self._target
         self._target = str(self._call("Target.createTarget", url="about:blank")["targetId"])
         self._session = self._attached(self._target)
         for domain in ("Page", "Network", "Log", "Runtime"):
             self._call(f"{domain}.enable")
-        return self
+        if before:
+            self._call("Target.closeTarget", targetId=before)
 
     def __exit__(self, *_: object) -> None:
         os.killpg(self._child, signal.SIGKILL)
