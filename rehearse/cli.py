@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rehearse.commands import baselines, checks, promotion, runs, scenarios, starting
+from rehearse.commands.cutover import cutover
 from rehearse.commands.frame import (
     ConfigOption,
     JsonOption,
@@ -55,6 +56,7 @@ app.add_typer(scenarios.app, name="scenario")
 app.command()(starting.init)
 app.command()(starting.doctor)
 app.command()(promotion.exit_plan)
+app.command()(cutover)
 app.command()(promotion.decide)
 app.command()(promotion.gate)
 

@@ -20,7 +20,9 @@ class CutoverTerms:
 
     place: str  # which environment
     steps: tuple[str, ...]  # all of the exit plan, in their order
-    obstacles: Mapping[str, str] = field(default_factory=dict)  # steps that are not run there and back, and why
+    obstacles: Mapping[str, str] = field(
+        default_factory=dict
+    )  # steps that are not run there and back, and why
     forward: tuple[str, ...] = ()  # when the way forward is rehearsed too
     is_undo_only: bool = False  # it only takes back what an earlier one left
     restored_by: str = ""  # who says that the environment was put back by hand; then nothing is done
@@ -200,7 +202,9 @@ class PastCutover:
     def has_arrived(self) -> bool:
         """Whether it went forward to its end: the repaired candidate is no half of an upgrade."""
         last = self.steps[-1] if self.steps else None
-        is_end = last is not None and last.direction is Direction.FORWARD and last.name == self.terms.forward[-1]
+        is_end = (
+            last is not None and last.direction is Direction.FORWARD and last.name == self.terms.forward[-1]
+        )
         return is_end and last is not None and last.outcome is StepOutcome.DONE
 
 
@@ -241,9 +245,10 @@ class PhaseSeen:
 
 @dataclass(frozen=True, slots=True)
 class CutoverResult:
-    """A cutover as a report shows it. Times are seconds since it began."""
+    """A cutover as a report shows it."""
 
     terms: CutoverTerms
+    began_s: float  # what reports count from
     steps: tuple[StepRecord, ...]
     phases: tuple[PhaseSeen, ...]
     disruptions: tuple[Disruption, ...] = ()
@@ -251,18 +256,10 @@ class CutoverResult:
     rows: tuple[RowsSeen, ...] = ()
     answers: tuple[SameAnswer, ...] = ()
     criteria: tuple[CriterionSeen, ...] = ()
-    watched: tuple[str, ...] = ()  # what the exit plan says to watch, and where
-    plan: tuple[tuple[str, str], ...] = ()  # the way back: step and command, the last one first
-    apply_s: float | None = None  # from the first step's begin to the last one's end, holding windows aside
+    apply_s: float | None = None  # all steps together, holding windows aside
     undo_s: float | None = None
     forward_s: float | None = None
-
-    @property
-    def left_s(self) -> float | None:
-        """How much time is left at the decision point when the upgrade has been applied."""
-        if self.terms.decide_s is None or self.apply_s is None:
-            return None
-        return self.terms.decide_s - self.apply_s
+    left_s: float | None = None  # until the decision point, once the upgrade is applied; 0: none is left
 
 
 def time_of(steps: Sequence[StepRecord]) -> float | None:

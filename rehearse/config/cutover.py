@@ -44,7 +44,9 @@ class ProbeSettings(Section):
     """A request that is sent every `cutover.every`, over fresh and over kept connections: `[[cutover.probes]]`."""
 
     name: Word = Field(description="How findings call it.")
-    path: UrlPath = Field(description="What is asked; `{n}` in it, or in the body, is another number each time.")
+    path: UrlPath = Field(
+        description="What is asked; `{n}` in it, or in the body, is another number each time."
+    )
     method: Method = Field(default="GET", description="Of the request.")
     body: Body | None = Field(default=None, description="Of the request. Never shown anywhere.")
     headers: Mapping[HeaderName, Header] = Field(
@@ -56,7 +58,9 @@ class ProbeSettings(Section):
 class RowWrite(Section):
     """How one row is written: a request, or a statement for `cutover.database`."""
 
-    path: UrlPath | None = Field(default=None, description="`{row}` in it, or in the body, is the row's own number.")
+    path: UrlPath | None = Field(
+        default=None, description="`{row}` in it, or in the body, is the row's own number."
+    )
     method: Literal["POST", "PUT", "PATCH"] = Field(default="POST", description="Of the request.")
     body: Text = Field(default="", description="JSON.")
     key_header: KeyHeader | None = Field(
@@ -93,9 +97,13 @@ class Question(Section):
 
     name: Name = Field(description="What it is: `the schema`.")
     run: Argv | None = Field(default=None, description="A command; what it prints is the answer.", repr=False)
-    path: UrlPath | None = Field(default=None, description="A path on the target; status and body are the answer.")
+    path: UrlPath | None = Field(
+        default=None, description="A path on the target; status and body are the answer."
+    )
     sql: Text = Field(default="", description="A query for `cutover.database`; its rows are the answer.")
-    ignore: Text = Field(default="", description="Lines that this regular expression is found in do not count.")
+    ignore: Text = Field(
+        default="", description="Lines that this regular expression is found in do not count."
+    )
 
 
 class ByHand(Section):
@@ -119,10 +127,12 @@ class CutoverSettings(Section):
         default=15.0, description="Measured load before, on the candidate, after the undo, on the repair."
     )
     window_s: Stretch = Field(
-        default=5.0, description="How long the state after a step is held that has a `window` in the exit plan."
+        default=5.0,
+        description="How long the state after a step is held that has a `window` in the exit plan.",
     )
     longest_outage_s: Outage = Field(
-        default=0.0, description="The longest outage that is accepted, of any probe. `0s` claims that there is none."
+        default=0.0,
+        description="The longest outage that is accepted, of any probe. `0s` claims that there is none.",
     )
     total_outage_s: Outage | None = Field(
         default=None, description="All outages of a probe together. Left out: as `longest_outage`."
@@ -150,9 +160,12 @@ class CutoverSettings(Section):
         default=5.0, description="An abort criterion is watched over the last so many seconds."
     )
     database: Body | None = Field(
-        default=None, description="The URL of the database for `sql`. It must be on `safety.allow`. Never shown."
+        default=None,
+        description="The URL of the database for `sql`. It must be on `safety.allow`. Never shown.",
     )
-    survival: Survival | None = Field(default=None, description="Rows that must survive. Left out: not probed.")
+    survival: Survival | None = Field(
+        default=None, description="Rows that must survive. Left out: not probed."
+    )
     same: tuple[Question, ...] = Field(default=(), description="What the undo must bring back.")
     by_hand: Mapping[str, ByHand] = Field(
         default={}, description="Commands for steps that are in words, by the step's name."

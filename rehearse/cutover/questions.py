@@ -44,7 +44,9 @@ class CommandQuestion:
         """See Question."""
         with tempfile.TemporaryFile() as said:
             try:
-                process = begin_group(self.argv, self.working_dir, subprocess.DEVNULL, said, subprocess.DEVNULL)
+                process = begin_group(
+                    self.argv, self.working_dir, subprocess.DEVNULL, said, subprocess.DEVNULL
+                )
             except OSError as error:
                 raise NotReady(f"{self.argv[0]!r} cannot be run: {error.strerror or error}") from None
             code = exit_code_of(process, TIMEOUT_S)

@@ -13,7 +13,7 @@ from rehearse.cutting_over.verifying import Verifier
 from rehearse.errors import NotReady, RehearseError
 from rehearse.judge.criteria import broken_by
 from rehearse.metrics.promql import Prometheus, Window
-from rehearse.model import Block, Objective, Policy
+from rehearse.model import Block, Objective
 from rehearse.redaction import Clean
 
 ASK_EVERY_S = 5.0
@@ -40,14 +40,14 @@ class ObjectiveWatch:
     """An objective, by the load itself."""
 
     objective: Objective
-    policy: Policy
+    alpha: float
+    floor_s: float
 
     def look(self, now_s: float, blocks: Blocks) -> str:  # noqa: ARG002  # the protocol's
         """See Watch."""
         if not blocks.recent:
             return ""
-        alpha = self.policy.guard_alpha
-        return broken_by(self.objective, blocks.before, blocks.recent, alpha, self.policy.floor_s)
+        return broken_by(self.objective, blocks.before, blocks.recent, self.alpha, self.floor_s)
 
 
 @dataclass(slots=True)
@@ -95,21 +95,18 @@ def check_question(verifier: Verifier, check_id: str) -> Callable[[], str]:
 
 
 def series_question(
-    source: Prometheus, query: str, objective: Objective, usual: float | None, watch_s: float, step_s: float
+    source: Prometheus, query: str, limit: float, watch_s: float, step_s: float
 ) -> Callable[[], str]:
-    """What asks whether a server-side series has been beyond its limit all the time, lately."""
+    """What asks whether a server-side series has been above its limit all the time, lately."""
 
     def ask() -> str:
         length_s = max(watch_s, 3 * step_s)
         window = Window(time() + source.clock_ahead_s() - length_s, length_s, step_s)
         found = source.series(query, window)
-        limits = [objective.limit] if objective.limit is not None else []
-        if objective.margin is not None and usual is not None:
-            limits.append(usual * (1 + objective.margin))
-        if found.trouble or not found.points or not limits:
-            raise NotReady(found.trouble or "it has no points, or nothing to compare them with")
-        values = [value for _, value in found.points]
-        return f"it was at {min(values):.4g} or more, and {min(limits):.4g} may be" if min(values) > min(limits) else ""
+        if found.trouble or not found.points:
+            raise NotReady(found.trouble or "it has no points")
+        least = min(value for _, value in found.points)
+        return f"it was at {least:.4g} or more, and {limit:.4g} may be" if least > limit else ""
 
     return ask
 

@@ -74,7 +74,7 @@ def in_one_place(settings: Settings) -> Settings:
     target = settings.cutover.target or _in_place(settings)
     if target is None:
         raise ConfigError(
-            f"{settings.source.name}: cutover.target is missing: the plan is rehearsed there and back in one environment;"
+            f"{settings.source.name}: cutover.target is missing: the plan is rehearsed in one environment;"
             " add [cutover.target] with its url (its host must be in safety.allow)."
         )
     if is_database(target.url):
@@ -152,7 +152,9 @@ def _refuse_by_hand(settings: Settings, steps: Sequence[StepOrder], forward: Seq
     stuck = [step for step in forward if not step.run] or ([steps[0]] if steps[0].obstacle else [])
     if stuck:
         why = stuck[0].obstacle or "it is done by hand; give [cutover.by_hand.NAME] a command"
-        raise ConfigError(f"{settings.source.name}: exit_plan: step {stuck[0].name!r} cannot be rehearsed: {why}.")
+        raise ConfigError(
+            f"{settings.source.name}: exit_plan: step {stuck[0].name!r} cannot be rehearsed: {why}."
+        )
 
 
 def _terms(
@@ -250,7 +252,9 @@ def longest_s(place: Settings) -> float:
     checks_s = place.checks.budget_s * sum(bool(step.verify) for step in (*plan.steps, *plan.forward))
     steps_s = sum(3 * (step.timeout_s + cutover.window_s) for step in plan.steps)
     forward_s = sum(step.timeout_s for step in plan.forward)
-    return min(LONGEST_S, steps_s + forward_s + 2 * checks_s + 4 * (cutover.settle_s + cutover.budget_s) + 300.0)
+    return min(
+        LONGEST_S, steps_s + forward_s + 2 * checks_s + 4 * (cutover.settle_s + cutover.budget_s) + 300.0
+    )
 
 
 def prober_order(place: Settings, load: LoadOrder) -> ProberOrder:

@@ -61,7 +61,9 @@ class _Asking(Generic[T]):
         if self._error is not None:
             raise self._error
         if not self._found:
-            raise RehearseError("a question in a thread of its own ended without an answer; see the lines above")
+            raise RehearseError(
+                "a question in a thread of its own ended without an answer; see the lines above"
+            )
         return self._found[0]
 
 

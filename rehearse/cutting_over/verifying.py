@@ -80,7 +80,11 @@ class CheckVerifier:
     ) -> Verified:
         found = {one: results.get(self.sources[one]) for one in ids}
         for check_id, result in found.items():
-            if result is not None and result.outcome is CheckOutcome.FAILED and result.severity is Severity.ABORT:
+            if (
+                result is not None
+                and result.outcome is CheckOutcome.FAILED
+                and result.severity is Severity.ABORT
+            ):
                 return Verified(StepOutcome.BROKEN, self._told(check_id, result.sentence))
         for check_id, result in found.items():
             is_warning = result is not None and result.outcome is CheckOutcome.FAILED
@@ -96,7 +100,7 @@ class CheckVerifier:
 def verifier_of(
     settings: Settings, ids: Mapping[str, str], runner: CheckRunner, clean: Clean, today: str, run_id: str
 ) -> Verifier:
-    """Who can ask the checks that `ids` names, each with the key that names it. Raises ConfigError for an unknown one."""
+    """Who can ask the checks that `ids` names, each with where it stands. Raises ConfigError for an unknown one."""
     if not ids:
         return ScriptedVerifier()
     planned, troubles = listing(settings, runner, clean, today) if settings.checks.are_due else ((), ())

@@ -51,7 +51,8 @@ class Crew:
     listener: Listener
     log_dir: Path
     look: Callable[[], Blocks]  # what the load has shown
-    begin_watch: Callable[[], None]  # what it shows from now on is looked at by the criteria
+    begin_watch: Callable[[float], None]  # from then on it is looked at by the criteria
+    ran: Callable[[float, float], None]  # a step ran from then to then
     facts: Callable[[Side], None]  # ask the environment what it is, and store that
     criteria: Criteria
     rows: RowKeeper | None = None
@@ -77,13 +78,13 @@ class Walk:
         cutover, crew = self._order.settings.cutover, self._crew
         self._before()
         self._watch()
-        is_there = self._go(self._order.there_and_back)
+        is_there = not crew.trouble() and self._go(self._order.there_and_back)
         if is_there:
             crew.facts(Side.CANDIDATE)
             is_there = self._measure(PhaseKind.CANDIDATE, "candidate", cutover.budget_s)
             self._look_for_rows(UPGRADED)
         self._is_watching = False
-        is_back = self.come_back([step.name for step in self._open()])
+        is_back = self.come_back([step.name for step in self._open()], holds_windows=is_there)
         if is_back:
             self._after_undo()
         if is_there and is_back and self._order.forward:
@@ -91,14 +92,15 @@ class Walk:
         for seen in crew.criteria.results():
             self._journal.add_exhibit(criterion_exhibit(seen))
 
-    def come_back(self, names: Sequence[str]) -> bool:
-        """Undo these steps, the last one first; it ends at one that cannot be undone."""
+    def come_back(self, names: Sequence[str], *, holds_windows: bool = False) -> bool:
+        """Undo these steps, the last one first; it ends at one that cannot be undone. Who turns back holds nothing."""
         orders = {step.name: step for step in self._order.steps}
         for name in reversed(names):
             record = self._do(orders[name], Direction.UNDO)
             if record.outcome is not StepOutcome.DONE:
                 return False
-            self._hold_window(self._before_it(orders[name]))
+            if holds_windows:
+                self._hold_window(self._before_it(orders[name]))
         return True
 
     def _before(self) -> None:
@@ -209,6 +211,7 @@ class Walk:
             if direction is not Direction.UNDO and record.outcome is StepOutcome.DONE:
                 record = self._verify(record, step)
         self._steps[-1] = record
+        self._crew.ran(record.began_s, self._crew.pace.now_s())
         self._journal.add_exhibit(step_exhibit(record))
         if record.outcome is not StepOutcome.DONE:
             self._crew.listener.phase(f"{direction}: {step.name}: {record.outcome}: {record.sentence}")
@@ -256,7 +259,7 @@ class Walk:
     # --- what is watched
 
     def _watch(self) -> None:
-        self._crew.begin_watch()
+        self._crew.begin_watch(self._crew.pace.now_s())
         self._is_watching = True
 
     def _look(self) -> None:
@@ -271,4 +274,3 @@ class Walk:
         rows = self._crew.rows
         if rows is not None:
             self._journal.add_exhibit(rows_exhibit(attended(self._crew.pace, lambda: rows.look(when))))
-

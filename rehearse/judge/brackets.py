@@ -15,7 +15,7 @@ _MOVING = (PhaseKind.STEP, PhaseKind.WINDOW)
 
 @dataclass(frozen=True, slots=True)
 class Brackets:
-    """The blocks of each phase that is judged; what was before, and after the undo, as the baseline's rounds 0 and 1."""
+    """The blocks of each phase; what was before, and after the undo, are the baseline's rounds 0 and 1."""
 
     before: tuple[Block, ...] = ()
     after: tuple[Block, ...] = ()

@@ -12,7 +12,12 @@ from rehearse.judge.stats import binomial_lower
 from rehearse.judge.wording import duration, share
 from rehearse.model import Block, Metric, Objective, Scope
 
-WATCHED = (Metric.P50, Metric.P95, Metric.P99, Metric.ERROR_RATIO)  # the others show only over a whole recording
+WATCHED = (
+    Metric.P50,
+    Metric.P95,
+    Metric.P99,
+    Metric.ERROR_RATIO,
+)  # the others show only over a whole recording
 
 
 def broken_by(

@@ -38,7 +38,9 @@ from rehearse.model import (
 )
 
 PROVEN = "rehearsed"
-_ONE_PLACE = "one environment, one after the other: that a drift of it is even over the time from before to after"
+_ONE_PLACE = (
+    "one environment, one after the other: that a drift of it is even over the time from before to after"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class _Case:
 
 
 def judge_cutover(evidence: Evidence, found: CutoverEvidence) -> Verdict:
-    """The final judgement on a cutover, from the blocks as they were recorded. The same evidence gives the same verdict."""
+    """The final judgement on a cutover, from its blocks as they were recorded."""
     terms = found.terms
     if terms is None:
         sentence = "what the cutover was to do was never recorded: nothing was begun"
@@ -70,7 +72,10 @@ def _of_undo_only(found: CutoverEvidence, terms: CutoverTerms) -> Verdict:
     sentence = "this run only took back what an earlier one had left: nothing was measured"
     if terms.restored_by:
         sentence = f"{terms.restored_by} says that the environment was put back by hand: nothing was measured"
-    rest = [fault(ReasonCode.CUTOVER_INCOMPLETE, "run", sentence).finding, *(one for one in faults if not one.is_hard)]
+    rest = [
+        fault(ReasonCode.CUTOVER_INCOMPLETE, "run", sentence).finding,
+        *(one for one in faults if not one.is_hard),
+    ]
     return Verdict(Decision.ABORT if hard else Decision.INCONCLUSIVE, (*hard, *rest))
 
 
@@ -104,7 +109,11 @@ def _case_of(evidence: Evidence, found: CutoverEvidence, terms: CutoverTerms) ->
 
 def _too_few(brackets: Brackets, terms: CutoverTerms) -> Iterable[Fault]:
     """A phase without load says nothing."""
-    phases = {"before": brackets.before, "on the candidate": brackets.candidate, "after the undo": brackets.after}
+    phases = {
+        "before": brackets.before,
+        "on the candidate": brackets.candidate,
+        "after the undo": brackets.after,
+    }
     if terms.forward:
         phases["on the repair"] = brackets.repaired
     for name, blocks in phases.items():
@@ -115,7 +124,9 @@ def _too_few(brackets: Brackets, terms: CutoverTerms) -> Iterable[Fault]:
 
 def _unhealthy(before: Sequence[Block], policy: Policy) -> Iterable[Fault]:
     table = columns(JudgedBlocks(tuple(before), ()))
-    seen = tally(part for (scope, _), column in table.items() if scope is Scope.SCENARIO for part in column.baseline)
+    seen = tally(
+        part for (scope, _), column in table.items() if scope is Scope.SCENARIO for part in column.baseline
+    )
     if seen.requests and seen.ratio > policy.max_baseline_error_ratio:
         sentence = (
             f"{share(seen.ratio)} of the tasks failed before the upgrade; at most "
@@ -131,7 +142,9 @@ def _rulings(
     policy: Policy, judged: JudgedBlocks, rounds: int, metrics: Iterable[Metric] | None = None
 ) -> tuple[Ruling, ...]:
     """The usual cells, each of which can only ABORT. What drifts evenly is in both brackets: none is assumed."""
-    noise = replace(policy.noise, run_to_run_sd=policy.noise.start_sd if rounds > 1 else policy.noise.run_to_run_sd)
+    noise = replace(
+        policy.noise, run_to_run_sd=policy.noise.start_sd if rounds > 1 else policy.noise.run_to_run_sd
+    )
     policy = replace(policy, min_rounds=rounds, noise=noise)
     strictness = Strictness.of(policy, 1, 1)
     case = RecordedCase(policy, strictness, judged, columns(judged))
@@ -152,7 +165,9 @@ def _worse(rulings: Sequence[Ruling], where: str, code: str = "") -> list[Findin
         if ruling.role is not Role.ADVISORY and ruling.judgement.outcome is Outcome.FAIL
     ]
     return [
-        replace(one, subject=f"{where}{one.subject}", sentence=f"{where}{one.sentence}", code=code or one.code)
+        replace(
+            one, subject=f"{where}{one.subject}", sentence=f"{where}{one.sentence}", code=code or one.code
+        )
         for one in found
     ]
 

@@ -34,7 +34,7 @@ _WORDS = {
 
 
 def exit_faults(found: CutoverEvidence, terms: CutoverTerms) -> list[Fault]:
-    """Everything that stands against GO: hard findings are the upgrade's or the exit plan's own, the rest is missing."""
+    """Everything that stands against GO: what is hard is the upgrade's or the exit plan's own fault."""
     return [
         *_of_steps(found),
         *_not_applied(found, terms),
@@ -50,7 +50,9 @@ def exit_faults(found: CutoverEvidence, terms: CutoverTerms) -> list[Fault]:
 
 def exit_warnings(found: CutoverEvidence, terms: CutoverTerms) -> list[Finding]:
     """What a reader must know, and what decides nothing."""
-    return [Finding(Outcome.INCONCLUSIVE, code, "cutover", sentence) for code, sentence in _remarks(found, terms)]
+    return [
+        Finding(Outcome.INCONCLUSIVE, code, "cutover", sentence) for code, sentence in _remarks(found, terms)
+    ]
 
 
 def _hard(code: ReasonCode, subject: str, sentence: str, **numbers: float | int | str | None) -> Fault:
@@ -78,7 +80,11 @@ def _of_steps(found: CutoverEvidence) -> Iterator[Fault]:
 
 
 def _named(step: StepRecord) -> str:
-    what = {Direction.APPLY: "step", Direction.UNDO: "the undo of step", Direction.FORWARD: "the forward step"}
+    what = {
+        Direction.APPLY: "step",
+        Direction.UNDO: "the undo of step",
+        Direction.FORWARD: "the forward step",
+    }
     return f"{what[step.direction]} {step.name!r}"
 
 
@@ -152,7 +158,9 @@ def _too_slow(
         if within_s is None
         else f"{duration(within_s)} are allowed"
     )
-    yield _hard(ReasonCode.EXIT_TOO_SLOW, what, f"{what} took {duration(took_s)}, and {allowed}", took_s=took_s)
+    yield _hard(
+        ReasonCode.EXIT_TOO_SLOW, what, f"{what} took {duration(took_s)}, and {allowed}", took_s=took_s
+    )
 
 
 # --- criteria, rows, answers --------------------------------------------------------------------------------------
@@ -182,10 +190,14 @@ def _of_rows(found: CutoverEvidence, terms: CutoverTerms) -> Iterator[Fault]:
         if one.missing_count:
             few = f": {', '.join(one.missing)}" if one.missing else ""
             sentence = f"{one.when} {one.missing_count} of {one.written} rows that were written are gone{few}"
-            yield _hard(ReasonCode.DATA_LOST, "rows", sentence, missing=one.missing_count, written=one.written)
+            yield _hard(
+                ReasonCode.DATA_LOST, "rows", sentence, missing=one.missing_count, written=one.written
+            )
     for when in (UPGRADED, UNDONE):
         rows = seen.get(when)
-        why = "nobody looked" if rows is None else rows.trouble or ("" if rows.written else "none was written")
+        why = (
+            "nobody looked" if rows is None else rows.trouble or ("" if rows.written else "none was written")
+        )
         if why:
             sentence = f"{when} it is not known whether the rows are still there: {why}"
             yield fault(ReasonCode.CUTOVER_INCOMPLETE, "rows", sentence, allows_abort=True)
@@ -257,7 +269,10 @@ def _remarks(found: CutoverEvidence, terms: CutoverTerms) -> Iterator[tuple[str,
     if not terms.has_survival:
         yield NOT_PROBED, "whether rows survive was not probed; write [cutover.survival]"
     if not terms.questions:
-        yield NOT_PROBED, "nothing was asked before and after the undo but latency and errors; write [[cutover.same]]"
+        yield (
+            NOT_PROBED,
+            "nothing was asked before and after the undo but latency and errors; write [[cutover.same]]",
+        )
     if found.probes is not None and not any(probe.is_write for probe in found.probes.probes):
         yield NOT_PROBED, "no probe writes: an outage of writes alone would not have been seen"
     if terms.decide_s is None and terms.undo_within_s is None:
@@ -266,4 +281,7 @@ def _remarks(found: CutoverEvidence, terms: CutoverTerms) -> Iterator[tuple[str,
     is_judged = terms.strategy == "roll-forward" or terms.forward_within_s is not None
     if left_s is not None and forward_s is not None and forward_s > left_s and not is_judged:
         took, left = duration(forward_s), duration(max(left_s, 0.0))
-        yield SLOW_FORWARD, f"the way forward took {took}, and {left} are left at the decision point: plan to go back"
+        yield (
+            SLOW_FORWARD,
+            f"the way forward took {took}, and {left} are left at the decision point: plan to go back",
+        )

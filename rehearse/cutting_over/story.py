@@ -1,0 +1,238 @@
+"""`cutover()`: bring up, load, probe, go there and back, judge, report. `undo()` takes back what one left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from rehearse import rehearsal, wiring
+from rehearse.checks.runner import CheckRunner, PytestRunner
+from rehearse.config import Settings
+from rehearse.cutover.exhibits import clock_exhibit, probes_exhibit, terms_exhibit
+from rehearse.cutover.rows import RowKeeper
+from rehearse.cutover.steps import ProcessRunner, StepRunner
+from rehearse.cutting_over.crew import Recording, asked_twice, criteria_of, row_keeper, verified_ids
+from rehearse.cutting_over.criteria import Blocks, Criteria
+from rehearse.cutting_over.orders import (
+    CutoverOrder,
+    check_budget,
+    load_order,
+    order_of,
+    prober_order,
+    record_of,
+)
+from rehearse.cutting_over.standing import check_way_back, refuse_to_start_anew, standing_in
+from rehearse.cutting_over.steady import Idle, SteadyLoad
+from rehearse.cutting_over.verifying import ScriptedVerifier, verifier_of
+from rehearse.cutting_over.walk import Crew, Walk
+from rehearse.errors import Interrupted, NotReady
+from rehearse.journal import Journal, iso, kept
+from rehearse.load.engine import LoadEngine
+from rehearse.model import RunRecord, RunState, Side
+from rehearse.prober.probing import ChildProber, Prober, ProbeSession
+from rehearse.progress import Listener
+from rehearse.renewing import RenewingEngine
+from rehearse.sides import allowed_targets, cleaner, token_sources, work_dir
+from rehearse.store.records import Store
+from rehearse.targets import ManagedTarget
+
+
+@dataclass(frozen=True, slots=True)
+class CutoverParts:
+    """What a cutover is made of; tests hand in fakes. Without a runner and a prober they are the real ones."""
+
+    engine: LoadEngine
+    listener: Listener
+    now: Callable[[], datetime]
+    checks: CheckRunner = field(default_factory=PytestRunner)
+    runner: StepRunner | None = None
+    prober: Prober | None = None
+
+    @property
+    def for_load(self) -> rehearsal.Parts:
+        """Those that every rehearsal has."""
+        return rehearsal.Parts(self.engine, self.listener, self.now, self.checks)
+
+
+# --- there and back -----------------------------------------------------------------------------------------------
+
+
+def cutover(
+    settings: Settings, parts: CutoverParts, command: str, *, with_forward: bool = False
+) -> rehearsal.Comparison:
+    """Rehearse the exit plan there and back in one environment, judge, report.
+
+    Raises ConfigError, TargetRefused or NotReady before anything is touched; NotReady too when an earlier cutover left
+    steps behind. An interruption is not raised: what was seen so far is judged (never GO), and the steps that were
+    begun stay for `undo`.
+    """
+    clean = cleaner(settings)
+    order = order_of(settings, clean, with_forward=with_forward)
+    place = order.settings
+    check_budget(place)
+    targets = allowed_targets(place, (Side.CANDIDATE,))
+    with rehearsal.errors_through(clean), Store.open(wiring.store_url(settings)) as store:
+        record = record_of(settings, wiring.cutover_record(place, parts.now(), command), place)
+        interrupted = None
+        try:
+            with ExitStack() as stack:
+                alone = stack.enter_context(rehearsal.alone(store, targets, record, parts.for_load))
+                refuse_to_start_anew(standing_in(store, order.terms.place))
+                engine = RenewingEngine(alone.engine, token_sources(place))
+                _rehearse(order, replace(parts, engine=engine), store, record, targets[0], stack)
+        except Interrupted as error:
+            if not store.has_run(record.run_id):
+                raise
+            interrupted = error
+        parts.listener.phase("judging what is stored")
+        comparison = rehearsal.rejudge(store, record.run_id, wiring.report_dir(settings, record.run_id))
+        return replace(comparison, interrupted=interrupted)
+
+
+def _rehearse(
+    order: CutoverOrder,
+    parts: CutoverParts,
+    store: Store,
+    record: RunRecord,
+    target: ManagedTarget,
+    stack: ExitStack,
+) -> None:
+    place, clean = order.settings, cleaner(order.settings)
+    today = parts.now().date().isoformat()
+    verifier = verifier_of(place, verified_ids(order), parts.checks, clean, today, record.run_id)
+    # What writes and asks is checked against the allow-list here, before anything runs.
+    rows, questions = row_keeper(place), asked_twice(place, target, clean)
+    criteria = criteria_of(place, verifier, clean)
+    journal = stack.enter_context(kept(store, record, parts.now, clean))
+    journal.add_exhibit(terms_exhibit(order.terms))
+    stack.enter_context(target)
+    parts.listener.phase(f"bringing up {target.spec.name} at {target.spec.shown_url}")
+    target.bring_up()
+    round_ = load_order(place, journal.record)
+    seen = Recording(journal, place.cutover, order.terms)
+    load = stack.enter_context(SteadyLoad(parts.engine, round_, seen.keep))
+    seen.load_began_s = load.began_s or 0.0
+    journal.add_exhibit(clock_exhibit(load.began_s or 0.0))
+    prober = parts.prober or ChildProber(clean)
+    crew = Crew(
+        pace=load,
+        runner=parts.runner or ProcessRunner(place.root, clean),
+        verifier=verifier,
+        listener=parts.listener,
+        log_dir=work_dir(place) / "logs" / record.run_id,
+        look=seen.blocks,
+        begin_watch=seen.begin_watch,
+        ran=seen.ran,
+        facts=lambda side: _keep_facts(target, journal, side, parts.listener),
+        criteria=criteria,
+        rows=rows,
+        questions=questions,
+        trouble=lambda: load.trouble,
+    )
+    prober = parts.prober or ChildProber(clean)
+    with _probing(prober.start(prober_order(place, round_)), journal), _written(rows):
+        Walk(order, journal, crew).there_and_back()
+    load.end()
+    journal.update(is_complete=True, state=RunState.FINISHED, ended_at=iso(parts.now()))
+
+
+@contextmanager
+def _probing(session: ProbeSession, journal: Journal) -> Iterator[None]:
+    """What the probes have seen is kept, also when the cutover is cut short."""
+    with session:
+        try:
+            yield
+        finally:
+            journal.add_exhibit(probes_exhibit(session.stop()))
+
+
+@contextmanager
+def _written(rows: RowKeeper | None) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if rows is not None:
+            rows.end()
+
+
+def _keep_facts(target: ManagedTarget, journal: Journal, side: Side, listener: Listener) -> None:
+    """What the environment says it is: the known-good version before the upgrade, the candidate after it."""
+    try:
+        facts = replace(target.facts(), side=side)
+    except NotReady as error:
+        listener.phase(f"what it is now is not known: {error}")
+        return
+    others = [one for one in journal.record.targets if one.side is not side]
+    journal.add_targets([*others, facts], frozenset())
+
+
+# --- back alone ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """What `undo` came to."""
+
+    comparison: rehearsal.Comparison
+    names: tuple[str, ...]  # that were to be taken back, the last one first
+    is_back: bool
+
+
+def undo(settings: Settings, parts: CutoverParts, command: str) -> TakenBack:
+    """Take back what an earlier cutover left, in reverse. Raises NotReady when there is nothing, or no way back."""
+    clean = cleaner(settings)
+    order = order_of(settings, clean, with_forward=False)
+    place = order.settings
+    targets = allowed_targets(place, (Side.CANDIDATE,))
+    with rehearsal.errors_through(clean), Store.open(wiring.store_url(settings)) as store:
+        record = record_of(settings, wiring.cutover_record(place, parts.now(), command), place)
+        with rehearsal.alone(store, targets, record, parts.for_load):
+            standing = standing_in(store, order.terms.place)
+            check_way_back(standing, order)
+            if targets[0].answers():
+                targets[0].prove()
+            with kept(store, record, parts.now, clean) as journal:
+                journal.add_exhibit(terms_exhibit(replace(order.terms, is_undo_only=True)))
+                is_back = Walk(order, journal, _alone_with_steps(parts, place, record)).come_back(
+                    standing.open
+                )
+                journal.update(is_complete=True, state=RunState.FINISHED, ended_at=iso(parts.now()))
+        comparison = rehearsal.rejudge(store, record.run_id, wiring.report_dir(settings, record.run_id))
+        return TakenBack(comparison, tuple(reversed(standing.open)), is_back)
+
+
+def _alone_with_steps(parts: CutoverParts, place: Settings, record: RunRecord) -> Crew:
+    """Neither load nor probes."""
+    return Crew(
+        pace=Idle(),
+        runner=parts.runner or ProcessRunner(place.root, cleaner(place)),
+        verifier=ScriptedVerifier(),
+        listener=parts.listener,
+        log_dir=work_dir(place) / "logs" / record.run_id,
+        look=Blocks,
+        begin_watch=lambda _: None,
+        ran=lambda *_: None,
+        facts=lambda _: None,
+        criteria=Criteria({}),
+    )
+
+
+def restored(settings: Settings, parts: CutoverParts, command: str, person: str) -> RunRecord:
+    """Record that somebody put the environment back by hand. Raises NotReady when nothing is to be put back."""
+    clean = cleaner(settings)
+    order = order_of(settings, clean, with_forward=False)
+    with rehearsal.errors_through(clean), Store.open(wiring.store_url(settings)) as store:
+        standing = standing_in(store, order.terms.place)
+        if standing.is_clear:
+            raise NotReady(f"nothing is to be put back at {order.terms.place}.")
+        record = record_of(
+            settings, wiring.cutover_record(order.settings, parts.now(), command), order.settings
+        )
+        with kept(store, record, parts.now, clean) as journal:
+            terms = replace(order.terms, is_undo_only=True, restored_by=clean(" ".join(person.split())))
+            journal.add_exhibit(terms_exhibit(terms))
+            journal.update(is_complete=True, state=RunState.FINISHED, ended_at=iso(parts.now()))
+        rehearsal.rejudge(store, record.run_id, wiring.report_dir(settings, record.run_id))
+        return journal.record
