@@ -26,10 +26,11 @@ FEW_ORDERS = 2_000
 HERE = Path(__file__).parent
 STEPS = str(HERE / "steps.py")
 
-CONFIG = """
+CONFIG = '''
 title = "shop"
 
-[cutover.target]
+[targets.shop]
+role = "in-place"
 url = "http://127.0.0.1:{front}"
 ready = "/health"
 facts = ["{python}", "facts.py"]
@@ -95,7 +96,9 @@ read = {{ sql = "select 1 from marks where id = :row" }}
 
 [[cutover.same]]
 name = "the schema"
-sql = "select table_name, column_name, data_type from information_schema.columns where table_name like 'shop_%' order by 1, 2"
+sql = """
+select table_name, column_name, data_type from information_schema.columns
+where table_name like 'shop_%' order by 1, 2"""
 
 [exit_plan]
 strategy = "roll-back"
@@ -105,7 +108,7 @@ decider = "whoever is on duty"
 [[exit_plan.abort]]
 when = "more requests fail than 5 pp above normal"
 objective = "error_ratio"
-"""
+'''
 
 SCENARIO = """
 from locust import FastHttpUser, task
