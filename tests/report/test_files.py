@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from rehearse import model, report
+from rehearse import cutovers, disruptions, model, report
 from rehearse.codec import from_bytes, to_bytes
 from rehearse.model import Decision, Result
 from rehearse.report.files import ReportError, write_reports
@@ -24,6 +24,7 @@ from tests.report.contracts import everything
 from tests.report.examples import EXAMPLES, abort, empty, go
 from tests.report.pages import HOSTILE, Make, with_texts
 
+NOUNS: dict[str, type] = {**vars(disruptions), **vars(cutovers), **vars(model)}
 SCHEMA = json.loads((Path(report.__file__).parent / "result.schema.json").read_text(encoding="utf-8"))
 FILES = ["report.html", "result.json", "summary.md", "junit.xml", "metrics.txt"]
 
@@ -123,7 +124,7 @@ def _objects(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 @pytest.mark.parametrize(("name", "part"), list(_objects(SCHEMA)), ids=[name for name, _ in _objects(SCHEMA)])
 def test_the_schema_has_every_field_of_the_model_and_no_other(name: str, part: dict[str, Any]) -> None:
-    kind = getattr(model, name)
+    kind = NOUNS[name]
     assert is_dataclass(kind)
     assert list(part["properties"]) == part["required"] == [field.name for field in fields(kind)]
     assert part["additionalProperties"] is False
@@ -133,7 +134,7 @@ def test_the_schema_has_every_word_of_the_model() -> None:
     words = {name: part["enum"] for name, part in SCHEMA["$defs"].items() if "enum" in part}
     assert "Decision" in words
     for name, listed in words.items():
-        kind = getattr(model, name)
+        kind = NOUNS[name]
         assert issubclass(kind, Enum)
         assert listed == [member.value for member in kind]
 
