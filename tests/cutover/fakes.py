@@ -60,7 +60,7 @@ url = "http://127.0.0.1:9"
 facts = "/version"
 
 [cutover.survival]
-write = { path = "/rows" }
+write = { path = "/rows/{row}" }
 read = { path = "/rows/{row}" }
 
 [safety]
