@@ -21,7 +21,7 @@ from rehearse.prober.orders import NUMBER, ProbeRequest, ProberOrder, VersionPla
 
 LARGEST_ANSWER = 1 << 20  # bytes that are read; what is longer was served, and names no version
 LONGEST_VERSION = 80
-NO_CONNECTION, NO_ANSWER = "no connection", "no answer"
+OVERDUE = NO_CONNECTION, NO_ANSWER = "no connection", "no answer"
 
 # https://docs.python.org/3/library/errno.html: what a socket call says when this machine has run out of something.
 _OF_THE_RIG = {

@@ -201,3 +201,18 @@ def test_a_sender_that_may_not_send_ends_the_pace() -> None:
 
     with pytest.raises(TargetRefused, match="not on the allow-list"):
         paced(ordered(at_most_s=5.0), refused)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kinds"),
+    [(None, {LATE}), (Answer(SampleOutcome.FAILED, "refused"), {"refused"})],
+    ids=["no answer", "refused"],
+)
+def test_what_was_sent_late_in_a_crowd_fails_only_by_what_the_system_says(
+    answer: Answer | None, kinds: set[str]
+) -> None:
+    async def act(_: int) -> Answer:
+        return answer or await never(0)
+
+    samples = paced(ordered(at_most_s=0.1), act, began_before_s=0.25)
+    assert {one.kind for one in samples} == kinds

@@ -180,10 +180,16 @@ def test_when_rehearse_is_gone_so_are_the_probes() -> None:
 
 
 def test_leaving_the_block_by_an_error_leaves_no_process() -> None:
-    with serving() as site, pytest.raises(RuntimeError), ChildProber().start(ordered(site.url)) as session:
-        pid = session._process.pid
-        raise RuntimeError
-    assert not psutil.pid_exists(pid)
+    started: list[int] = []
+
+    def fail(url: str) -> None:
+        with ChildProber().start(ordered(url)) as session:
+            started.append(session._process.pid)
+            raise RuntimeError
+
+    with serving() as site, pytest.raises(RuntimeError):
+        fail(site.url)
+    assert not psutil.pid_exists(started[0])
 
 
 # --- what is not sent
