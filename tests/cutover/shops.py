@@ -148,6 +148,7 @@ class Shops:
     front: int
     blue: int
     green: int
+    third: int
     database: str
 
     def plan(self, *steps: Step, forward: tuple[Step, ...] = ()) -> None:
@@ -189,13 +190,13 @@ class Shops:
 
 
 @contextmanager
-def shops(root: Path, database: str, budget: str = "8s", window: str = "3s") -> Iterator[Shops]:
+def shops(root: Path, database: str, budget: str = "5s", window: str = "3s") -> Iterator[Shops]:
     """1.0 as blue behind a switch, on a seeded database with one more table, for rows that must survive."""
     engine = connect(database)
     seed(engine, FEW_ORDERS)
     migrate(engine, BEHAVIOURS["1.0"])
     engine.dispose()
-    front, blue, green = free_port(), free_port(), free_port()
+    front, blue, green, third = (free_port() for _ in range(4))
     (root / "state.json").write_text(json.dumps({"database": database}))
     was = Path.cwd()
     os.chdir(root)
@@ -214,7 +215,7 @@ def shops(root: Path, database: str, budget: str = "8s", window: str = "3s") -> 
         (root / "rehearse.toml").write_text(CONFIG.format(**words, budget=budget, window=window))
         (root / "visit.py").write_text(SCENARIO)
         (root / "facts.py").write_text(FACTS.format(front=front))
-        yield Shops(Project(root), front, blue, green, database)
+        yield Shops(Project(root), front, blue, green, third, database)
     finally:
         forwarder.kill()
         forwarder.wait()
