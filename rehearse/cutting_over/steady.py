@@ -31,7 +31,7 @@ class Pace(Protocol):
         ...
 
     def attend(self, for_s: float) -> None:
-        """Let time pass, and deal with what happens meanwhile. Raises what the load raised."""
+        """Let time pass, and deal with what happens meanwhile."""
         ...
 
 
@@ -88,6 +88,7 @@ class SteadyLoad:
     keep: Callable[[LoadEvent], None]
     began_s: float | None = None  # its common start
     trouble: str = ""  # why its evidence has a hole
+    error: RehearseError | None = None  # that ended it
     _session: LoadSession | None = None
     _thread: Thread | None = None
     _events: SimpleQueue[LoadEvent | RehearseError | None] = field(default_factory=SimpleQueue)
@@ -108,6 +109,8 @@ class SteadyLoad:
         try:
             while self.began_s is None or time.monotonic() < self.began_s:
                 self.attend(POLL_S)
+                if self.error is not None:
+                    raise self.error
                 if self._is_over or time.monotonic() > deadline_s:
                     raise NotReady(f"the load did not begin: {self.trouble or 'its generator told nothing'}")
         except BaseException:
@@ -116,7 +119,7 @@ class SteadyLoad:
         return self
 
     def attend(self, for_s: float) -> None:
-        """See Pace."""
+        """See Pace. An error of the load ends the load, and not what goes on beside it: the way back must be gone."""
         until_s = time.monotonic() + for_s
         while (left_s := until_s - time.monotonic()) > 0:
             if self._is_over:
@@ -141,8 +144,7 @@ class SteadyLoad:
             if not self._is_ending:
                 self.trouble = self.trouble or "the load came to an end by itself"
         elif isinstance(event, RehearseError):
-            self._is_over = True
-            raise event
+            self._is_over, self.error, self.trouble = True, event, str(event)
         else:
             self.trouble = event.incident.sentence if isinstance(event, Trouble) else self.trouble
             self.keep(event)

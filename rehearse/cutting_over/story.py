@@ -30,7 +30,7 @@ from rehearse.cutting_over.walk import Crew, Walk
 from rehearse.errors import Interrupted, NotReady
 from rehearse.journal import Journal, iso, kept
 from rehearse.load.engine import LoadEngine
-from rehearse.model import RunRecord, RunState, Side
+from rehearse.model import Incident, ReasonCode, RunRecord, RunState, Side
 from rehearse.prober.probing import ChildProber, Prober, ProbeSession
 from rehearse.progress import Listener
 from rehearse.renewing import RenewingEngine
@@ -135,6 +135,8 @@ def _rehearse(
     with _probing(prober.start(prober_order(place, round_)), journal), _written(rows):
         Walk(order, journal, crew).there_and_back()
     load.end()
+    if load.trouble:
+        journal.add_incident(Incident(ReasonCode.WORKER_LOST, load.trouble))
     journal.update(is_complete=True, state=RunState.FINISHED, ended_at=iso(parts.now()))
 
 
