@@ -95,9 +95,7 @@ def why_cutover(result: Result, cutover: CutoverResult) -> str:
     back = f"taken back in {length(cutover.undo_s)}" if cutover.undo_s is not None else "not taken back"
     if cutover.terms.is_undo_only:
         return f"What an earlier run had left behind was {back}; nothing was measured."
-    there = (
-        f"applied in {length(cutover.apply_s)}" if cutover.apply_s is not None else "not applied to its end"
-    )
+    there = f"applied in {length(cutover.apply_s)}" if _is_applied(cutover) else "not applied to its end"
     ways = f"The upgrade was {there} and {back}"
     longest_s = max((one.longest_s for one in cutover.disruptions), default=0.0)
     outage = f"the longest outage was {duration(longest_s)}" if longest_s else "no probe saw an outage"
@@ -107,6 +105,15 @@ def why_cutover(result: Result, cutover: CutoverResult) -> str:
         Decision.INCONCLUSIVE: f"; {outage}. What is missing keeps it from being proven.",
     }
     return f"{ways}{ending[result.verdict.decision]}"
+
+
+def _is_applied(cutover: CutoverResult) -> bool:
+    done = {
+        step.name
+        for step in cutover.steps
+        if step.direction is Direction.APPLY and step.outcome is StepOutcome.DONE
+    }
+    return bool(done) and done.issuperset(cutover.terms.there_and_back)
 
 
 def cutover_lines(cutover: CutoverResult) -> Iterator[str]:
