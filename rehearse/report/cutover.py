@@ -20,7 +20,7 @@ from rehearse.cutovers import (
 )
 from rehearse.judge.brackets import touching
 from rehearse.judge.disruption import between, disruptions, mixed_windows
-from rehearse.judge.exits import apply_time, left_at_decision
+from rehearse.judge.exits import UNDONE, apply_time, left_at_decision
 from rehearse.model import Block, Decision, Outcome, Result, Scope
 from rehearse.report.units import duration, length
 
@@ -50,7 +50,7 @@ def cutover_result(found: CutoverEvidence, blocks: Sequence[Block]) -> CutoverRe
         phases=tuple(_phase_seen(phase, found, blocks) for phase in _in_order(found.phases)),
         disruptions=seen,
         mixed=mixed_windows(seen),
-        rows=found.rows,
+        rows=tuple(sorted(found.rows, key=lambda one: one.when == UNDONE)),
         answers=found.answers,
         criteria=found.criteria,
         apply_s=apply_time(found),
@@ -151,7 +151,8 @@ class StepRow:
         marks = [_MARKS.get(one.outcome, Outcome.ERROR) for one in (self.there, self.back) if one is not None]
         if Outcome.FAIL in marks:
             return Outcome.FAIL
-        return Outcome.PASS if marks == [Outcome.PASS, Outcome.PASS] else Outcome.INCONCLUSIVE
+        wanted = 1 if self.obstacle else 2  # what cannot be undone is done when it is there
+        return Outcome.PASS if marks == [Outcome.PASS] * wanted else Outcome.INCONCLUSIVE
 
 
 @dataclass(frozen=True, slots=True)
