@@ -32,6 +32,7 @@ from rehearse.commands.frame import (
     settings_of,
     store_of,
 )
+from rehearse.commands.migrations import migrations
 from rehearse.commands.pipeline import tell_pipeline
 from rehearse.errors import ConfigError, ExitCode, Interrupted
 
@@ -59,6 +60,7 @@ app.command()(promotion.exit_plan)
 app.command()(cutover)
 app.command()(promotion.decide)
 app.command()(promotion.gate)
+app.command()(migrations)
 
 MetricsPortOption = Annotated[
     int | None,

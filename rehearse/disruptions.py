@@ -161,7 +161,7 @@ class Disruption:
         joined: list[tuple[float, float]] = []
         for outage in self.outages:
             if joined and joined[-1][1] >= outage.from_s:
-                joined[-1] = (joined[-1][0], outage.to_s)
+                joined[-1] = (joined[-1][0], max(joined[-1][1], outage.to_s))
             else:
                 joined.append((outage.from_s, outage.to_s))
         return tuple(joined)

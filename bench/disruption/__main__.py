@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rng, rows = random.Random(options.seed), list[Row]()
     for number in range(options.runs):
         way = list(WAYS)[number % len(WAYS)]
-        from_s, to_s, log = rehearsed(way, rng.uniform(1.3, 3.0))
+        from_s, to_s, log = rehearsed(way, rng.uniform(1.3, 3.0), rng.uniform(0.6, 0.8))
         for found in disruptions(log):
             rows.append(row(way, from_s, to_s, found))
             _print(rows[-1])
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _print(one: Row) -> None:
-    ends = f"ends {one.from_error_s:+.3f} {one.to_error_s:+.3f} s"
+    ends = f"ends {one.from_error_s:+.3f} {one.to_error_s:+.3f} s" if one.is_expected else "and rightly none"
     mark = "" if one.is_right else "  WRONG"
     print(
         f"{one.way:<11}{one.probe:<24}true {one.true_s:5.2f} s  seen {one.seen_s:5.2f} s  {ends}{mark}",

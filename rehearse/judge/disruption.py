@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby, pairwise
 
 from rehearse.disruptions import (
@@ -45,7 +46,7 @@ def between(log: ProbeLog, from_s: float, to_s: float) -> ProbeLog:
     """The same log, of what was due in a part of its time: one phase of a cutover."""
     began_s, ended_s = max(from_s, log.began_s), min(to_s, log.ended_s)
     samples = tuple(one for one in log.samples if began_s <= one.due_s < ended_s)
-    return ProbeLog(log.probes, log.interval_s, began_s, ended_s, samples, log.is_whole, log.trouble)
+    return replace(log, began_s=began_s, ended_s=ended_s, samples=samples)
 
 
 def _disruption(log: ProbeLog, probe: Probe) -> Disruption:
@@ -127,23 +128,20 @@ def versions_seen(evidence: Sequence[Sample]) -> tuple[VersionSeen, ...]:
 
 
 def _stretches_of(version: str, named: Sequence[Sample]) -> Iterator[VersionSeen]:
-    stretch: list[Sample] = []
+    stretch: VersionSeen | None = None
     others: list[float] = []  # when others were seen since
     for sample in named:
+        at_s = sample.sent_s
         if sample.version != version:
-            others.append(sample.sent_s)
-            continue
-        if stretch and others and others[-1] - others[0] > ABSENT_S:
-            yield _seen(stretch)
-            stretch = []
-        stretch, others = [*stretch, sample], []
-    if stretch:
-        yield _seen(stretch)
-
-
-def _seen(stretch: Sequence[Sample]) -> VersionSeen:
-    first, last = stretch[0], stretch[-1]
-    return VersionSeen(first.probe, first.version, first.sent_s, last.sent_s, len(stretch))
+            others.append(at_s)
+        elif stretch is None or (others and others[-1] - others[0] > ABSENT_S):
+            if stretch is not None:
+                yield stretch
+            stretch, others = VersionSeen(sample.probe, version, at_s, at_s, 1), []
+        else:
+            stretch, others = replace(stretch, last_s=at_s, samples=stretch.samples + 1), []
+    if stretch is not None:
+        yield stretch
 
 
 def mixed_windows(found: Iterable[Disruption]) -> tuple[MixedWindow, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from rehearse.errors import ConfigError
@@ -47,8 +46,8 @@ def read_output(ran: Ran, *, is_selected: bool) -> Linted:
     counts = _counts(ran.out)
     if counts is None:
         return Linted(TOOL, trouble=f"{TOOL} came to no summary ({ran.last_words}): {_ADVICE}")
-    results = [(found, line_number) for line_number, found in _results(ran.out)]
-    by_word = {word: sum(found["word"] == word for found, _ in results) for word in _WORDS}
+    results = [found for line in ran.out.splitlines() if (found := _RESULT.fullmatch(line.rstrip()))]
+    by_word = {word: sum(found["word"] == word for found in results) for word in _WORDS}
     unsafe_ones, unknown = _findings(ran.out)
     trouble = _what_does_not_add_up(ran, counts, by_word, unknown)
     if not trouble and not counts["total"] and not is_selected:
@@ -57,7 +56,7 @@ def read_output(ran: Ran, *, is_selected: bool) -> Linted:
         TOOL,
         migrations=counts["total"] - counts["IGNORE"],
         unsafe=tuple(unsafe_ones),
-        skipped=tuple(f"{found['app']}.{found['name']}" for found, _ in results if found["word"] == "IGNORE"),
+        skipped=tuple(f"{found['app']}.{found['name']}" for found in results if found["word"] == "IGNORE"),
         trouble=trouble,
     )
 
@@ -85,12 +84,6 @@ def _counts(out: str) -> dict[str, int] | None:
         elif found := _WARNED.fullmatch(line.strip()):
             counts |= {"WARNING": int(found["count"]), "total": int(found["total"])}
     return counts if set(counts) == {*_WORDS, "total"} else None
-
-
-def _results(out: str) -> Iterator[tuple[int, re.Match[str]]]:
-    for number, line in enumerate(out.splitlines()):
-        if found := _RESULT.fullmatch(line.rstrip()):
-            yield number, found
 
 
 def _findings(out: str) -> tuple[list[UnsafeMigration], list[str]]:

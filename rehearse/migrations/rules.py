@@ -29,7 +29,9 @@ class Rule:
 
 _BOTH = (Danger.BASELINE, Danger.CANDIDATE)
 
-_NULLABLE_FIRST = "first release: nullable, or with a default in the database; then populate it; second release: constrain it"
+_NULLABLE_FIRST = (
+    "first release: nullable, or with a default in the database; then populate it; second release: constrain"
+)
 _NEVER_RENAME = (
     "never rename; first release: add the new name, write both, populate it; second release: drop the old one"
 )

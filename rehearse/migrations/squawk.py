@@ -42,13 +42,13 @@ def lint_sql(sources: Sources, root: Path, run: Run) -> tuple[Linted, ...]:
     empty = [name for name in files if not (root / name).read_bytes().strip()]
     if empty:
         return (Linted(TOOL, trouble=f"{empty[0]} is empty: a migration that does nothing, or half of one"),)
-    program = _program()
-    if program is None:
+    squawk = program()
+    if squawk is None:
         return (Linted(TOOL, trouble="squawk is not installed: pip install 'upgrade-rehearsal[migrations]'"),)
     with TemporaryDirectory() as folder:  # a .squawk.toml could leave files out, and nothing would show it
         config = Path(folder) / "squawk.toml"
         config.touch()
-        argv = [program, "--config", str(config), "--reporter", "Json"]
+        argv = [squawk, "--config", str(config), "--reporter", "Json"]
         argv += ["--assume-in-transaction"] if sources.in_transaction else []
         return (read_output(run([*argv, "--", *files], root), files),)
 
@@ -113,6 +113,6 @@ def _changed_since(
     return tuple(name for name in files if name in changed), ""
 
 
-def _program() -> str | None:
-    """The one that was installed beside us goes first."""
+def program() -> str | None:
+    """Where squawk is: the one that was installed beside us goes first. None when it is not installed."""
     return shutil.which("squawk", path=str(Path(sys.executable).parent)) or shutil.which("squawk")

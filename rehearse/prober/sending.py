@@ -80,7 +80,9 @@ class Phase:
 
     async def note(self, event: str, _: object) -> None:
         """httpcore's trace: https://www.encode.io/httpcore/extensions/#trace."""
-        if event.endswith(("send_request_headers.started", "start_tls.complete", "connect_tcp.complete")):
+        if event.endswith(
+            ("connect_tcp.complete", "send_request_headers.started")
+        ):  # the latter on a kept one
             self.is_connected = True
 
 
@@ -212,7 +214,7 @@ def _value_at(body: bytes, key: str) -> object:
 
 
 def classified(error: BaseException) -> Answer:
-    """Whether the system or the rig is to blame for an error, and what it was. Raises TargetRefused on from a guard."""
+    """Whose fault an error is, and what it was. A refusal of the guard is raised again: TargetRefused."""
     chain = list(_causes(error))
     for one in chain:
         if isinstance(one, TargetRefused):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rehearse.cutovers import (
     CriterionSeen,
@@ -22,6 +22,7 @@ from rehearse.judge.brackets import touching
 from rehearse.judge.disruption import between, disruptions, mixed_windows
 from rehearse.judge.exits import UNDONE, apply_time, left_at_decision
 from rehearse.model import Block, Decision, Outcome, Result, Scope
+from rehearse.report.disruption_chart import DisruptionPicture, Span, disruption_picture
 from rehearse.report.units import duration, length
 
 _MOST_KINDS = 3
@@ -182,6 +183,7 @@ class ExitPage:
     way_back: tuple[StepRow, ...]  # the last one first
     forward: tuple[ForwardRow, ...]
     phases: tuple[PhaseSeen, ...]
+    picture: DisruptionPicture | None
     criteria: tuple[CriterionRow, ...]
     said: tuple[StepRecord, ...]  # of those that said something
     clock: str  # the decision point and the way back, in one sentence
@@ -197,6 +199,7 @@ def exit_page(result: Result) -> ExitPage | None:
     if cutover is None:
         return None
     rows = tuple(_step_rows(cutover))
+    phases = tuple(one for one in cutover.phases if one.phase.kind is not PhaseKind.SETTLING or one.failed)
     forward = [step for step in cutover.steps if step.direction is Direction.FORWARD]
     return ExitPage(
         cutover=cutover,
@@ -205,11 +208,19 @@ def exit_page(result: Result) -> ExitPage | None:
         forward=tuple(
             ForwardRow(n, one, _MARKS.get(one.outcome, Outcome.ERROR)) for n, one in enumerate(forward, 1)
         ),
-        phases=tuple(one for one in cutover.phases if one.phase.kind is not PhaseKind.SETTLING or one.failed),
+        phases=phases,
+        picture=_picture(cutover, phases),
         criteria=tuple(_criterion_row(cutover, one) for one in cutover.criteria),
         said=tuple(step for step in cutover.steps if step.said),
         clock=_clock(cutover),
     )
+
+
+def _picture(cutover: CutoverResult, phases: Sequence[PhaseSeen]) -> DisruptionPicture | None:
+    """Its phases are those of the table above it, by their numbers."""
+    spans = [Span(one.phase.name, one.phase.began_s, one.phase.ended_s) for one in phases]
+    picture = disruption_picture(cutover.disruptions, spans)
+    return None if picture is None else replace(picture, phases=())
 
 
 def _step_rows(cutover: CutoverResult) -> Iterator[StepRow]:

@@ -363,7 +363,7 @@ def test_a_dry_run_prints_the_tree_without_secrets_and_touches_nothing(stage: St
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("[[exit_plan.steps]]", "[[exit_plan.forward]]"), "exit_plan.steps are not there"),
+        ((CONFIG[CONFIG.index("[[exit_plan.steps]]") :], ""), "exit_plan.steps are not there"),
         (('role = "in-place"', 'role = "baseline"'), "no candidate"),
         (
             ('url = "http', 'url = "postgresql://x:y@127.0.0.1/z" # "http'),
