@@ -6,6 +6,7 @@ import math
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 from rehearse import wiring
 from rehearse.config import Settings, effective_toml, policy_hash, policy_of
@@ -15,7 +16,7 @@ from rehearse.cutovers import CutoverTerms, Direction
 from rehearse.databases import is_database, shown_url
 from rehearse.disruptions import Probe, Tolerance
 from rehearse.errors import ConfigError
-from rehearse.exit_plan import Criterion, Deed, seconds_after_start
+from rehearse.exit_plan import Criterion, Deed, Measured, faults, seconds_after_start
 from rehearse.holding import place_of
 from rehearse.judge.criteria import WATCHED
 from rehearse.load.orders import LoadOrder
@@ -99,6 +100,7 @@ def order_of(settings: Settings, clean: Clean, *, with_forward: bool) -> Cutover
         raise ConfigError(
             f"{settings.source.name}: exit_plan.steps are not there: there is nothing to rehearse (docs/exit-plan.md)."
         )
+    _refuse_dead_ends(settings)
     if with_forward and not plan.forward:
         raise ConfigError(
             f"{settings.source.name}: exit_plan.forward is not there, and --forward is asked for; write"
@@ -109,6 +111,22 @@ def order_of(settings: Settings, clean: Clean, *, with_forward: bool) -> Cutover
     _refuse_by_hand(settings, steps, forward)
     terms = _terms(place, steps, forward, clean)
     return CutoverOrder(place, terms, steps, forward)
+
+
+def _refuse_dead_ends(settings: Settings) -> None:
+    """A plan that can end without a way out is mended before it is rehearsed. That checks exist is looked at later."""
+    plan = settings.exit_plan.plan
+    named = [one for step in (*plan.steps, *plan.forward) for one in step.verify]
+    measured = Measured(
+        checks={*named, plan.backup.check, *(one.check for one in plan.abort)},
+        objectives={str(rule.metric).replace(" ", "_") for rule in settings.objectives.rules},
+        series={one.name for one in settings.series},
+    )
+    errors = [fault for fault in faults(plan, measured, date.max) if fault.level == "error"]
+    if errors:
+        raise ConfigError(
+            "\n".join(f"{settings.source.name}: {fault.where}: {fault.sentence}" for fault in errors)
+        )
 
 
 def _steps(settings: Settings) -> Iterator[StepOrder]:

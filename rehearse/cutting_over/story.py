@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -29,12 +29,12 @@ from rehearse.cutting_over.verifying import ScriptedVerifier, verifier_of
 from rehearse.cutting_over.walk import Crew, Walk
 from rehearse.errors import Interrupted, NotReady
 from rehearse.journal import Journal, iso, kept
-from rehearse.load.engine import LoadEngine
+from rehearse.load.engine import LoadEngine, LoadEvent
 from rehearse.model import Incident, ReasonCode, RunRecord, RunState, Side
 from rehearse.prober.probing import ChildProber, Prober, ProbeSession
 from rehearse.progress import Listener
 from rehearse.renewing import RenewingEngine
-from rehearse.sides import allowed_targets, cleaner, token_sources, work_dir
+from rehearse.sides import allowed_targets, cleaner, headers_of, token_sources, work_dir
 from rehearse.store.records import Store
 from rehearse.targets import ManagedTarget
 
@@ -112,7 +112,13 @@ def _rehearse(
     target.bring_up()
     round_ = load_order(place, journal.record)
     seen = Recording(journal, place.cutover, order.terms)
-    load = stack.enter_context(SteadyLoad(parts.engine, round_, seen.keep))
+    tokens = _Tokens(place)
+
+    def keep(event: LoadEvent) -> None:
+        seen.keep(event)
+        tokens.renew()
+
+    load = stack.enter_context(SteadyLoad(parts.engine, round_, keep))
     seen.load_began_s = load.began_s or 0.0
     journal.add_exhibit(clock_exhibit(load.began_s or 0.0))
     prober = parts.prober or ChildProber(clean)
@@ -132,7 +138,8 @@ def _rehearse(
         trouble=lambda: load.trouble,
     )
     prober = parts.prober or ChildProber(clean)
-    with _probing(prober.start(prober_order(place, round_)), journal), _written(rows):
+    with _probing(prober.start(prober_order(place, round_)), journal) as session, _written(rows):
+        tokens.session = session
         Walk(order, journal, crew).there_and_back()
     load.end()
     if load.trouble:
@@ -141,13 +148,30 @@ def _rehearse(
 
 
 @contextmanager
-def _probing(session: ProbeSession, journal: Journal) -> Iterator[None]:
+def _probing(session: ProbeSession, journal: Journal) -> Iterator[ProbeSession]:
     """What the probes have seen is kept, also when the cutover is cut short."""
     with session:
         try:
-            yield
+            yield session
         finally:
             journal.add_exhibit(probes_exhibit(session.stop()))
+
+
+@dataclass(slots=True)
+class _Tokens:
+    """A new token reaches the probes as it reaches the load."""
+
+    place: Settings
+    session: ProbeSession | None = None
+    _told: Mapping[str, str] | None = None
+
+    def renew(self) -> None:
+        """Tell them, if there is another one."""
+        source = token_sources(self.place).get(Side.CANDIDATE)
+        if source is None or self.session is None or source.current() == self._told:
+            return
+        self.session.tell_headers(dict(headers_of(self.place, self.place.target(Side.CANDIDATE))))
+        self._told = source.current()
 
 
 @contextmanager

@@ -82,7 +82,8 @@ def current_names(session: Session, run: RunRow) -> tuple[str, ...]:
 
 def prunable(session: Session, pruning: Pruning) -> tuple[RunSummary, ...]:
     """What `pruning` lets go, newest first. Never a baseline that a name means, or that a comparison which stays
-    refers to; never the last finished run of its kind; never one that is under way, that somebody signed, or a cutover that was cut short."""
+    refers to; never the last finished run of its kind; never one that is under way, that somebody
+    signed, or a cutover that was cut short."""
     rows = session.execute(
         select(
             RunRow.run_id, RunRow.kind, RunRow.state, RunRow.started_at, RunRow.baseline_run_id, RunRow.signed
