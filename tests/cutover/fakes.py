@@ -50,9 +50,9 @@ PROBES = (Probe("read"), Probe("write", "POST", "/orders", is_write=True))
 
 CONFIG = """
 [cutover]
-settle = "2s"
-budget = "10s"
-window = "5s"
+settle = "1s"
+budget = "6s"
+window = "3s"
 
 [targets.shop]
 role = "in-place"
