@@ -21,6 +21,7 @@ from rehearse.model import Decision, Result
 from rehearse.report.files import ReportError, write_reports
 from rehearse.report.html import render_html
 from tests.report.contracts import everything
+from tests.report.cutovers import cutover
 from tests.report.examples import EXAMPLES, abort, empty, go
 from tests.report.pages import HOSTILE, Make, with_texts
 
@@ -102,7 +103,9 @@ def test_each_file_is_forced_to_the_disk_before_it_is_put_in_place(
 
 
 @pytest.mark.parametrize(
-    "make", [*EXAMPLES.values(), empty, everything], ids=[*EXAMPLES, "EMPTY", "EVERYTHING"]
+    "make",
+    [*EXAMPLES.values(), empty, everything, cutover],
+    ids=[*EXAMPLES, "EMPTY", "EVERYTHING", "CUTOVER"],
 )
 def test_result_json_is_what_its_schema_says(make: Make) -> None:
     assert _problems(json.loads(to_bytes(make()))) == []
@@ -110,7 +113,8 @@ def test_result_json_is_what_its_schema_says(make: Make) -> None:
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_texts_are_valid_texts(text: str) -> None:
-    assert _problems(json.loads(to_bytes(with_texts(everything(), lambda original: text + original)))) == []
+    for make in (everything, cutover):
+        assert _problems(json.loads(to_bytes(with_texts(make(), lambda original: text + original)))) == []
 
 
 def test_the_schema_is_one() -> None:
