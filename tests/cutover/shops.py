@@ -19,7 +19,6 @@ from rehearse.shop.migration import migrate
 from rehearse.shop.seeding import PASSWORD, seed
 from rehearse.shop.tables import connect
 from rehearse.shop.versions import BEHAVIOURS
-from tests.cutover import steps as deeds
 from tests.project import Done, Project
 
 FEW_ORDERS = 2_000
@@ -198,14 +197,12 @@ def shops(root: Path, database: str, budget: str = "5s", window: str = "3s") -> 
     engine.dispose()
     front, blue, green, third = (free_port() for _ in range(4))
     (root / "state.json").write_text(json.dumps({"database": database}))
-    was = Path.cwd()
-    os.chdir(root)
-    try:
-        deeds.sql("create table marks (id bigint primary key)")
-        deeds.start("1.0", str(blue))
-        deeds.switch(str(blue))
-    finally:
-        os.chdir(was)
+    for words in (
+        ("sql", "create table marks (id bigint primary key)"),
+        ("start", "1.0", str(blue)),
+        ("switch", str(blue)),
+    ):
+        subprocess.run(deed(*words), cwd=root, check=True)
     forwarder = subprocess.Popen(
         [sys.executable, str(HERE / "forwarder.py"), str(front), "upstream"], cwd=root
     )
