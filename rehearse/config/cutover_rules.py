@@ -93,7 +93,8 @@ def _of_ignored(one: Question, where: Where) -> Iterator[Mistake]:
 
 
 def _of_by_hand(settings: Settings) -> Iterator[Mistake]:
-    steps = [step.name for step in (*settings.exit_plan.steps, *settings.exit_plan.forward)]
+    plan = settings.exit_plan
+    steps = [*(step.name for step in plan.steps), *(step.name for step in plan.forward)]
     for name in settings.cutover.by_hand:
         if name not in steps:
             yield Mistake(

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import chain
 
 from rehearse import wiring
 from rehearse.config import Settings, effective_toml, policy_hash, policy_of
@@ -116,9 +117,9 @@ def order_of(settings: Settings, clean: Clean, *, with_forward: bool) -> Cutover
 def _refuse_dead_ends(settings: Settings) -> None:
     """A plan that can end without a way out is mended before it is rehearsed. That checks exist is looked at later."""
     plan = settings.exit_plan.plan
-    named = [one for step in (*plan.steps, *plan.forward) for one in step.verify]
+    verified = [*(step.verify for step in plan.steps), *(step.verify for step in plan.forward)]
     measured = Measured(
-        checks={*named, plan.backup.check, *(one.check for one in plan.abort)},
+        checks={*chain.from_iterable(verified), plan.backup.check, *(one.check for one in plan.abort)},
         objectives={str(rule.metric).replace(" ", "_") for rule in settings.objectives.rules},
         series={one.name for one in settings.series},
     )
@@ -267,12 +268,12 @@ def load_order(place: Settings, record: RunRecord) -> LoadOrder:
 def longest_s(place: Settings) -> float:
     """How long it can take at most: every step at its timeout, there, back and forward."""
     cutover, plan = place.cutover, place.exit_plan.plan
-    checks_s = place.checks.budget_s * sum(bool(step.verify) for step in (*plan.steps, *plan.forward))
+    verified = sum(bool(step.verify) for step in plan.steps) + sum(bool(step.verify) for step in plan.forward)
+    checks_s = place.checks.budget_s * verified
     steps_s = sum(3 * (step.timeout_s + cutover.window_s) for step in plan.steps)
     forward_s = sum(step.timeout_s for step in plan.forward)
-    return min(
-        LONGEST_S, steps_s + forward_s + 2 * checks_s + 4 * (cutover.settle_s + cutover.budget_s) + 300.0
-    )
+    measured_s = 4 * (cutover.settle_s + cutover.budget_s)
+    return float(min(LONGEST_S, steps_s + forward_s + 2 * checks_s + measured_s + 300.0))
 
 
 def prober_order(place: Settings, load: LoadOrder) -> ProberOrder:

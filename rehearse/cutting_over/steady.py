@@ -135,8 +135,11 @@ class SteadyLoad:
         self._is_ending = True
         self._session.stop(DRAIN_S)
         deadline_s = time.monotonic() + END_TIMEOUT_S
-        while not self._is_over and time.monotonic() < deadline_s:
+        while time.monotonic() < deadline_s and not self._has_ended():
             self.attend(POLL_S)
+
+    def _has_ended(self) -> bool:
+        return self._is_over
 
     def _take(self, event: LoadEvent | RehearseError | None) -> None:
         if event is _OVER:

@@ -14,7 +14,12 @@ import numpy as np
 from bench.verdict.evidence import finals_of, healthy_rig, histogram
 from rehearse import wiring
 from rehearse.config import Settings, load_settings
-from rehearse.cutover.exhibits import clock_exhibit, probes_exhibit, terms_exhibit
+from rehearse.cutover.exhibits import (
+    clock_exhibit,
+    cutover_evidence,
+    probes_exhibit,
+    terms_exhibit,
+)
 from rehearse.cutover.questions import AskedTwice
 from rehearse.cutover.rows import RowKeeper, RowsInMemory
 from rehearse.cutover.steps import ScriptedStep
@@ -221,7 +226,9 @@ class Happening:
         found = self.scripts.get(tuple(argv), ScriptedStep(0, 10, ""))
         if isinstance(found, OSError):
             raise found
-        self.effects.get(tuple(argv), lambda _: None)(self.environment)
+        effect = self.effects.get(tuple(argv))
+        if effect is not None:
+            effect(self.environment)
         self._note()
         return replace(found)
 
@@ -247,8 +254,6 @@ class Happening:
             journal.update(is_complete=self.is_complete, state=RunState.FINISHED, ended_at=iso(now))
             verdict = judge_stored_cutover(store, journal.record)
             result = cutover_result_of(store, replace(journal.record, verdict=verdict))
-            from rehearse.cutover.exhibits import cutover_evidence
-
             return verdict, result, cutover_evidence(store.exhibits(record.run_id))
 
     def walk(self, order: CutoverOrder, journal: Journal) -> None:
@@ -306,7 +311,9 @@ class _Asked:
         return f"{self.environment.facts()}\nschema {self.environment.schema}"
 
 
-def _set(**changes: object) -> Effect:
+def set_to(**changes: object) -> Effect:
+    """What a step does to the environment."""
+
     def apply(environment: Environment) -> None:
         for name, value in changes.items():
             setattr(environment, name, value)
@@ -314,15 +321,12 @@ def _set(**changes: object) -> Effect:
     return apply
 
 
-set_to = _set
-
-
 def blue_green(root: Path, more: str = "", change: Callable[[str], str] = str) -> Happening:
     """The good case: an expanded schema, a switch, and both back."""
     effects = {
-        ("expand",): _set(schema="b"),
-        ("contract",): _set(schema="a"),
-        ("switch",): _set(version="2.0"),
-        ("switch", "back"): _set(version="1.0"),
+        ("expand",): set_to(schema="b"),
+        ("contract",): set_to(schema="a"),
+        ("switch",): set_to(version="2.0"),
+        ("switch", "back"): set_to(version="1.0"),
     }
     return Happening(root, project(root, more, change), effects)

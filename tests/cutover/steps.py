@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 PATIENCE_S = 30.0
@@ -87,4 +88,5 @@ def sleep(seconds: str) -> None:
 
 
 if __name__ == "__main__":
-    {"sql": sql, "start": start, "stop": stop, "switch": switch, "sleep": sleep}[sys.argv[1]](*sys.argv[2:])
+    ACTIONS: dict[str, Callable[..., None]] = {one.__name__: one for one in (sql, start, stop, switch, sleep)}
+    ACTIONS[sys.argv[1]](*sys.argv[2:])

@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.verdict.evidence import finals_of, healthy_rig, histogram
+from rehearse import rehearsal
 from rehearse.cli import app
 from rehearse.config import Settings, load_settings
 from rehearse.cutover.steps import RunningStep, ScriptedRunner, ScriptedStep
@@ -202,7 +203,7 @@ class Stage:
         now = datetime(2026, 11, 21, 12, tzinfo=UTC) + timedelta(minutes=self.minutes)
         return story.CutoverParts(self.engine, Silence(), lambda: now, runner=self.runner, prober=self.prober)
 
-    def cutover(self, **changes: object) -> story.rehearsal.Comparison:
+    def cutover(self, **changes: object) -> rehearsal.Comparison:
         return story.cutover(self.settings(**changes), self.parts(), "rehearse cutover")
 
     def store(self) -> Store:
@@ -231,7 +232,7 @@ def test_the_whole_story_is_go_stored_reported_and_judged_again_the_same(stage: 
     with stage.store() as store:
         record = store.run(found.result.run_id)
         assert (record.kind, record.state) == (RunKind.CUTOVER, RunState.FINISHED)
-        again = story.rehearsal.judged_anew(store, record)
+        again = rehearsal.judged_anew(store, record)
     assert again == record.verdict
     code, out = stage.run("judge", found.result.run_id)
     assert (code, out.splitlines()[0].split(":")[0]) == (0, "GO")

@@ -47,6 +47,11 @@ def test_the_candidate_and_the_known_good_version_are_named_by_what_the_target_s
 # --- what goes wrong ----------------------------------------------------------------------------------------------
 
 
+def loses_rows(environment: Environment) -> None:
+    environment.rows.rows.clear()
+    environment.schema = "a"
+
+
 def goes_down(environment: Environment) -> None:
     environment.is_down = True
 
@@ -55,7 +60,7 @@ def comes_up(environment: Environment) -> None:
     environment.is_down, environment.version = False, "2.0"
 
 
-WRONG: dict[str, tuple[Callable[[Happening], None], str]] = {
+WRONG: dict[str, tuple[Callable[[Happening], object], str]] = {
     "a step fails": (
         lambda h: h.scripts.update({("switch",): ScriptedStep(3, 2, "no such host")}),
         "step_failed",
@@ -66,9 +71,7 @@ WRONG: dict[str, tuple[Callable[[Happening], None], str]] = {
     ),
     "an undo fails": (lambda h: h.scripts.update({("contract",): ScriptedStep(1, 2, "")}), "step_failed"),
     "rows are gone after the undo": (
-        lambda h: h.effects.update(
-            {("contract",): lambda e: (e.rows.rows.clear(), set_to(schema="a")(e))[0]}
-        ),
+        lambda h: h.effects.update({("contract",): loses_rows}),
         "data_lost",
     ),
     "the undo leaves the schema behind": (lambda h: h.effects.pop(("contract",)), "left_behind"),
@@ -182,7 +185,7 @@ def lose_the_load(happening: Happening) -> None:
     happening.at[9.0] = lambda _: setattr(happening, "trouble", "the load generator was killed")
 
 
-MISSING: dict[str, Callable[[Happening], None]] = {
+MISSING: dict[str, Callable[[Happening], object]] = {
     "no probes": lambda h: setattr(h, "has_probes", False),
     "the prober died": lambda h: setattr(h, "spoil_log", without_end),
     "a gap in the samples": lambda h: setattr(h, "spoil_log", without_the_middle),
