@@ -261,6 +261,11 @@ class CutoverResult:
     forward_s: float | None = None
     left_s: float | None = None  # until the decision point, once the upgrade is applied; 0: none is left
 
+    @property
+    def left_behind(self) -> tuple[str, ...]:
+        """The steps that this run began and did not take back."""
+        return standing_after([PastCutover("", self.terms, self.steps)]).open
+
 
 def time_of(steps: Sequence[StepRecord]) -> float | None:
     """How long steps took together; None when one of them has no known end, or when there are none."""

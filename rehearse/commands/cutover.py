@@ -125,6 +125,5 @@ def _show(comparison: Comparison, as_json: bool) -> ExitCode:
         for line in summary_lines(result, html):
             out(line)
     if comparison.interrupted is not None:
-        say("rehearse: the steps that were begun are not taken back: `rehearse cutover --undo`")
         return comparison.interrupted.exit_code
     return ExitCode[result.verdict.decision]

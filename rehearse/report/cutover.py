@@ -123,6 +123,8 @@ def cutover_lines(cutover: CutoverResult) -> Iterator[str]:
     told = [f"{name} {length(took_s)}" for name, took_s in times if took_s is not None]
     left = f"; {length(cutover.left_s)} left at the decision point" if cutover.left_s is not None else ""
     yield f"Exit: {', '.join(told) or 'no step was done'}{left}"
+    if cutover.left_behind:
+        yield f"Begun and not taken back: {', '.join(cutover.left_behind)}: `rehearse cutover --undo`"
     for one in cutover.disruptions:
         if one.outages:
             count = len(one.stretches)

@@ -63,7 +63,7 @@ STEPS = (
     step(
         4, Direction.UNDO, "expand", 55, 1.5, outcome=StepOutcome.FAILED, sentence="exit code 1: it is locked"
     ),
-    step(5, Direction.FORWARD, "deploy 2.1", 60, 4.0),
+    step(5, Direction.FORWARD, "deploy 2.1", 60, 4.0, outcome=StepOutcome.FAILED, sentence="exit code 2"),
 )
 READ, WRITE = Probe("read"), Probe("write, fresh", "POST", "/orders", is_write=True, is_fresh=True)
 OUTAGE = Outage(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from rehearse.cutovers import CutoverResult, CutoverTerms, Direction
+from rehearse.cutovers import CutoverResult, CutoverTerms, Direction, StepOutcome
 from rehearse.model import Decision, Outcome
 from rehearse.report.cutover import cutover_lines, exit_page, why_cutover
 from rehearse.report.html import render_html
@@ -89,7 +89,8 @@ def test_one_sentence_says_what_it_came_to(cutover_: CutoverResult, expected: st
 def test_the_terminal_and_the_summary_have_the_times_and_the_outages() -> None:
     lines = [line.replace("\N{NO-BREAK SPACE}", " ") for line in cutover_lines(CUTOVER)]
     assert lines[0] == "Exit: there 4.5 s, back 1.8 s, forward 4 s; 9 min 56 s left at the decision point"
-    assert lines[1].startswith("Outage, write, fresh: longest 1.20 s")
+    assert lines[1] == "Begun and not taken back: expand: `rehearse cutover --undo`"
+    assert lines[2].startswith("Outage, write, fresh: longest 1.20 s")
     for text in ("\n".join(summary_lines(cutover(), None)), summary_md(cutover())):
         assert "there 4.5" in text.replace("\N{NO-BREAK SPACE}", " ")
 
@@ -109,9 +110,15 @@ def test_the_page_has_all_that_is_needed_at_night() -> None:
         "not watched: check INC-7",
         "the release engineer on duty",
         "Decide here.",
+        "Half upgraded:</strong> expand was begun and not taken back",
         "ALTER TABLE",
     ):
         assert needed in page, needed
+
+
+def test_nothing_is_half_upgraded_when_all_is_taken_back() -> None:
+    steps = tuple(replace(one, outcome=StepOutcome.DONE) for one in CUTOVER.steps if one.number < 5)
+    assert "Half upgraded" not in render_html(replace(cutover(), cutover=replace(CUTOVER, steps=steps)))
 
 
 def test_a_go_names_what_it_rests_on_and_no_margins() -> None:
