@@ -110,6 +110,11 @@ run = ["deploy", "2.1"]
 """
 
 
+def decided_before_drop(text: str) -> str:
+    """A plan with a step `drop` that cannot be undone needs its decision before that."""
+    return text.replace('decide_by = "T+5m"', 'decide_by = "T+5m"\ndecide_before = "drop"')
+
+
 def project(root: Path, more: str = "", change: Callable[[str], str] = str) -> Settings:
     """The settings of a small project in `root`."""
     (root / "visit.py").write_text("")

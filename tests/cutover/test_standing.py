@@ -23,7 +23,7 @@ from rehearse.cutting_over.standing import check_way_back, refuse_to_start_anew,
 from rehearse.errors import ConfigError, NotReady
 from rehearse.journal import Journal
 from rehearse.store.records import Store
-from tests.cutover.fakes import FORWARD, project
+from tests.cutover.fakes import FORWARD, decided_before_drop, project
 
 TERMS = CutoverTerms("here", ("expand", "switch"), forward=("deploy",))
 DONE, BEGUN, FAILED = StepOutcome.DONE, StepOutcome.BEGUN, StepOutcome.FAILED
@@ -135,6 +135,6 @@ def test_a_step_that_left_the_plan_cannot_be_taken_back_by_a_command(tmp_path: P
 def test_beyond_the_point_of_no_return_undo_is_refused(tmp_path: Path) -> None:
     drop = '\n[[exit_plan.steps]]\nname = "drop"\nrun = ["drop"]\npoint_of_no_return = true\n'
     found = standing_after([PastCutover("run-1", TERMS, steps("apply expand", "apply drop begun"))])
-    order = order_of(project(tmp_path, drop + FORWARD), str, with_forward=False)
+    order = order_of(project(tmp_path, drop + FORWARD, decided_before_drop), str, with_forward=False)
     with pytest.raises(NotReady, match="no undo for it"):
         check_way_back(found, order)

@@ -14,7 +14,7 @@ from rehearse.cutting_over.verifying import Verified
 from rehearse.disruptions import ProbeLog
 from rehearse.errors import ConfigError
 from rehearse.model import Decision
-from tests.cutover.fakes import FORWARD, Environment, Happening, blue_green, set_to
+from tests.cutover.fakes import FORWARD, Environment, Happening, blue_green, decided_before_drop, set_to
 
 GO, ABORT, INCONCLUSIVE = Decision.GO, Decision.ABORT, Decision.INCONCLUSIVE
 
@@ -229,10 +229,6 @@ name = "drop"
 run = ["drop"]
 point_of_no_return = true
 """
-
-
-def decided_before_drop(text: str) -> str:
-    return text.replace('decide_by = "T+5m"', 'decide_by = "T+5m"\ndecide_before = "drop"')
 
 
 def test_a_step_by_hand_is_not_run_and_the_verdict_says_so(tmp_path: Path) -> None:
