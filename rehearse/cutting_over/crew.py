@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from rehearse.allowlist import AllowList
 from rehearse.config import Settings
-from rehearse.config.cutover import CutoverSettings, Survival
 from rehearse.config.cutover import Question as QuestionSettings
+from rehearse.config.cutover import Survival
+from rehearse.cutover.exhibits import clock_exhibit
 from rehearse.cutover.questions import AskedTwice, CommandQuestion, PathQuestion, Question, SqlQuestion
 from rehearse.cutover.rows import (
     HttpCounter,
@@ -21,7 +22,6 @@ from rehearse.cutover.rows import (
     SqlReader,
     SqlWriter,
 )
-from rehearse.cutovers import CutoverTerms
 from rehearse.cutting_over.criteria import (
     AskedWatch,
     Blocks,
@@ -51,24 +51,29 @@ if TYPE_CHECKING:
 class Recording:
     """The load's events on their way to the store, and its blocks for whoever watches."""
 
-    def __init__(self, journal: Journal, cutover: CutoverSettings, terms: CutoverTerms) -> None:
-        self._journal = journal
-        self._cutover = cutover
-        self._claims_no_outage = terms.tolerance.longest_outage_s == 0
+    def __init__(self, journal: Journal, order: CutoverOrder) -> None:
+        self.journal = journal
+        self._cutover = order.settings.cutover
+        self._claims_no_outage = order.terms.tolerance.longest_outage_s == 0
         self._steps: list[tuple[float, float]] = []  # when steps ran, as blocks count
         self._blocks: list[Block] = []
         self._watched_from_s: float | None = None  # as blocks count
-        self.load_began_s = 0.0
+        self._load_began_s = 0.0
+
+    def begins(self, load_began_s: float) -> None:
+        """The common start of the load is known."""
+        self._load_began_s = load_began_s
+        self.journal.add_exhibit(clock_exhibit(load_began_s))
 
     def keep(self, event: LoadEvent) -> None:
         """What must survive goes to the store at once."""
-        self._journal.keep(event)
+        self.journal.keep(event)
         if isinstance(event, BlockClosed):
             self._blocks.append(event.block)
 
     def begin_watch(self, now_s: float) -> None:
         """What is due from now on is watched, and what was due before is known-good."""
-        self._watched_from_s = now_s - self.load_began_s
+        self._watched_from_s = now_s - self._load_began_s
 
     def blocks(self) -> Blocks:
         """See Criteria."""
@@ -84,7 +89,7 @@ class Recording:
 
     def ran(self, from_s: float, to_s: float) -> None:
         """A step ran from then to then."""
-        self._steps.append((from_s - self.load_began_s, to_s - self.load_began_s))
+        self._steps.append((from_s - self._load_began_s, to_s - self._load_began_s))
 
     def _is_excused(self, block: Block) -> bool:
         """Where an outage is accepted, what users get while a step runs makes nobody turn back."""

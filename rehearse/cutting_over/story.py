@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from rehearse import rehearsal, wiring
 from rehearse.checks.runner import CheckRunner, PytestRunner
 from rehearse.config import Settings
-from rehearse.cutover.exhibits import clock_exhibit, probes_exhibit, terms_exhibit
+from rehearse.cutover.exhibits import probes_exhibit, terms_exhibit
+from rehearse.cutover.questions import AskedTwice
 from rehearse.cutover.rows import RowKeeper
 from rehearse.cutover.steps import ProcessRunner, StepRunner
 from rehearse.cutting_over.crew import Recording, asked_twice, criteria_of, row_keeper, verified_ids
@@ -25,7 +26,7 @@ from rehearse.cutting_over.orders import (
 )
 from rehearse.cutting_over.standing import check_way_back, refuse_to_start_anew, standing_in
 from rehearse.cutting_over.steady import Idle, SteadyLoad
-from rehearse.cutting_over.verifying import ScriptedVerifier, verifier_of
+from rehearse.cutting_over.verifying import ScriptedVerifier, Verifier, verifier_of
 from rehearse.cutting_over.walk import Crew, Walk
 from rehearse.errors import Interrupted, NotReady
 from rehearse.journal import Journal, iso, kept
@@ -33,6 +34,7 @@ from rehearse.load.engine import LoadEngine, LoadEvent
 from rehearse.model import Incident, ReasonCode, RunRecord, RunState, Side
 from rehearse.prober.probing import ChildProber, Prober, ProbeSession
 from rehearse.progress import Listener
+from rehearse.redaction import Clean
 from rehearse.renewing import RenewingEngine
 from rehearse.sides import allowed_targets, cleaner, headers_of, token_sources, work_dir
 from rehearse.store.records import Store
@@ -77,11 +79,10 @@ def cutover(
         record = record_of(settings, wiring.cutover_record(place, parts.now(), command), place)
         interrupted = None
         try:
-            with ExitStack() as stack:
-                alone = stack.enter_context(rehearsal.alone(store, targets, record, parts.for_load))
+            with rehearsal.alone(store, targets, record, parts.for_load) as alone:
                 refuse_to_start_anew(standing_in(store, order.terms.place))
                 engine = RenewingEngine(alone.engine, token_sources(place))
-                _rehearse(order, replace(parts, engine=engine), store, record, targets[0], stack)
+                _rehearse(order, replace(parts, engine=engine), store, record, targets[0], clean)
         except Interrupted as error:
             if not store.has_run(record.run_id):
                 raise
@@ -91,68 +92,94 @@ def cutover(
         return replace(comparison, interrupted=interrupted)
 
 
+@dataclass(frozen=True, slots=True)
+class _Helpers:
+    """Who asks and who writes. Made before anything runs: what they connect to is on the allow-list by then."""
+
+    verifier: Verifier
+    criteria: Criteria
+    questions: tuple[AskedTwice, ...]
+    rows: RowKeeper | None
+
+
+def _helpers(
+    order: CutoverOrder, parts: CutoverParts, record: RunRecord, target: ManagedTarget, clean: Clean
+) -> _Helpers:
+    place, today = order.settings, parts.now().date().isoformat()
+    verifier = verifier_of(place, verified_ids(order), parts.checks, clean, today, record.run_id)
+    return _Helpers(
+        verifier, criteria_of(place, verifier, clean), asked_twice(place, target, clean), row_keeper(place)
+    )
+
+
 def _rehearse(
     order: CutoverOrder,
     parts: CutoverParts,
     store: Store,
     record: RunRecord,
     target: ManagedTarget,
-    stack: ExitStack,
+    clean: Clean,
 ) -> None:
-    place, clean = order.settings, cleaner(order.settings)
-    today = parts.now().date().isoformat()
-    verifier = verifier_of(place, verified_ids(order), parts.checks, clean, today, record.run_id)
-    # What writes and asks is checked against the allow-list here, before anything runs.
-    rows, questions = row_keeper(place), asked_twice(place, target, clean)
-    criteria = criteria_of(place, verifier, clean)
-    journal = stack.enter_context(kept(store, record, parts.now, clean))
-    journal.add_exhibit(terms_exhibit(order.terms))
-    stack.enter_context(target)
-    parts.listener.phase(f"bringing up {target.spec.name} at {target.spec.shown_url}")
-    target.bring_up()
-    round_ = load_order(place, journal.record)
-    seen = Recording(journal, place.cutover, order.terms)
-    tokens = _Tokens(place)
+    """Bring it up, and go there and back while load and probes go on; all of it is stored as it happens."""
+    place, helpers = order.settings, _helpers(order, parts, record, target, clean)
+    with kept(store, record, parts.now, clean) as journal, target:
+        journal.add_exhibit(terms_exhibit(order.terms))
+        parts.listener.phase(f"bringing up {target.spec.name} at {target.spec.shown_url}")
+        target.bring_up()
+        round_, seen, tokens = load_order(place, record), Recording(journal, order), _Tokens(place)
 
-    def keep(event: LoadEvent) -> None:
-        seen.keep(event)
-        tokens.renew()
+        def keep(event: LoadEvent) -> None:
+            seen.keep(event)
+            tokens.renew()
 
-    load = stack.enter_context(SteadyLoad(parts.engine, round_, keep))
-    seen.load_began_s = load.began_s or 0.0
-    journal.add_exhibit(clock_exhibit(load.began_s or 0.0))
-    prober = parts.prober or ChildProber(clean)
-    crew = Crew(
+        with SteadyLoad(parts.engine, round_, keep) as load:
+            seen.begins(load.began_s or 0.0)
+            prober = parts.prober or ChildProber(clean)
+            with _probing(prober.start(prober_order(place, round_)), journal, tokens), _written(helpers.rows):
+                Walk(
+                    order, journal, _crew(order, parts, record, target, helpers, load, seen, clean)
+                ).there_and_back()
+            load.end()
+            if load.trouble:
+                journal.add_incident(Incident(ReasonCode.WORKER_LOST, load.trouble))
+        journal.update(is_complete=True, state=RunState.FINISHED, ended_at=iso(parts.now()))
+
+
+def _crew(
+    order: CutoverOrder,
+    parts: CutoverParts,
+    record: RunRecord,
+    target: ManagedTarget,
+    helpers: _Helpers,
+    load: SteadyLoad,
+    seen: Recording,
+    clean: Clean,
+) -> Crew:
+    place = order.settings
+    return Crew(
         pace=load,
         runner=parts.runner or ProcessRunner(place.root, clean),
-        verifier=verifier,
+        verifier=helpers.verifier,
         listener=parts.listener,
         log_dir=work_dir(place) / "logs" / record.run_id,
         look=seen.blocks,
         begin_watch=seen.begin_watch,
         ran=seen.ran,
-        facts=lambda side: _keep_facts(target, journal, side, parts.listener),
-        criteria=criteria,
-        rows=rows,
-        questions=questions,
+        facts=lambda side: _keep_facts(target, seen.journal, side, parts.listener),
+        criteria=helpers.criteria,
+        rows=helpers.rows,
+        questions=helpers.questions,
         trouble=lambda: load.trouble,
     )
-    prober = parts.prober or ChildProber(clean)
-    with _probing(prober.start(prober_order(place, round_)), journal) as session, _written(rows):
-        tokens.session = session
-        Walk(order, journal, crew).there_and_back()
-    load.end()
-    if load.trouble:
-        journal.add_incident(Incident(ReasonCode.WORKER_LOST, load.trouble))
-    journal.update(is_complete=True, state=RunState.FINISHED, ended_at=iso(parts.now()))
 
 
 @contextmanager
-def _probing(session: ProbeSession, journal: Journal) -> Iterator[ProbeSession]:
+def _probing(session: ProbeSession, journal: Journal, tokens: _Tokens) -> Iterator[None]:
     """What the probes have seen is kept, also when the cutover is cut short."""
     with session:
+        tokens.session = session
         try:
-            yield session
+            yield
         finally:
             journal.add_exhibit(probes_exhibit(session.stop()))
 

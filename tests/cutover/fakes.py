@@ -15,7 +15,6 @@ from bench.verdict.evidence import finals_of, healthy_rig, histogram
 from rehearse import wiring
 from rehearse.config import Settings, load_settings
 from rehearse.cutover.exhibits import (
-    clock_exhibit,
     cutover_evidence,
     probes_exhibit,
     terms_exhibit,
@@ -248,9 +247,8 @@ class Happening:
             record = record_of(self.settings, wiring.cutover_record(place, now, "rehearse cutover"), place)
             journal = Journal(store, record)
             journal.add_exhibit(terms_exhibit(order.terms))
-            self._recording = Recording(journal, place.cutover, order.terms)
-            self._recording.load_began_s = BEGAN_S
-            journal.add_exhibit(clock_exhibit(BEGAN_S))
+            self._recording = Recording(journal, order)
+            self._recording.begins(BEGAN_S)
             self.walk(order, journal)
             if self.has_probes:
                 journal.add_exhibit(probes_exhibit(self.spoil_log(self._log())))
