@@ -95,6 +95,15 @@ class StepRecord:
         return None if end_s is None else end_s - self.began_s
 
 
+@dataclass(frozen=True, slots=True)
+class StepProcess:
+    """Which process a step's command is: it can outlive a `rehearse` that was killed."""
+
+    number: int  # of the step
+    pid: int
+    process: str  # which process of which machine that pid means, where it can be told
+
+
 class PhaseKind(StrEnum):
     """What a stretch of time was for."""
 
@@ -160,6 +169,7 @@ class CutoverEvidence:
     rows: tuple[RowsSeen, ...] = ()
     answers: tuple[SameAnswer, ...] = ()
     criteria: tuple[CriterionSeen, ...] = ()
+    processes: tuple[StepProcess, ...] = ()
     load_began_s: float | None = None  # the common start of the arrival schedule
 
     @property
@@ -182,6 +192,7 @@ class Standing:
 
     run_id: str = ""  # the last one that did something
     last: StepRecord | None = None
+    process: StepProcess | None = None  # of the last one, when nobody knows of its end
     open: tuple[str, ...] = ()  # the names of steps, in the order in which they were begun
 
     @property
@@ -197,6 +208,15 @@ class PastCutover:
     run_id: str
     terms: CutoverTerms
     steps: tuple[StepRecord, ...]
+    processes: tuple[StepProcess, ...] = ()
+
+    @property
+    def running(self) -> StepProcess | None:
+        """The command of its last step, when nobody knows of its end."""
+        last = self.steps[-1] if self.steps else None
+        if last is None or last.outcome is not StepOutcome.BEGUN:
+            return None
+        return next((one for one in self.processes if one.number == last.number), None)
 
     @property
     def has_arrived(self) -> bool:
@@ -215,7 +235,7 @@ def standing_after(runs: Iterable[PastCutover]) -> Standing:
         if run.terms.restored_by or run.has_arrived:
             standing = Standing(run.run_id)
         elif run.steps:
-            standing = Standing(run.run_id, run.steps[-1], _open_after(standing.open, run.steps))
+            standing = Standing(run.run_id, run.steps[-1], run.running, _open_after(standing.open, run.steps))
     return standing
 
 

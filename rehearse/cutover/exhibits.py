@@ -14,6 +14,7 @@ from rehearse.cutovers import (
     RowsSeen,
     SameAnswer,
     StepOutcome,
+    StepProcess,
     StepRecord,
 )
 from rehearse.disruptions import ProbeLog
@@ -21,7 +22,7 @@ from rehearse.model import Exhibit
 
 T = TypeVar("T")
 TERMS, CLOCK, PHASE, PROBES = "cutover.terms", "cutover.clock", "cutover.phase", "cutover.probes"
-BEGUN, STEP = "cutover.begun", "cutover.step"
+BEGUN, PROCESS, STEP = "cutover.begun", "cutover.process", "cutover.step"
 ROWS, ANSWER, CRITERION = "cutover.rows", "cutover.answer", "cutover.criterion"
 
 
@@ -39,6 +40,11 @@ def step_exhibit(step: StepRecord) -> Exhibit:
     """A step: once before it runs, and once after it."""
     kind = BEGUN if step.outcome is StepOutcome.BEGUN else STEP
     return Exhibit(kind, f"{step.number:03d} {step.direction} {step.name}", to_bytes(step))
+
+
+def process_exhibit(process: StepProcess) -> Exhibit:
+    """Which process a step's command is."""
+    return Exhibit(PROCESS, f"{process.number:03d}", to_bytes(process))
 
 
 def phase_exhibit(number: int, phase: CutoverPhase) -> Exhibit:
@@ -83,5 +89,6 @@ def cutover_evidence(exhibits: Iterable[Exhibit]) -> CutoverEvidence:
         rows=of(ROWS, RowsSeen),
         answers=of(ANSWER, SameAnswer),
         criteria=of(CRITERION, CriterionSeen),
+        processes=of(PROCESS, StepProcess),
         load_began_s=next(iter(of(CLOCK, float)), None),
     )

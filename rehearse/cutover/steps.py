@@ -21,6 +21,11 @@ KEPT_CHARACTERS = 4_000
 class RunningStep(Protocol):
     """A command under way. `close` ends it, with all its children, if it still runs."""
 
+    @property
+    def pid(self) -> int:
+        """Its process; 0 when there is none."""
+        ...
+
     def exit_code(self) -> int | None:
         """How it ended; None while it runs. Raises NotReady when it says more than can be kept."""
         ...
@@ -64,6 +69,11 @@ class RunningProcess:
     words: ChildLog
     _is_over: bool = False
 
+    @property
+    def pid(self) -> int:
+        """See RunningStep."""
+        return self.process.pid
+
     def exit_code(self) -> int | None:
         """See RunningStep."""
         if self.process.poll() is None:
@@ -99,6 +109,7 @@ class ScriptedStep:
     code: int
     looks: int
     said: str
+    pid: int = 0
 
     def exit_code(self) -> int | None:
         """See RunningStep."""

@@ -6,7 +6,9 @@ from rehearse.cutover.exhibits import cutover_evidence
 from rehearse.cutovers import PastCutover, Standing, StepOutcome, standing_after
 from rehearse.cutting_over.orders import CutoverOrder
 from rehearse.errors import ConfigError, NotReady, nearest
+from rehearse.holding import is_gone
 from rehearse.model import RunKind
+from rehearse.store.leases import Holder
 from rehearse.store.records import Store
 
 MOST_RUNS = 1000  # that are looked through, the newest
@@ -21,7 +23,7 @@ def standing_in(store: Store, place: str) -> Standing:
         evidence = cutover_evidence(store.exhibits(record.run_id))
         if evidence.terms is None or evidence.terms.place != place:
             continue
-        found.append(PastCutover(record.run_id, evidence.terms, evidence.steps))
+        found.append(PastCutover(record.run_id, evidence.terms, evidence.steps, evidence.processes))
         if evidence.terms.restored_by or (evidence.steps and not evidence.terms.is_undo_only):
             break
     return standing_after(reversed(found))
@@ -32,10 +34,11 @@ def refuse_to_start_anew(standing: Standing) -> None:
     if standing.is_clear:
         return
     listed = ", ".join(repr(name) for name in standing.open)
+    where = f"{_last(standing)}{_still_running(standing)}"
     raise NotReady(
-        f"run {standing.run_id} left steps behind: {_last(standing)}; begun and not taken back: {listed}. Nothing was"
-        " touched now. `rehearse cutover --undo` runs their undo, the last one first; if you have put the environment"
-        " back by hand, say so: `rehearse cutover --restored-by NAME`."
+        f"run {standing.run_id} left steps behind: {where}; begun and not taken back: {listed}. Nothing was touched now."
+        " `rehearse cutover --undo` runs their undo, the last one first; if you have put the environment back by hand,"
+        " say so: `rehearse cutover --restored-by NAME`."
     )
 
 
@@ -51,10 +54,26 @@ def _last(standing: Standing) -> str:
     return f"{how} {last.direction} {last.name!r}"
 
 
+def _still_running(standing: Standing) -> str:
+    """A command can outlive a `rehearse` that was killed."""
+    process = standing.process
+    if (
+        process is None
+        or is_gone(Holder("", standing.run_id, "", process.pid, process.process, "")) is not False
+    ):
+        return ""
+    return f", and its command still runs (process {process.pid})"
+
+
 def check_way_back(standing: Standing, order: CutoverOrder) -> None:
     """Raise NotReady when there is nothing to take back or no way back, ConfigError when a step is not in the plan."""
     if standing.is_clear:
         raise NotReady(f"nothing is to be taken back at {order.terms.place}: no cutover left a step behind.")
+    if running := _still_running(standing):
+        raise NotReady(
+            f"{_last(standing)}{running}: an undo beside it would race it. Wait for it to end, or end it:"
+            f" kill -- -{standing.process.pid if standing.process else ''}"
+        )
     steps = {step.name: step for step in order.steps}
     for name in standing.open:
         if name not in steps:

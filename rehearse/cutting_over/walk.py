@@ -15,6 +15,7 @@ from rehearse.cutover.exhibits import (
     answer_exhibit,
     criterion_exhibit,
     phase_exhibit,
+    process_exhibit,
     rows_exhibit,
     step_exhibit,
 )
@@ -26,6 +27,7 @@ from rehearse.cutovers import (
     Direction,
     PhaseKind,
     StepOutcome,
+    StepProcess,
     StepRecord,
 )
 from rehearse.cutting_over.criteria import Blocks, Criteria
@@ -33,6 +35,7 @@ from rehearse.cutting_over.orders import CutoverOrder, StepOrder
 from rehearse.cutting_over.steady import POLL_S, Pace, attended
 from rehearse.cutting_over.verifying import Verifier
 from rehearse.errors import NotReady
+from rehearse.holding import process_of
 from rehearse.journal import Journal
 from rehearse.judge.exits import UNDONE, UPGRADED
 from rehearse.model import Side
@@ -228,6 +231,9 @@ class Walk:
             )
         said = ""
         try:
+            if running.pid:
+                process = StepProcess(record.number, running.pid, process_of(running.pid))
+                self._journal.add_exhibit(process_exhibit(process))
             outcome, why = self._wait_for(running, record.began_s + step.timeout_s, step.timeout_s)
             ended_s = self._crew.pace.now_s()
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from pathlib import Path
@@ -164,6 +165,10 @@ def test_after_a_kill_in_the_middle_of_a_step_nothing_starts_anew_until_it_is_ta
         assert "in the middle of apply 'long'" in again.err
         assert "'add the column', 'long'" in again.err
         assert "--undo" in again.err
+        racing = shop.project.run("cutover", "--undo")
+        assert racing.code == 13, racing
+        assert "its command still runs" in racing.err
+        os.killpg(int(racing.err.rpartition("kill -- -")[2]), signal.SIGKILL)
         undone = shop.project.run("cutover", "--undo")
         assert (undone.code, undone.out) == (0, "taken back: long, add the column\n"), undone
         nothing = shop.project.run("cutover", "--undo")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,12 +16,14 @@ from rehearse.cutovers import (
     Direction,
     PastCutover,
     StepOutcome,
+    StepProcess,
     StepRecord,
     standing_after,
 )
 from rehearse.cutting_over.orders import order_of, record_of
 from rehearse.cutting_over.standing import check_way_back, refuse_to_start_anew, standing_in
 from rehearse.errors import ConfigError, NotReady
+from rehearse.holding import process_of
 from rehearse.journal import Journal
 from rehearse.store.records import Store
 from tests.cutover.fakes import FORWARD, decided_before_drop, project
@@ -123,6 +126,19 @@ def test_the_store_knows_after_a_kill_and_after_the_undo(tmp_path: Path) -> None
         assert standing_in(store, place).open == ("expand",)
         keep(store, tmp_path, 3, ("undo expand",), is_undo_only=True)
         assert standing_in(store, place).is_clear
+
+
+def test_a_command_that_outlived_a_kill_is_not_raced_by_its_undo(tmp_path: Path) -> None:
+    runs = steps("apply expand begun")
+    order = order_of(project(tmp_path), str, with_forward=False)
+    alive = StepProcess(1, os.getpid(), process_of(os.getpid()))
+    found = standing_after([PastCutover("run-1", TERMS, runs, (alive,))])
+    with pytest.raises(NotReady, match=f"its command still runs .process {os.getpid()}"):
+        refuse_to_start_anew(found)
+    with pytest.raises(NotReady, match="would race it"):
+        check_way_back(found, order)
+    another = replace(alive, process=f"{alive.process}0")  # the number is somebody else's by now
+    check_way_back(standing_after([PastCutover("run-1", TERMS, runs, (another,))]), order)
 
 
 def test_a_step_that_left_the_plan_cannot_be_taken_back_by_a_command(tmp_path: Path) -> None:
