@@ -36,9 +36,9 @@ def refuse_to_start_anew(standing: Standing) -> None:
     listed = ", ".join(repr(name) for name in standing.open)
     where = f"{_last(standing)}{_still_running(standing)}"
     raise NotReady(
-        f"run {standing.run_id} left steps behind: {where}; begun and not taken back: {listed}. Nothing was touched now."
-        " `rehearse cutover --undo` runs their undo, the last one first; if you have put the environment back by hand,"
-        " say so: `rehearse cutover --restored-by NAME`."
+        f"run {standing.run_id} left steps behind: {where}; begun and not taken back: {listed}. Nothing was touched"
+        " now. `rehearse cutover --undo` runs their undo, the last one first; if you have put the environment back by"
+        " hand, say so: `rehearse cutover --restored-by NAME`."
     )
 
 
