@@ -23,6 +23,7 @@ from rehearse.model import Exhibit
 T = TypeVar("T")
 TERMS, CLOCK, PHASE, PROBES = "cutover.terms", "cutover.clock", "cutover.phase", "cutover.probes"
 BEGUN, PROCESS, STEP = "cutover.begun", "cutover.process", "cutover.step"
+OF_STANDING = (TERMS, BEGUN, PROCESS, STEP)  # all that says where an environment stands
 ROWS, ANSWER, CRITERION = "cutover.rows", "cutover.answer", "cutover.criterion"
 
 

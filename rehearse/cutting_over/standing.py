@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rehearse.cutover.exhibits import cutover_evidence
+from rehearse.cutover.exhibits import OF_STANDING, cutover_evidence
 from rehearse.cutovers import PastCutover, Standing, StepOutcome, standing_after
 from rehearse.cutting_over.orders import CutoverOrder
 from rehearse.errors import ConfigError, NotReady, nearest
@@ -20,7 +20,8 @@ def standing_in(store: Store, place: str) -> Standing:
     for record in store.runs(MOST_RUNS):
         if record.kind is not RunKind.CUTOVER:
             continue
-        evidence = cutover_evidence(store.exhibits(record.run_id))
+        exhibits = store.exhibits(record.run_id)
+        evidence = cutover_evidence(one for one in exhibits if one.kind in OF_STANDING)
         if evidence.terms is None or evidence.terms.place != place:
             continue
         found.append(PastCutover(record.run_id, evidence.terms, evidence.steps, evidence.processes))
