@@ -37,9 +37,9 @@ _NEVER_RENAME = (
     "never rename; first release: add the new name, write both, populate it; second release: drop the old one"
 )
 _DROP_LATER = (
-    "first release: stop using it, and let it be null or have a default; second release: drop it, when no way back"
-    " leads to code that reads it"
+    "first release: stop using it; second release: drop it, when no way back leads to code that uses it"
 )
+_DROP_COLUMN = f"{_DROP_LATER}; until then it must be nullable or have a default"
 _NEW_COLUMN = (
     "first release: add a column of the new type, write both, populate it; second release: drop the old one"
 )
@@ -64,7 +64,7 @@ _FROZEN_MODELS = (
 
 DJANGO = (
     Rule("NOT_NULL", (Danger.BASELINE, Danger.LOCK), _NULLABLE_FIRST),
-    Rule("DROP_COLUMN", (*_BOTH, Danger.WAY_BACK), _DROP_LATER),
+    Rule("DROP_COLUMN", (*_BOTH, Danger.WAY_BACK), _DROP_COLUMN),
     Rule("DROP_TABLE", (Danger.BASELINE, Danger.WAY_BACK), _DROP_LATER),
     Rule("RENAME_COLUMN", _BOTH, _NEVER_RENAME),
     Rule("RENAME_TABLE", _BOTH, _NEVER_RENAME),
@@ -91,7 +91,7 @@ SQUAWK = (
     Rule("ban-alter-domain-with-add-constraint", (Danger.BASELINE, Danger.LOCK), _NOT_VALID),
     Rule("ban-concurrent-index-creation-in-transaction", (Danger.LOCK,), _CONCURRENTLY),
     Rule("ban-create-domain-with-constraint", (Danger.LOCK,), _NOT_VALID),
-    Rule("ban-drop-column", (*_BOTH, Danger.WAY_BACK), _DROP_LATER),
+    Rule("ban-drop-column", (*_BOTH, Danger.WAY_BACK), _DROP_COLUMN),
     Rule("ban-drop-database", (Danger.BASELINE, Danger.WAY_BACK), _DROP_LATER),
     Rule("ban-drop-constraint", (Danger.BASELINE,), _STOP_USING),
     Rule("ban-drop-domain", (Danger.BASELINE,), _DROP_LATER),
