@@ -119,6 +119,13 @@ def test_only_files_that_changed_since_the_baseline_count(tmp_path: Path) -> Non
     assert "git does not say" in linted(tmp_path, since="v9").trouble
 
 
-def test_a_file_whose_name_looks_like_an_option_is_a_file(tmp_path: Path) -> None:
-    (tmp_path / "--version.sql").write_text(f"{SAFE}drop table if exists t;\n")
-    assert [one.rule for one in linted(tmp_path).unsafe] == ["ban-drop-table"]
+@pytest.mark.parametrize("name", ["--version.sql", "[a].sql", "?.sql", "a b.sql"])
+def test_a_file_is_read_whatever_its_name(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.sql").write_text(f"{SAFE}select 1;\n")
+    (tmp_path / name).write_text(f"{SAFE}drop table if exists t;\n")
+    assert [(one.place, one.rule) for one in linted(tmp_path).unsafe] == [(f"{name}:3", "ban-drop-table")]
+
+
+def test_a_file_that_is_no_text_is_trouble_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "1.sql").write_bytes(b"drop table t; -- \xff\xfe")
+    assert "did not contain valid UTF-8" in linted(tmp_path).trouble
