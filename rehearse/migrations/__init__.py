@@ -9,7 +9,6 @@ from rehearse.migrations.linting import Linted, Run, Sources, cleaned, run_tool
 from rehearse.migrations.squawk import lint_sql
 from rehearse.redaction import Clean, redactor
 
-
 WITHOUT_KNOWN_SECRETS = redactor(())
 
 
