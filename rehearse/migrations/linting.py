@@ -15,7 +15,7 @@ from rehearse.redaction import Clean
 
 TIMEOUT_S = 120.0
 _REVISION = re.compile(r"[A-Za-z0-9_./@][A-Za-z0-9_./@^~-]{0,199}")
-_ERROR = re.compile(r"([\w.]*(Error|Exception))\b.*:")
+_ERROR = re.compile(r"[\w.]*(Error|Exception)\b.*:|Unknown command")
 _LAST_WORDS = 200  # characters
 
 
