@@ -88,7 +88,7 @@ def _counts(out: str) -> dict[str, int] | None:
 
 def _findings(out: str) -> tuple[list[UnsafeMigration], list[str]]:
     """Every finding, and every remark that fits no rule that we know."""
-    found: list[UnsafeMigration] = []
+    found: dict[UnsafeMigration, None] = {}  # SQL that is run by hand is told of twice
     unknown: list[str] = []
     place, is_ignored = "", False
     for line in out.splitlines():
@@ -100,8 +100,8 @@ def _findings(out: str) -> tuple[list[UnsafeMigration], list[str]]:
             if rule is None:
                 unknown.append(said)
             elif rule.dangers:
-                found.append(unsafe(TOOL, place, rule, said))
-    return found, unknown
+                found[unsafe(TOOL, place, rule, said)] = None
+    return list(found), unknown
 
 
 def _rule_of(said: str) -> Rule | None:

@@ -7,7 +7,7 @@ lanes that are red together. The tables beside it say the same in numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rehearse.disruptions import Disruption, MixedWindow, Outage
@@ -154,7 +154,7 @@ def disruption_chart(found: Sequence[Disruption], phases: Sequence[Span], frame:
 
 def _sized(frame: Frame, lanes: int) -> tuple[Frame, int]:
     """As high as its lanes need; on phones names stand above lanes."""
-    pitch, left, right = (34, 210, 850) if frame is WIDE else (48, 10, 348)
+    pitch, left, right = (34, 210, 850) if frame is WIDE else (48, 14, 338)
     bottom = frame.top + _HEAD + pitch * lanes
     return Frame(frame.name, frame.width, bottom + 48, left, right, frame.top, bottom), pitch
 
@@ -167,12 +167,23 @@ def _band(number: int, one: Span, x: Scale, began_s: float) -> Band:
 
 def _probe_lane(one: Disruption, x: Scale, began_s: float, y: float) -> Lane:
     pieces = [
-        _piece("served", one.began_s, one.ended_s, x, began_s),
+        *(_piece("served", from_s, to_s, x, began_s) for from_s, to_s in _seen(one)),
         *(_piece("unseen", gap.from_s, gap.to_s, x, began_s) for gap in one.gaps),
         *(_piece(_look(outage), outage.from_s, outage.to_s, x, began_s) for outage in one.outages),
     ]
     figure = f"{seconds(one.total_s)} out" if one.outages else "not all seen" if one.gaps else "no outage"
     return Lane(y, shortened(one.probe.name, 30), figure, tuple(pieces))
+
+
+def _seen(one: Disruption) -> Iterator[tuple[float, float]]:
+    """The times between the gaps."""
+    from_s = one.began_s
+    for gap in one.gaps:
+        if gap.from_s > from_s:
+            yield from_s, gap.from_s
+        from_s = gap.to_s
+    if one.ended_s > from_s:
+        yield from_s, one.ended_s
 
 
 def _look(outage: Outage) -> str:

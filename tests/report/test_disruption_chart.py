@@ -141,6 +141,9 @@ def test_what_nobody_saw_is_drawn_as_such_and_what_is_silent_too() -> None:
     log = log_of(state)
     chart = disruption_chart(disruptions(log), (), WIDE)
     assert kinds_of(chart.probes) == [{"served", "unseen", "silent"}]
+    (unseen,) = (piece for piece in chart.probes[0].pieces if piece.kind == "unseen")
+    served = [piece for piece in chart.probes[0].pieces if piece.kind == "served"]
+    assert not any(piece.low < unseen.high and piece.high > unseen.low for piece in served)
     made = disruption_picture(disruptions(log))
     assert made is not None
     assert made.probes[0].unseen == "2.1 s"
