@@ -122,3 +122,14 @@ def test_where_it_takes_place_is_no_part_of_the_policy_and_what_is_accepted_is(t
     plain = hash_of("[cutover]\n")
     assert hash_of('[cutover]\nrate = 7\n[cutover.target]\nurl = "http://127.0.0.1:8"\n') == plain
     assert hash_of('[cutover]\nlongest_outage = "5s"\n') != plain
+
+
+def test_the_example_of_the_page_loads(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "cutover.md").read_text(encoding="utf-8")
+    example = page.partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "visit.py").write_text("")
+    base = BASE.replace('name = "expand"', 'name = "let customers in"')
+    (tmp_path / "rehearse.toml").write_text(base + example)
+    settings = load_settings(tmp_path / "rehearse.toml", {"DB_PASSWORD": "canary-4711"}, {})
+    assert settings.exit_plan.steps[-1].window == "old app, new schema"
+    assert len(settings.cutover.probes) == 2
