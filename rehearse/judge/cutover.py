@@ -141,11 +141,8 @@ def _unhealthy(before: Sequence[Block], policy: Policy) -> Iterable[Fault]:
 def _rulings(
     policy: Policy, judged: JudgedBlocks, rounds: int, metrics: Iterable[Metric] | None = None
 ) -> tuple[Ruling, ...]:
-    """The usual cells, each of which can only ABORT. What drifts evenly is in both brackets: none is assumed."""
-    noise = replace(
-        policy.noise, run_to_run_sd=policy.noise.start_sd if rounds > 1 else policy.noise.run_to_run_sd
-    )
-    policy = replace(policy, min_rounds=rounds, noise=noise)
+    """The usual cells, each of which can only ABORT: two phases of the same code may differ as two recordings do."""
+    policy = replace(policy, min_rounds=rounds)
     strictness = Strictness.of(policy, 1, 1)
     case = RecordedCase(policy, strictness, judged, columns(judged))
     chosen = None if metrics is None else set(metrics)
