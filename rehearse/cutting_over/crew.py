@@ -88,8 +88,10 @@ class Recording:
         return Blocks(before, [one for one in watched if one.start_s >= newest_s - self._cutover.watch_s])
 
     def ran(self, from_s: float, to_s: float) -> None:
-        """A step ran from then to then."""
-        self._steps.append((from_s - self._load_began_s, to_s - self._load_began_s))
+        """A step ran from then to then; said at its begin too, when it runs for ever as far as anybody knows."""
+        began_s = from_s - self._load_began_s
+        self._steps = [one for one in self._steps if one[0] != began_s]
+        self._steps.append((began_s, to_s - self._load_began_s))
 
     def _is_excused(self, block: Block) -> bool:
         """Where an outage is accepted, what users get while a step runs makes nobody turn back."""

@@ -5,6 +5,7 @@ Each step is in the store before it runs, and again after it: whoever comes next
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -55,7 +56,7 @@ class Crew:
     log_dir: Path
     look: Callable[[], Blocks]  # what the load has shown
     begin_watch: Callable[[float], None]  # from then on it is looked at by the criteria
-    ran: Callable[[float, float], None]  # a step ran from then to then
+    ran: Callable[[float, float], None]  # a step ran from then to then; at its begin: for ever
     facts: Callable[[Side], None]  # ask the environment what it is, and store that
     criteria: Criteria
     rows: RowKeeper | None = None
@@ -73,6 +74,7 @@ class Walk:
         self._steps: list[StepRecord] = []
         self._phases = 0
         self._is_watching = False
+        self._looked_s = -math.inf
 
     # --- the whole way
 
@@ -208,6 +210,7 @@ class Walk:
             began_s=self._crew.pace.now_s(),
         )
         self._steps.append(record)
+        self._crew.ran(record.began_s, math.inf)
         self._journal.add_exhibit(step_exhibit(record))
         with self._phase(PhaseKind.STEP, f"{direction}: {step.name}"):
             record = self._run(record, command, step)
@@ -254,6 +257,7 @@ class Walk:
             if pace.now_s() >= until_s:
                 return StepOutcome.TIMED_OUT, f"it took over {timeout_s:g} s, and was ended"
             pace.attend(POLL_S)
+            self._look()  # a step is not broken off in its middle: it turns back when this one has ended
 
     def _verify(self, record: StepRecord, step: StepOrder) -> StepRecord:
         if not step.verify:
@@ -269,8 +273,10 @@ class Walk:
         self._is_watching = True
 
     def _look(self) -> None:
-        if self._is_watching:
-            self._crew.criteria.look(self._crew.pace.now_s(), self._crew.look())
+        now_s = self._crew.pace.now_s()
+        if self._is_watching and now_s - self._looked_s >= LOOK_S:
+            self._looked_s = now_s
+            self._crew.criteria.look(now_s, self._crew.look())
 
     def _is_to_turn_back(self) -> bool:
         """A criterion has fired, or nothing more can be learnt: then it is time to go back."""

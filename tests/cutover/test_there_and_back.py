@@ -160,6 +160,28 @@ def test_a_criterion_that_fires_turns_back_at_once_and_says_when_and_how_long_it
     assert [phase.kind for phase in found.phases].count(PhaseKind.WINDOW) == 1  # who turns back holds nothing
 
 
+def test_what_users_get_while_a_long_step_runs_makes_it_turn_back_after_that_step(tmp_path: Path) -> None:
+    happening = blue_green(tmp_path)
+    happening.scripts[("expand",)] = ScriptedStep(0, 300, "")  # six seconds
+    happening.at[9.0] = set_to(failing=0.9)
+    happening.at[11.0] = set_to(failing=0.0)
+    verdict, _, found = happening.run()
+    assert "criterion" in [reason.code for reason in verdict.reasons]
+    assert [step.outcome for step in found.steps] == [StepOutcome.DONE] * 2
+    assert happening.ran == [("expand",), ("contract",)]
+
+
+def test_where_an_outage_is_accepted_one_while_a_step_runs_makes_nobody_turn_back(tmp_path: Path) -> None:
+    happening = blue_green(
+        tmp_path, change=lambda text: text.replace("[cutover]", '[cutover]\nlongest_outage = "20s"')
+    )
+    happening.scripts[("expand",)] = ScriptedStep(0, 300, "")
+    happening.at[9.0] = set_to(is_down=True)
+    happening.at[11.0] = set_to(is_down=False)
+    decision, codes = decided(happening)
+    assert decision is GO, codes
+
+
 # --- what is missing ----------------------------------------------------------------------------------------------
 
 
