@@ -73,7 +73,7 @@ def test_a_renamed_column_fails_the_old_version_in_the_mixed_window(
     assert done.code == 10, (done, result.get("verdict"))
     assert "outage" in codes(result)
     kinds = {one["kind"] for probe in ("orders", "write") for one in outages(result, probe)}
-    assert kinds == {"status 500, from 1.0"}
+    assert kinds == {"status 500"}
     assert outages(result, "read") == []
     there, back_again = phases(result, "mixed window")
     assert min(there["longest_outage_s"], back_again["longest_outage_s"]) > 2.0  # of three
@@ -121,7 +121,7 @@ def test_a_migration_that_holds_a_lock_is_an_outage_of_writes_with_reads_unharme
     postgres_url: str, tmp_path: Path
 ) -> None:
     lock = "do $$ begin lock table shop_orders in share row exclusive mode; perform pg_sleep(3); end $$"
-    with shops(tmp_path, postgres_url) as shop:
+    with shops(tmp_path, postgres_url, timeout="1500ms") as shop:
         shop.plan(shop.sql("lock", lock, "select 1"))
         done, result = shop.cutover()
     assert done.code == 10, (done, result.get("verdict"))
@@ -133,7 +133,7 @@ def test_a_migration_that_holds_a_lock_is_an_outage_of_writes_with_reads_unharme
 
 def test_the_way_forward_is_timed_beside_the_way_back(postgres_url: str, tmp_path: Path) -> None:
     with shops(tmp_path, postgres_url) as shop:
-        repair = {"name": "start 2.1", "run": deed("start", "2.1", str(shop.third)), "timeout": "40s"}
+        repair = {"name": "start the repair", "run": deed("start", "2.1", str(shop.third)), "timeout": "40s"}
         users = {"name": "let them in", "run": deed("switch", str(shop.third)), "timeout": "10s"}
         shop.plan(expand(shop), shop.start_green("2.1"), shop.switch(), forward=(repair, users))
         done, result = shop.cutover("--forward", timeout_s=120)
@@ -142,7 +142,7 @@ def test_the_way_forward_is_timed_beside_the_way_back(postgres_url: str, tmp_pat
     assert cutover["forward_s"] > 0.5
     assert cutover["undo_s"] > 0
     assert [one["name"] for one in cutover["steps"] if one["direction"] == "forward"] == [
-        "start 2.1",
+        "start the repair",
         "let them in",
     ]
 
