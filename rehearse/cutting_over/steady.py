@@ -34,15 +34,9 @@ class Pace(Protocol):
         """Let time pass, and deal with what happens meanwhile."""
         ...
 
-
-def attended(pace: Pace, ask: Callable[[], T]) -> T:
-    """What `ask` returns or raises, asked in a thread while `pace` is attended to."""
-    asking = _Asking(ask)
-    thread = Thread(target=asking.run, name="asking", daemon=True)
-    thread.start()
-    while thread.is_alive():
-        pace.attend(POLL_S)
-    return asking.answer()
+    def ask(self, question: Callable[[], T]) -> T:
+        """What `question` returns or raises, while time passes."""
+        ...
 
 
 class _Asking(Generic[T]):
@@ -77,6 +71,10 @@ class Idle:
     def attend(self, for_s: float) -> None:
         """See Pace."""
         time.sleep(for_s)
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """See Pace."""
+        return question()
 
 
 @dataclass(slots=True)
@@ -127,6 +125,15 @@ class SteadyLoad:
                 return
             with suppress(Empty):
                 self._take(self._events.get(timeout=left_s))
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """See Pace: in a thread of its own, for the load must be attended to."""
+        asking = _Asking(question)
+        thread = Thread(target=asking.run, name="asking", daemon=True)
+        thread.start()
+        while thread.is_alive():
+            self.attend(POLL_S)
+        return asking.answer()
 
     def end(self) -> None:
         """Send no more, and wait for the closing accounts."""

@@ -33,7 +33,7 @@ from rehearse.cutovers import (
 )
 from rehearse.cutting_over.criteria import Blocks, Criteria
 from rehearse.cutting_over.orders import CutoverOrder, StepOrder
-from rehearse.cutting_over.steady import POLL_S, Pace, attended
+from rehearse.cutting_over.steady import POLL_S, Pace
 from rehearse.cutting_over.verifying import Verifier
 from rehearse.errors import NotReady
 from rehearse.holding import process_of
@@ -112,9 +112,9 @@ class Walk:
         crew, cutover = self._crew, self._order.settings.cutover
         crew.facts(Side.BASELINE)
         for question in crew.questions:
-            attended(crew.pace, question.ask_before)
+            crew.pace.ask(question.ask_before)
         if crew.rows is not None:
-            attended(crew.pace, crew.rows.begin)
+            crew.pace.ask(crew.rows.begin)
         self._measure(PhaseKind.BEFORE, "before", cutover.budget_s)
 
     def _after_undo(self) -> None:
@@ -122,7 +122,7 @@ class Walk:
         self._measure(PhaseKind.AFTER_UNDO, "after the undo", cutover.budget_s)
         self._look_for_rows(UNDONE)
         for question in crew.questions:
-            self._journal.add_exhibit(answer_exhibit(attended(crew.pace, question.ask_after)))
+            self._journal.add_exhibit(answer_exhibit(crew.pace.ask(question.ask_after)))
 
     def _forward(self) -> None:
         """The upgrade once more, with what cannot be undone, and then its repair."""
@@ -262,7 +262,7 @@ class Walk:
     def _verify(self, record: StepRecord, step: StepOrder) -> StepRecord:
         if not step.verify:
             return record
-        found = attended(self._crew.pace, lambda: self._crew.verifier.verify(step.verify))
+        found = self._crew.pace.ask(lambda: self._crew.verifier.verify(step.verify))
         now_s = self._crew.pace.now_s()
         return replace(record, outcome=found.outcome, sentence=found.sentence, verified_s=now_s)
 
@@ -285,4 +285,4 @@ class Walk:
     def _look_for_rows(self, when: str) -> None:
         rows = self._crew.rows
         if rows is not None:
-            self._journal.add_exhibit(rows_exhibit(attended(self._crew.pace, lambda: rows.look(when))))
+            self._journal.add_exhibit(rows_exhibit(self._crew.pace.ask(lambda: rows.look(when))))
