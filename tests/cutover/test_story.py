@@ -94,7 +94,7 @@ class PacedSession:
             if time.monotonic() - began_s >= (len(blocks) + 1) * BLOCK_S:
                 blocks.append(block(len(blocks)))
                 yield BlockClosed(blocks[-1])
-            if self.error is not None and len(blocks) > 25:
+            if self.error is not None and len(blocks) > 40:
                 raise self.error
             time.sleep(0.005)
         yield from (WorkerDone(final) for final in finals_of(blocks))
