@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from rehearse.commands.frame import ConfigOption, JsonOption, SetOption, command, out, out_json, settings_of
+from rehearse.commands.frame import (
+    ConfigOption,
+    JsonOption,
+    SetOption,
+    command,
+    out,
+    out_json,
+    progress_on,
+    settings_of,
+)
 from rehearse.errors import ExitCode
 
 
@@ -50,7 +59,10 @@ def migrations(
     asked = {"django": tuple(django or ()), "sql": tuple(sql or ()), "since": since, "python": python}
     given |= {name: value for name, value in asked.items() if value}
     given |= {"in_transaction": True} if in_transaction else {}
-    report = MigrationReport(lint(read_sources(given, where), root, clean=clean))
+    sources = read_sources(given, where)
+    with progress_on(quiet=False) as progress:
+        progress.phase("asking the linters")
+        report = MigrationReport(lint(sources, root, clean=clean))
     if as_json:
         out_json(report)
     else:
