@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rehearse.commands import baselines, checks, promotion, runs, scenarios, starting
+from rehearse.commands.cutover import cutover
 from rehearse.commands.frame import (
     ConfigOption,
     JsonOption,
@@ -244,6 +245,7 @@ def demo(
 
 
 app.command()(promotion.exit_plan)
+app.command()(cutover)
 app.command()(promotion.decide)
 app.command()(promotion.gate)
 app.command()(migrations)

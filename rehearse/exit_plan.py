@@ -31,6 +31,7 @@ class Step:
     verify: tuple[str, ...] = ()  # ids of checks that must pass before the next step
     timeout_s: float = 600.0
     is_point_of_no_return: bool = False
+    window: str = ""  # what runs with what once it is done: "old app, new schema"
 
     @property
     def can_be_undone(self) -> bool:

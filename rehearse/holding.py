@@ -119,8 +119,14 @@ def is_gone(holder: Holder) -> bool | None:
 
 
 def this_process() -> str:
-    """This process of this machine, so that a number used again is not taken for it; empty where it cannot be told."""
-    machine, began = _this_machine(), _began(getpid())
+    """This process of this machine; see `process_of`."""
+    return process_of(getpid())
+
+
+def process_of(pid: int) -> str:
+    """Which process of this machine a number means now, so that one used again is not taken for it; empty where it
+    cannot be told."""
+    machine, began = _this_machine(), _began(pid)
     return f"{machine} {began}" if machine and began else ""
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from rehearse.cutovers import CutoverResult
 from rehearse.histogram import Histogram
 
 # --- what is recorded -------------------------------------------------------------------------------------------
@@ -780,6 +781,15 @@ class ReasonCode(StrEnum):
     CONTRACT = "contract"
     UNSEEN_CONTRACT = "unseen_contract"
     SERIES_MISSING = "series_missing"
+    STEP_FAILED = "step_failed"
+    STEP_NOT_RUN = "step_not_run"
+    OUTAGE = "outage"
+    DISRUPTION_UNSEEN = "disruption_unseen"
+    DATA_LOST = "data_lost"
+    LEFT_BEHIND = "left_behind"
+    EXIT_TOO_SLOW = "exit_too_slow"
+    CRITERION = "criterion"
+    CUTOVER_INCOMPLETE = "cutover_incomplete"
     INTERNAL = "internal"
 
 
@@ -1022,6 +1032,7 @@ class Result:
     other_policy: tuple[str, ...] = ()  # how its policy differs from the one fixed before the run
     sign_offs: tuple[SignOff, ...] = ()  # in their order; the last one counts
     stages: tuple[StageStanding, ...] = ()  # in their order; empty when the project has none
+    cutover: CutoverResult | None = None  # of a cutover, and of nothing else
     schema_version: int = 1
 
 
@@ -1048,6 +1059,7 @@ class RunKind(StrEnum):
 
     BASELINE = "baseline"
     COMPARISON = "comparison"
+    CUTOVER = "cutover"  # the exit plan, there and back in one environment
     CHECKS = "checks"  # checks alone, without load: never a verdict on the upgrade
 
 

@@ -77,7 +77,7 @@ def decide(
     """Append a sign-off to a run. Raises ConfigError for one that a gate would not count, StoreError for a run that is
     not what was recorded."""
     record = store.run(run_id)
-    if record.kind is not RunKind.COMPARISON or record.verdict is None:
+    if record.kind not in rehearsal.JUDGED or record.verdict is None:
         raise ConfigError(f"run {run_id!r} has no verdict to sign. `rehearse compare` makes one.")
     _refuse_to_sign(record, record.verdict.decision, signing)
     sign_off = SignOff(

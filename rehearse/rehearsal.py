@@ -19,6 +19,7 @@ from rehearse.checks.registry import Entry, PastRun, entries
 from rehearse.checks.runner import CheckRunner, PytestRunner
 from rehearse.checks.values import compare_values, values_exhibit
 from rehearse.config import Settings
+from rehearse.cutover_results import cutover_result_of, judge_stored_cutover
 from rehearse.edge_cases.running import plan_edges, run_edges, standing_proxies
 from rehearse.edge_cases.scene import Standing
 from rehearse.edges.exhibits import edge_records, planned_edges
@@ -58,6 +59,7 @@ from rehearse.store.records import Store
 from rehearse.targets import ManagedTarget
 from rehearse.watch import Watch
 
+JUDGED = (RunKind.COMPARISON, RunKind.CUTOVER)
 PAST_RUNS = 50  # that the registry of checks looks at
 DRAIN_S = 1.0  # what is in flight when load is stopped early has this long to be answered
 
@@ -103,10 +105,10 @@ def baseline(settings: Settings, parts: Parts, name: str | None, command: str) -
     targets = allowed_targets(settings, wiring.sides_of_baseline(settings))
     clean = cleaner(settings)
     with ExitStack() as stack:
-        stack.enter_context(_errors_through(clean))
+        stack.enter_context(errors_through(clean))
         store = stack.enter_context(Store.open(wiring.store_url(settings)))
         record = wiring.baseline_record(settings, parts.now(), name, command)
-        parts = stack.enter_context(_alone(store, targets, record, parts))
+        parts = stack.enter_context(alone(store, targets, record, parts))
         parts = replace(parts, engine=RenewingEngine(parts.engine, token_sources(settings)))
         journal = stack.enter_context(kept(store, record, parts.now, clean))
         standing = stack.enter_context(standing_proxies(settings, _sides(targets)))
@@ -147,7 +149,7 @@ def compare(settings: Settings, parts: Parts, options: CompareOptions) -> Compar
     """
     targets = allowed_targets(settings, wiring.sides_of_comparison(settings))
     clean = cleaner(settings)
-    with _errors_through(clean), Store.open(wiring.store_url(settings)) as store:
+    with errors_through(clean), Store.open(wiring.store_url(settings)) as store:
         record = wiring.comparison_record(settings, parts.now(), options.command)
         stored = (
             None
@@ -160,7 +162,7 @@ def compare(settings: Settings, parts: Parts, options: CompareOptions) -> Compar
         interrupted = None
         try:
             with ExitStack() as stack:
-                parts = stack.enter_context(_alone(store, targets, record, parts))
+                parts = stack.enter_context(alone(store, targets, record, parts))
                 parts = replace(parts, engine=RenewingEngine(parts.engine, token_sources(settings)))
                 journal = stack.enter_context(kept(store, record, parts.now, clean))
                 plan_edges(settings, journal)
@@ -200,7 +202,7 @@ def check(settings: Settings, parts: Parts, command: str) -> CheckReport:
         )
     targets = allowed_targets(settings, wiring.sides_of_comparison(settings))
     clean = cleaner(settings)
-    with _errors_through(clean), Store.open(wiring.store_url(settings)) as store:
+    with errors_through(clean), Store.open(wiring.store_url(settings)) as store:
         record = wiring.checks_record(settings, parts.now(), command)
         with ExitStack() as stack:
             journal = stack.enter_context(kept(store, record, parts.now, clean))
@@ -241,17 +243,21 @@ def rejudge(store: Store, run_id: str, folder: Path, policy: Policy | None = Non
     the report says, and then the run keeps the verdict that it has.
     """
     record = store.run(run_id)
-    if record.kind is not RunKind.COMPARISON:
-        raise ConfigError(f"run {run_id!r} is a {record.kind}: only comparisons are judged.")
+    if record.kind not in JUDGED:
+        raise ConfigError(f"run {run_id!r} is a {record.kind}: only comparisons and cutovers are judged.")
     if record.state is RunState.FINISHED:
         store.verify(run_id)
     with many_objects():
+        if record.kind is RunKind.CUTOVER:
+            return _cutover_again(store, record, folder, policy)
         return _judged_again(store, record, folder, policy)
 
 
 def judged_anew(store: Store, record: RunRecord) -> Verdict:
     """The verdict that the stored evidence gives, by the policy that was fixed before the run; nothing is written."""
     with many_objects():
+        if record.kind is RunKind.CUTOVER:
+            return judge_stored_cutover(store, record)
         blocks, finals, exhibits = (
             store.blocks(record.run_id),
             store.finals(record.run_id),
@@ -259,6 +265,17 @@ def judged_anew(store: Store, record: RunRecord) -> Verdict:
         )
         reference = wiring.reference_of(store, record)
         return judge(evidence_of(record, blocks, finals, reference, exhibits))
+
+
+def _cutover_again(store: Store, record: RunRecord, folder: Path, policy: Policy | None) -> Comparison:
+    if policy is not None:
+        raise ConfigError(
+            "--policy now: a cutover is judged by the terms that were fixed before it; leave it out."
+        )
+    record = replace(record, verdict=judge_stored_cutover(store, record))
+    store.update_run(record)
+    result = _with_decisions(cutover_result_of(store, record), store, record)
+    return Comparison(result, write_reports(result, folder))
 
 
 def _judged_again(store: Store, record: RunRecord, folder: Path, policy: Policy | None) -> Comparison:
@@ -285,12 +302,14 @@ def _judged_again(store: Store, record: RunRecord, folder: Path, policy: Policy 
 def render(store: Store, run_id: str, folder: Path) -> tuple[Path, ...]:
     """Write the reports of a stored comparison again; one that never came to a verdict is judged first."""
     record = store.run(run_id)
-    if record.kind is not RunKind.COMPARISON:
-        raise ConfigError(f"run {run_id!r} is a {record.kind}: only comparisons have a report.")
+    if record.kind not in JUDGED:
+        raise ConfigError(f"run {run_id!r} is a {record.kind}: only comparisons and cutovers have a report.")
     if record.verdict is None:
         return rejudge(store, run_id, folder).reports
     if record.state is RunState.FINISHED:
         store.verify(run_id)
+    if record.kind is RunKind.CUTOVER:
+        return write_reports(_with_decisions(cutover_result_of(store, record), store, record), folder)
     reference, blocks = wiring.reference_of(store, record), store.blocks(run_id)
     exhibits = store.exhibits(run_id)
     checks = check_evidence(exhibits) if record.has_checks else None
@@ -364,7 +383,7 @@ def _keep_contract(settings: Settings, targets: list[ManagedTarget], journal: Jo
 
 
 @contextmanager
-def _errors_through(clean: Callable[[str], str]) -> Iterator[None]:
+def errors_through(clean: Callable[[str], str]) -> Iterator[None]:
     """Messages quote logs and answers of others: what leaves here has no secret in it."""
     try:
         yield
@@ -374,7 +393,7 @@ def _errors_through(clean: Callable[[str], str]) -> Iterator[None]:
 
 
 @contextmanager
-def _alone(store: Store, targets: list[ManagedTarget], record: RunRecord, parts: Parts) -> Iterator[Parts]:
+def alone(store: Store, targets: list[ManagedTarget], record: RunRecord, parts: Parts) -> Iterator[Parts]:
     """Nobody else loads these targets meanwhile: the load stops when that can no longer be known."""
     with holding(store, [target.spec.url for target in targets], record.run_id) as hold:
         yield replace(parts, engine=TappedEngine(parts.engine, hold.check))

@@ -307,6 +307,11 @@ def checks_record(settings: Settings, now: datetime, command: str) -> RunRecord:
     return replace(record, has_checks=True)
 
 
+def cutover_record(settings: Settings, now: datetime, command: str) -> RunRecord:
+    """A new cutover, not started yet."""
+    return _record(settings, RunKind.CUTOVER, now, None, command, rounds=1, looks_count=1)
+
+
 def comparison_record(settings: Settings, now: datetime, command: str) -> RunRecord:
     """A new comparison, not started yet and not yet tied to a baseline."""
     count = len(looks_s(settings))

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "rehearse"
 # the table
 
 LEAVES = set(
-    "allowlist codec databases disruptions errors exit_plan forward_proxy histogram instants judge logs model"
+    "allowlist codec cutovers databases disruptions errors exit_plan forward_proxy histogram instants judge logs model"
     " process_groups redaction tls".split()
 )
 PARTS = {
@@ -46,6 +46,7 @@ COMMANDS = STORY | {
     "learning",
     "doctor",
     "promotion",
+    "cutting_over",
 }  # lazily: see AT_START_OF_CLI
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -65,9 +66,12 @@ MAY_IMPORT: dict[str, set[str]] = {
         "renewing",
         "edge_cases",
         "stages",
+        "cutover_results",
     },
     "stages": LEAVES | {"store"},
+    "cutover_results": LEAVES | {"cutover", "journal", "report", "store"},
     "promotion": STORY | {"rehearsal", "wiring", "checking"},
+    "cutting_over": STORY | {"rehearsal", "wiring", "checking", "holding", "renewing"},
     "foresight": STORY | {"wiring", "watch"},
     "watch": STORY | {"wiring"},
     "doctor": STORY | {"wiring", "holding", "renewing", "inquiry", "checking", "edge_cases"},
@@ -99,9 +103,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "targets": LEAVES | {"inquiry"},
     "inquiry": LEAVES,
     "progress": {"errors"},
-    "judge": {"model", "disruptions", "errors", "exit_plan", "histogram"},
+    "judge": {"model", "cutovers", "disruptions", "errors", "exit_plan", "histogram"},
     "codec": {"errors", "histogram"},
-    "model": {"errors", "histogram"},
+    "model": {"cutovers", "errors", "histogram"},
+    "cutovers": {"disruptions"},
     "histogram": {"errors"},
     "disruptions": set(),
     "exit_plan": {"errors"},
@@ -156,6 +161,7 @@ TOUCHES_THE_WORLD = set(
 )
 JUDGE_STANDS_ON = {
     "rehearse/model.py",
+    "rehearse/cutovers.py",
     "rehearse/disruptions.py",
     "rehearse/errors.py",
     "rehearse/exit_plan.py",

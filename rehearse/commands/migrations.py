@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from rehearse.commands.frame import ConfigOption, JsonOption, SetOption, command, out, out_json, settings_of
+from rehearse.commands.frame import (
+    ConfigOption,
+    JsonOption,
+    SetOption,
+    command,
+    out,
+    out_json,
+    progress_on,
+    settings_of,
+)
 from rehearse.errors import ExitCode
 
 
@@ -37,19 +46,23 @@ def migrations(
 
     Without --django and --sql, what [checks.options.migrations] names. Exit code 10: unsafe. 11: not all is known.
     """
-    from rehearse.migrations import lint
+    from rehearse.migrations import WITHOUT_KNOWN_SECRETS, lint
     from rehearse.migrations.linting import read_sources
     from rehearse.migrations.report import MigrationReport, report_lines
+    from rehearse.sides import cleaner
 
-    root, where, given = Path.cwd(), "rehearse migrations", dict[str, object]()
+    root, where, given, clean = Path.cwd(), "rehearse migrations", dict[str, object](), WITHOUT_KNOWN_SECRETS
     if not django and not sql:
         settings = settings_of(config, set_)
-        root, where = settings.root, "checks.options.migrations"
+        root, where, clean = settings.root, "checks.options.migrations", cleaner(settings)
         given |= settings.checks.options.get("migrations", {})
     asked = {"django": tuple(django or ()), "sql": tuple(sql or ()), "since": since, "python": python}
     given |= {name: value for name, value in asked.items() if value}
     given |= {"in_transaction": True} if in_transaction else {}
-    report = MigrationReport(lint(read_sources(given, where), root))
+    sources = read_sources(given, where)
+    with progress_on(quiet=False) as progress:
+        progress.phase("asking the linters")
+        report = MigrationReport(lint(sources, root, clean=clean))
     if as_json:
         out_json(report)
     else:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from rehearse.config.checks import DEFAULT_DIR
+from rehearse.config.cutover_rules import cutover_mistakes
 from rehearse.config.edge_rules import edge_mistakes
 from rehearse.config.load import Load
 from rehearse.config.mistakes import Mistake
@@ -35,6 +36,7 @@ def inconsistencies(settings: Settings) -> Iterator[Mistake]:
     yield from _of_state(settings)
     yield from edge_mistakes(settings)
     yield from _of_promotion(settings)
+    yield from cutover_mistakes(settings)
 
 
 def _of_targets(settings: Settings) -> Iterator[Mistake]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import tomli_w
 
+from rehearse.config.cutover import CutoverSettings
 from rehearse.config.edges import Edges
 from rehearse.config.redaction import in_command, in_header, in_url, longest_first, redact_argv
 from rehearse.config.settings import Settings
@@ -22,7 +23,7 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
     values += in_url(settings.store.url.get_secret_value())
     for name, header in settings.prometheus.headers.items():
         values += in_header(name, header.get_secret_value())
-    for target in settings.targets:
+    for target in (*settings.targets, *filter(None, [settings.cutover.target])):
         values += in_url(target.url)
         values += in_url(target.proxy_url or "")
         for name, header in target.headers.items():
@@ -34,7 +35,26 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
     for command in commands_of_exit(settings.exit_plan.plan):
         values += in_command(command)
     values += _of_edges(settings.edges)
+    values += _of_cutover(settings.cutover)
     return longest_first(values)
+
+
+def _of_cutover(cutover: CutoverSettings) -> list[str]:
+    """What probes carry, the password of the database, and what stands in commands."""
+    values = in_url(cutover.database.get_secret_value()) if cutover.database is not None else ()
+    found = [*values]
+    for probe in cutover.probes:
+        found += [probe.body.get_secret_value()] if probe.body is not None else []
+        for name, header in probe.headers.items():
+            found += in_header(name, header.get_secret_value())
+    for command in _commands_of_cutover(cutover):
+        found += in_command(command)
+    return found
+
+
+def _commands_of_cutover(cutover: CutoverSettings) -> list[tuple[str, ...]]:
+    own = [command for one in cutover.by_hand.values() for command in (one.run, one.undo)]
+    return [command for command in (*own, *(one.run for one in cutover.same)) if command is not None]
 
 
 def _of_edges(edges: Edges) -> list[str]:
@@ -72,6 +92,11 @@ def effective_toml(settings: Settings) -> str:
         step |= {
             name: redact_argv(step[name]) for name in ("run", "undo") if isinstance(step.get(name), tuple)
         }
+    if target := document["cutover"].get("target"):
+        shown = _shown({key: value for key, value in target.items() if key != "<name>"})
+        document["cutover"]["target"] = shown | {"url": _as_in_file(shown["url"], settings)}
+    for one in (*document["cutover"]["by_hand"].values(), *document["cutover"]["same"]):
+        one |= {name: redact_argv(one[name]) for name in ("run", "undo") if isinstance(one.get(name), tuple)}
     document["store"]["url"] = _as_in_file(settings.store.url.get_secret_value(), settings)
     secrets = secrets_of(settings)
     return tomli_w.dumps(_redacted(document, secrets), multiline_strings=True)

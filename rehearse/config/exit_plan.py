@@ -63,6 +63,11 @@ class PlannedStep(Section):
     point_of_no_return: Switch = Field(
         default=False, description="From its begin on, going back is no longer the plan."
     )
+    window: Text = Field(
+        default="",
+        description="What runs with what once it is done, such as `old app, new schema`: `rehearse cutover` holds that"
+        " state under load, there and back.",
+    )
 
 
 class ForwardStep(Section):
@@ -137,7 +142,13 @@ class ExitPlanSettings(Section):
             text=self.text.strip(),
             steps=tuple(
                 plans.Step(
-                    one.name, one.run or (), one.undo or (), one.verify, one.timeout_s, one.point_of_no_return
+                    one.name,
+                    one.run or (),
+                    one.undo or (),
+                    one.verify,
+                    one.timeout_s,
+                    one.point_of_no_return,
+                    one.window,
                 )
                 for one in self.steps
             ),
@@ -156,7 +167,7 @@ class ExitPlanSettings(Section):
 class GateSettings(Section):
     """What `rehearse gate` asks for before a candidate is promoted."""
 
-    requires: tuple[Literal["comparison", "checks"], ...] = Field(
+    requires: tuple[Literal["comparison", "checks", "cutover"], ...] = Field(
         default=("comparison",), description="The kinds of run that each must have said GO."
     )
     max_age_s: Annotated[Duration, between(60, 366 * DAY_S, "systems change", write_duration)] = Field(

@@ -130,9 +130,16 @@ def policy_hash(settings: Settings) -> str:
         },
         "edges": edges_digest(settings),
         "exit plan": asdict(settings.exit_plan.plan),
+        "cutover": _of_cutover(settings),
     }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _of_cutover(settings: Settings) -> str:
+    """What is asked of a cutover; not where it takes place, how hard it is loaded, and what its commands are there."""
+    elsewhere = {"target", "rate", "database", "by_hand", "probes", "every_s"}
+    return settings.cutover.model_dump_json(context={"root": settings.root}, exclude=elsewhere)
 
 
 def _told(settings: Settings) -> dict[str, Mapping[str, object]]:

@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from rehearse.config.checks import Checks
 from rehearse.config.contract import ContractSettings, WaiverSettings
+from rehearse.config.cutover import CutoverSettings
 from rehearse.config.edges import Edges
 from rehearse.config.exit_plan import ExitPlanSettings, GateSettings, PromotionSettings
 from rehearse.config.fields import (
@@ -121,6 +122,7 @@ class Settings(Section):
     checks: Checks = Field(description="The codified breaks of the past.")
     edges: Edges = Field(description="Conditions that are injected on purpose, under load.")
     exit_plan: ExitPlanSettings = Field(description="How to get through, back or forward.")
+    cutover: CutoverSettings = Field(description="How the exit plan is rehearsed.")
     gate: GateSettings = Field(description="What a promotion asks for.")
     promotion: PromotionSettings = Field(description="The environments that a candidate goes through.")
     report: ReportSettings = Field(description="Where reports go.")

@@ -1,8 +1,8 @@
 """From samples of probes to outages, the windows in which versions were mixed, and findings.
 
-Outages are found as OpenShift finds them (openshift/origin, pkg/monitor/backenddisruption): in the order in which they
-were sent, samples with the same failure make one interval, another failure begins a new one. A sample that the rig
-spoiled is no evidence: it neither ends an outage nor proves that there was none.
+Outages are found as OpenShift does it (openshift/origin, pkg/disruption/backend/disruption/interval.go): in the order
+in which they were sent, samples with the same failure make one interval, another failure begins a new one. A sample
+that the rig spoiled is no evidence: it neither ends an outage nor proves that there was none.
 """
 
 from __future__ import annotations

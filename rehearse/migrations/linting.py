@@ -6,14 +6,16 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from rehearse.errors import ConfigError, nearest
 from rehearse.migrations.rules import Danger, Rule
+from rehearse.redaction import Clean
 
 TIMEOUT_S = 120.0
 _REVISION = re.compile(r"[A-Za-z0-9_./@][A-Za-z0-9_./@^~-]{0,199}")
+_ERROR = re.compile(r"[\w.]*(Error|Exception)\b.*:|Unknown command")
 _LAST_WORDS = 200  # characters
 
 
@@ -64,7 +66,9 @@ class Ran:
     def last_words(self) -> str:
         """What it says of its own failure: the end of a sentence."""
         lines = [line.strip() for line in (self.said or self.out).splitlines() if line.strip()]
-        return self.problem or (f"exit code {self.code}" + (f": {lines[-1][:_LAST_WORDS]}" if lines else ""))
+        errors = [line for line in lines if _ERROR.match(line)]  # and not the trace around it
+        told = f": {(errors or lines)[-1][:_LAST_WORDS]}" if lines else ""
+        return self.problem or f"exit code {self.code}{told}"
 
 
 Run = Callable[[Sequence[str], Path], Ran]
@@ -121,6 +125,15 @@ def _read(where: str, value: object, default: object) -> object:
 def unsafe(tool: str, place: str, rule: Rule, said: str) -> UnsafeMigration:
     """A finding in our words."""
     return UnsafeMigration(tool, place, rule.name, said, rule.dangers, rule.advice)
+
+
+def cleaned(found: Linted, clean: Clean) -> Linted:
+    """The same without secrets in what others say: a trace can show an address with its password."""
+    return replace(
+        found,
+        unsafe=tuple(replace(one, said=clean(one.said)) for one in found.unsafe),
+        trouble=clean(found.trouble),
+    )
 
 
 def endangering(found: Iterable[Linted], danger: Danger) -> tuple[UnsafeMigration, ...]:

@@ -54,6 +54,9 @@ def _lines_of(one: UnsafeMigration) -> Iterable[str]:
 def _about_tool(one: Linted) -> list[str]:
     if one.trouble:
         return [f"not known: {one.trouble}"]
-    found = f"{len(one.unsafe)} findings" if len(one.unsafe) != 1 else "1 finding"
-    lines = [f"{one.tool}: {one.migrations} migrations, {found}"]
+    lines = [f"{one.tool}: {_some(one.migrations, 'migration')}, {_some(len(one.unsafe), 'finding')}"]
     return [*lines, f"  told to ignore: {', '.join(one.skipped)}"] if one.skipped else lines
+
+
+def _some(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

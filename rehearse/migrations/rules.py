@@ -1,6 +1,7 @@
 """The rules of the linters: which part of an upgrade each endangers, and how the same is done in two releases.
 
-django-migration-linter: docs/incompatibilities.md of its repository. squawk: https://squawkhq.com/docs/rules.
+django-migration-linter: docs/incompatibilities.md of its repository. squawk 2.70: https://squawkhq.com/docs/rules,
+those that it applies without being asked to.
 """
 
 from __future__ import annotations
@@ -36,12 +37,13 @@ _NEVER_RENAME = (
     "never rename; first release: add the new name, write both, populate it; second release: drop the old one"
 )
 _DROP_LATER = (
-    "first release: stop using it, and let it be null or have a default; second release: drop it, when no way back"
-    " leads to code that reads it"
+    "first release: stop using it; second release: drop it, when no way back leads to code that uses it"
 )
+_DROP_COLUMN = f"{_DROP_LATER}; until then it must be nullable or have a default"
 _NEW_COLUMN = (
     "first release: add a column of the new type, write both, populate it; second release: drop the old one"
 )
+_STOP_USING = "first release: code that does not rely on it; second release: change it"
 _CONCURRENTLY = "do it CONCURRENTLY, in a migration of its own that is not in a transaction"
 _UNIQUE = (
     "first release: keep it unique in the application, repair what is not; then CREATE UNIQUE INDEX CONCURRENTLY, and"
@@ -62,7 +64,7 @@ _FROZEN_MODELS = (
 
 DJANGO = (
     Rule("NOT_NULL", (Danger.BASELINE, Danger.LOCK), _NULLABLE_FIRST),
-    Rule("DROP_COLUMN", (*_BOTH, Danger.WAY_BACK), _DROP_LATER),
+    Rule("DROP_COLUMN", (*_BOTH, Danger.WAY_BACK), _DROP_COLUMN),
     Rule("DROP_TABLE", (Danger.BASELINE, Danger.WAY_BACK), _DROP_LATER),
     Rule("RENAME_COLUMN", _BOTH, _NEVER_RENAME),
     Rule("RENAME_TABLE", _BOTH, _NEVER_RENAME),
@@ -85,33 +87,49 @@ SQUAWK = (
     Rule("adding-not-nullable-field", (Danger.BASELINE, Danger.LOCK), _NULLABLE_FIRST),
     Rule("adding-required-field", (Danger.BASELINE,), _NULLABLE_FIRST),
     Rule("adding-serial-primary-key-field", (Danger.LOCK,), _CONCURRENTLY),
+    Rule("ban-alter-identity", (Danger.BASELINE,), _STOP_USING),
     Rule("ban-alter-domain-with-add-constraint", (Danger.BASELINE, Danger.LOCK), _NOT_VALID),
     Rule("ban-concurrent-index-creation-in-transaction", (Danger.LOCK,), _CONCURRENTLY),
     Rule("ban-create-domain-with-constraint", (Danger.LOCK,), _NOT_VALID),
-    Rule("ban-drop-column", (*_BOTH, Danger.WAY_BACK), _DROP_LATER),
+    Rule("ban-drop-column", (*_BOTH, Danger.WAY_BACK), _DROP_COLUMN),
     Rule("ban-drop-database", (Danger.BASELINE, Danger.WAY_BACK), _DROP_LATER),
+    Rule("ban-drop-constraint", (Danger.BASELINE,), _STOP_USING),
+    Rule("ban-drop-domain", (Danger.BASELINE,), _DROP_LATER),
+    Rule("ban-drop-extension", (Danger.BASELINE, Danger.WAY_BACK), _DROP_LATER),
+    Rule("ban-drop-function", (Danger.BASELINE,), _DROP_LATER),
+    Rule("ban-drop-generated-expression", (Danger.BASELINE,), _STOP_USING),
     Rule(
         "ban-drop-not-null",
         (Danger.BASELINE,),
         "make every reader ready for null first, in a release of its own",
     ),
+    Rule("ban-drop-schema", (Danger.BASELINE, Danger.WAY_BACK), _DROP_LATER),
+    Rule("ban-drop-sequence", (Danger.BASELINE, Danger.WAY_BACK), _DROP_LATER),
     Rule("ban-drop-table", (Danger.BASELINE, Danger.WAY_BACK), _DROP_LATER),
+    Rule("ban-drop-type", (Danger.BASELINE,), _DROP_LATER),
+    Rule("ban-drop-view", (Danger.BASELINE,), _DROP_LATER),
+    Rule("ban-set-schema", _BOTH, _NEVER_RENAME),
     Rule("ban-truncate-cascade", (Danger.BASELINE, Danger.WAY_BACK), _NO_TRUNCATE),
     Rule("ban-uncommitted-transaction", (Danger.LOCK,), "commit it: its locks are held until then"),
     Rule("changing-column-type", (*_BOTH, Danger.LOCK), _NEW_COLUMN),
     Rule("constraint-missing-not-valid", (Danger.LOCK,), _NOT_VALID),
     Rule("disallowed-unique-constraint", (Danger.BASELINE, Danger.LOCK), _UNIQUE),
+    Rule("renaming-object", _BOTH, _NEVER_RENAME),
     Rule("renaming-column", _BOTH, _NEVER_RENAME),
     Rule("renaming-table", _BOTH, _NEVER_RENAME),
     Rule("require-concurrent-index-creation", (Danger.LOCK,), _CONCURRENTLY),
     Rule("require-concurrent-index-deletion", (Danger.LOCK,), _CONCURRENTLY),
-    Rule("require-timeout-settings", (Danger.LOCK,), _TIMEOUTS),
+    Rule("require-concurrent-partition-detach", (Danger.LOCK,), _CONCURRENTLY),
+    Rule("require-concurrent-reindex", (Danger.LOCK,), _CONCURRENTLY),
+    Rule("require-lock-timeout", (Danger.LOCK,), _TIMEOUTS),
+    Rule("require-statement-timeout", (Danger.LOCK,), _TIMEOUTS),
     Rule(
         "transaction-nesting",
         (Danger.LOCK,),
         "one transaction for each file: a COMMIT inside it ends the outer one",
     ),
     Rule("ban-char-field"),
+    Rule("identifier-too-long"),
     Rule("prefer-bigint-over-int"),
     Rule("prefer-bigint-over-smallint"),
     Rule("prefer-identity"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterable
+from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -50,7 +51,9 @@ def lint_sql(sources: Sources, root: Path, run: Run) -> tuple[Linted, ...]:
         config.touch()
         argv = [squawk, "--config", str(config), "--reporter", "Json"]
         argv += ["--assume-in-transaction"] if sources.in_transaction else []
-        return (read_output(run([*argv, "--", *files], root), files),)
+        return (
+            read_output(run([*argv, "--", *map(escape, files)], root), files),
+        )  # it reads names as patterns
 
 
 def sql_files(patterns: Iterable[str], root: Path) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from rehearse.prober.pace import Pace, most_open
 from rehearse.prober.sending import HttpSender, Sender
 
 FLUSH_S = 0.2
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _BEGIN_IN_S = 0.05
 _SPARE_DESCRIPTORS = 64
 
@@ -72,6 +73,9 @@ def check_order(order: ProberOrder, allow_list: AllowList) -> None:
     names = [one.probe.name for one in order.probes]
     if len(set(names)) < len(names):
         raise ConfigError(f"two probes have the same name: {', '.join(sorted(names))}")
+    for probe in (one.probe for one in order.probes):
+        if probe.method.upper() not in SAFE_METHODS and not probe.is_write:
+            raise ConfigError(f"probe {probe.name!r} sends {probe.method}, and nothing says that it writes")
     for what, value in (
         ("interval", order.interval_s),
         ("timeout", order.timeout_s),

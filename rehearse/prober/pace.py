@@ -12,9 +12,7 @@ from rehearse.disruptions import Sample, SampleOutcome
 from rehearse.prober.orders import ProbeRequest, ProberOrder
 from rehearse.prober.sending import OVERDUE, Answer, Phase, Sender
 
-MOST_LATE_S = (
-    0.3  # later than this a sample is not sent: it would come in a crowd, and tell of another moment
-)
+MOST_LATE_S = 0.3  # later than this a sample is not sent: it would be one of a crowd, of another moment
 STALL_S = 0.05
 MOST_PATIENCE = 3.0  # times the timeout, for a sample during which the rig itself stood still
 LATE, CROWDED = "the prober was late", "too many under way"
@@ -114,10 +112,10 @@ class Pace:
         sent_s = monotonic()
         answer = await self._answer(request, sent_s)
         took_s, late_s = monotonic() - sent_s, max(0.0, sent_s - due_s)
-        if late_s > STALL_S and answer.kind in OVERDUE:
-            answer = Answer(
-                SampleOutcome.RIG, LATE
-            )  # it was one of many that were sent at once, and waited in line
+        if (
+            late_s > STALL_S and answer.kind in OVERDUE
+        ):  # one of many that were sent at once: it waited in line
+            answer = Answer(SampleOutcome.RIG, LATE)
         name, kind, version = request.probe.name, answer.kind, answer.version
         self.tell(Sample(name, due_s, late_s, took_s, answer.outcome, kind, version))
 

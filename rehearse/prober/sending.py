@@ -80,9 +80,8 @@ class Phase:
 
     async def note(self, event: str, _: object) -> None:
         """httpcore's trace: https://www.encode.io/httpcore/extensions/#trace."""
-        if event.endswith(
-            ("connect_tcp.complete", "send_request_headers.started")
-        ):  # the latter on a kept one
+        # A kept connection is there before the first event.
+        if event.endswith(("connect_tcp.complete", "send_request_headers.started")):
             self.is_connected = True
 
 
@@ -113,9 +112,8 @@ class HttpSender:
         try:
             return await self._exchange(request, phase)
         except (httpcore.LocalProtocolError, httpcore.UnsupportedProtocol, UnicodeEncodeError) as error:
-            raise ConfigError(
-                f"probe {request.probe.name!r} cannot be sent: {type(error).__name__}"
-            ) from error
+            name = request.probe.name
+            raise ConfigError(f"probe {name!r} cannot be sent: {type(error).__name__}") from error
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, OSError) as error:
             return classified(error)
         except ExceptionGroup as group:  # of a connection that was tried at several addresses

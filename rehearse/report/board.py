@@ -63,11 +63,14 @@ class DecisionBox:
     plan_start: str
 
 
+_BRACKETED = "the candidate with the mean of before it and after its undo, in one environment"
+
+
 def compared(result: Result) -> tuple[Labelled, ...]:
     """What was held against what, with which load, and when."""
     return (
         Labelled("Baseline", result.baseline_name or "none stored: both sides were measured in this run"),
-        Labelled("Compared", _MODES[result.mode]),
+        Labelled("Compared", _MODES[result.mode] if result.cutover is None else _BRACKETED),
         Labelled("Load", _load(result)),
         Labelled("Started", instant(result.started_at)),
         Labelled("Ended", instant(result.ended_at) if result.ended_at else "not recorded"),

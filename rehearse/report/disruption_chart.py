@@ -167,7 +167,7 @@ def _band(number: int, one: Span, x: Scale, began_s: float) -> Band:
 
 def _probe_lane(one: Disruption, x: Scale, began_s: float, y: float) -> Lane:
     pieces = [
-        *(_piece("served", from_s, to_s, x, began_s) for from_s, to_s in _seen(one)),
+        *(_piece("served", from_s, to_s, x, began_s) for from_s, to_s in _served(one)),
         *(_piece("unseen", gap.from_s, gap.to_s, x, began_s) for gap in one.gaps),
         *(_piece(_look(outage), outage.from_s, outage.to_s, x, began_s) for outage in one.outages),
     ]
@@ -175,13 +175,13 @@ def _probe_lane(one: Disruption, x: Scale, began_s: float, y: float) -> Lane:
     return Lane(y, shortened(one.probe.name, 30), figure, tuple(pieces))
 
 
-def _seen(one: Disruption) -> Iterator[tuple[float, float]]:
-    """The times between the gaps."""
+def _served(one: Disruption) -> Iterator[tuple[float, float]]:
+    """The times between outages and gaps."""
     from_s = one.began_s
-    for gap in one.gaps:
-        if gap.from_s > from_s:
-            yield from_s, gap.from_s
-        from_s = gap.to_s
+    for begins_s, ends_s in sorted([*one.stretches, *((gap.from_s, gap.to_s) for gap in one.gaps)]):
+        if begins_s > from_s:
+            yield from_s, begins_s
+        from_s = max(from_s, ends_s)
     if one.ended_s > from_s:
         yield from_s, one.ended_s
 

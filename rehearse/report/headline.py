@@ -27,6 +27,7 @@ from rehearse.model import (
     SideSummary,
 )
 from rehearse.report import units
+from rehearse.report.cutover import why_cutover
 from rehearse.report.ranking import Row, nearest_to_margin, turned, worst_bound
 from rehearse.report.units import brief, change, count, share
 
@@ -65,6 +66,15 @@ NEXT_STEPS = {
     ReasonCode.CONTRACT: "Do not promote. Restore what clients rely on, or let someone waive it (docs/contract.md).",
     ReasonCode.UNSEEN_CONTRACT: "Answers of an endpoint were seen on one side only. Read the errors, rehearse again.",
     ReasonCode.SERIES_MISSING: "What Prometheus knows of a side is missing. The sentence says why; rehearse again.",
+    ReasonCode.STEP_FAILED: f"{_FIX} A step of the plan or of its undo failed: the exit section says which, and how.",
+    ReasonCode.STEP_NOT_RUN: "A step was not run to its end. The sentence says why; rehearse the cutover again.",
+    ReasonCode.OUTAGE: f"{_FIX} Users met an outage: the exit section says in which phase, and of which kind.",
+    ReasonCode.DISRUPTION_UNSEEN: "The probes did not see all of it. The sentence says why; rehearse it again.",
+    ReasonCode.DATA_LOST: f"{_FIX} Rows that users wrote are gone.",
+    ReasonCode.LEFT_BEHIND: "Do not promote. The undo leaves something behind: mend the undo, rehearse it again.",
+    ReasonCode.EXIT_TOO_SLOW: "Do not promote. Decide earlier, or make the way back shorter, and rehearse it again.",
+    ReasonCode.CRITERION: f"{_FIX} What the team agreed to turn back for has happened.",
+    ReasonCode.CUTOVER_INCOMPLETE: "A part of the cutover has no evidence. The sentence says why; rehearse it again.",
     ReasonCode.INTERNAL: "`rehearse` itself failed. Keep the run, report a bug, rehearse again.",
 }  # fmt: skip
 _NEXT_AFTER_GO = (
@@ -129,6 +139,8 @@ def some(number: int, noun: str) -> str:
 def why(result: Result) -> str:
     """One sentence: what the decision rests on."""
     decision = result.verdict.decision
+    if result.cutover is not None:
+        return why_cutover(result, result.cutover)
     if decision is Decision.GO:
         return _why_go(result)
     return _why_abort(result) if decision is Decision.ABORT else _why_inconclusive(result)
@@ -185,7 +197,7 @@ def top_reasons(result: Result, rows: Sequence[Row]) -> tuple[TopReason, ...]:
     The first of each kind comes first (a check, the contract, load): ten failed checks must not hide that the load
     broke as well. Tasks come last: one of a single request has its endpoint's numbers, and would hide a second break.
     """
-    if result.verdict.decision is Decision.GO:
+    if result.verdict.decision is Decision.GO and result.cutover is None:
         return tuple(TopReason(_closest(row), row.anchor) for row in nearest_to_margin(rows, TOP_REASONS))
     anchors = {row.judgement.cell.label: row.anchor for row in reversed(rows)} | check_anchors(result)
     tasks = {row.judgement.cell.label for row in rows if row.judgement.cell.scope is Scope.TASK}

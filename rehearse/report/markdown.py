@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from rehearse.judge.checks import subject_of
 from rehearse.model import CheckOutcome, CheckResult, ContractChange, EdgeOutcome, Result, SideSummary, Weight
 from rehearse.report.contract import ShownChange
+from rehearse.report.cutover import cutover_lines
 from rehearse.report.headline import (
     cautions,
     cell_counts,
@@ -43,6 +44,7 @@ def summary_md(result: Result) -> str:
     sections = [
         _head(result, rows),
         _sides(result),
+        _exit(result),
         _contract(result),
         _checks(result),
         _edges(result),
@@ -101,6 +103,12 @@ def _sides(result: Result) -> Iterator[str]:
 
 def _side(side: SideSummary) -> tuple[str, ...]:
     return (side.side, f"{side.target} {side.url}", requests_sent(side))
+
+
+def _exit(result: Result) -> Iterator[str]:
+    yield from (
+        _paragraph(line) for line in (cutover_lines(result.cutover) if result.cutover is not None else ())
+    )
 
 
 def _contract(result: Result) -> Iterator[str]:

@@ -40,6 +40,7 @@ from rehearse.report.charts import (
 )
 from rehearse.report.checked import CheckTable, check_table
 from rehearse.report.contract import ChangedAnswer, changed_answers
+from rehearse.report.cutover import ExitPage, exit_page
 from rehearse.report.data import DataTable, data_table
 from rehearse.report.edges import EdgeTable, edge_table
 from rehearse.report.headline import (
@@ -153,6 +154,7 @@ class Page:
     stages: tuple[str, ...]
     checks: CheckTable | None
     edges: EdgeTable | None
+    exit: ExitPage | None
     cells: Split
     changes: tuple[Picture, ...]
     latency: tuple[LineChart, ...]
@@ -201,6 +203,7 @@ def page_of(result: Result) -> Page:
         stages=tuple(map(stage_sentence, result.stages)),
         checks=check_table(result),
         edges=edge_table(result),
+        exit=exit_page(result),
         cells=split(rows, result.verdict.decision),
         changes=_changes(rows),
         latency=_both(latency_chart(points, frame) for frame in (WIDE, NARROW)),

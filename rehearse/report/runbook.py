@@ -108,6 +108,7 @@ def _steps(plan: ExitPlan) -> Iterator[str]:
         yield f"{number}. {step.name} (at most {lasting(step.timeout_s)})"
         yield f"   - do: {_code(step.run)}"
         yield from ([f"   - then these must pass: {', '.join(step.verify)}"] if step.verify else [])
+        yield from ([f"   - until the next step: {step.window}"] if step.window else [])
 
 
 def _way_back(plan: ExitPlan) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rehearse.model import CheckReport, Result
+from rehearse.report.cutover import cutover_lines
 from rehearse.report.headline import (
     cautions,
     cell_counts,
@@ -34,6 +35,7 @@ def summary_lines(result: Result, report_path: str | None) -> list[str]:
         *_more(result, len(reasons)),
         *(f"{caution.word}: {caution.sentence}" for caution in cautions(result)),
         *(f"Signed: {sign_off_sentence(one, result.verdict)}" for one in result.sign_offs),
+        *(cutover_lines(result.cutover) if result.cutover is not None else ()),
         _cells(result),
         *([check_counts(result.checks)] if result.checks else []),
         *([edge_counts(result.edges)] if result.edges else []),

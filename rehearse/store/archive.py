@@ -27,7 +27,7 @@ from rehearse.model import RunKind, RunState
 from rehearse.store.catalogue import current_names
 from rehearse.store.evidence import block_rows, digest, exhibit_rows, final_rows, verify
 from rehearse.store.rows import block_of, digest_of, exhibit_of, final_of, list_as, record_of
-from rehearse.store.sign_offs import head_at, sign_off_of, sign_off_rows
+from rehearse.store.sign_offs import SIGNED, head_at, sign_off_of, sign_off_rows
 from rehearse.store.tables import BaselineRow, BlockRow, ExhibitRow, FinalRow, RunRow, SignOffRow
 
 if TYPE_CHECKING:
@@ -299,7 +299,7 @@ def _check(packed: _Packed) -> None:
     for sign_off in packed.sign_offs:
         sign_off_of(run.run_id, sign_off)
     is_finished = record.state is RunState.FINISHED
-    if packed.sign_offs and (record.kind is not RunKind.COMPARISON or not is_finished):
+    if packed.sign_offs and (record.kind not in SIGNED or not is_finished):
         raise _damaged(f"run {run.run_id} is a {record.state} {record.kind}, and somebody signed it")
     if (run.digest is not None) is not is_finished or (is_finished and run.digest != packed.digest()):
         raise _damaged(f"run {run.run_id} is not what was sealed when it was finished")

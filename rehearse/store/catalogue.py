@@ -82,7 +82,8 @@ def current_names(session: Session, run: RunRow) -> tuple[str, ...]:
 
 def prunable(session: Session, pruning: Pruning) -> tuple[RunSummary, ...]:
     """What `pruning` lets go, newest first. Never a baseline that a name means, or that a comparison which stays
-    refers to; never the last finished run of its kind; never one that is under way, or that somebody signed."""
+    refers to; never the last finished run of its kind; never one that is under way, that somebody
+    signed, or a cutover that was cut short."""
     rows = session.execute(
         select(
             RunRow.run_id, RunRow.kind, RunRow.state, RunRow.started_at, RunRow.baseline_run_id, RunRow.signed
@@ -90,6 +91,8 @@ def prunable(session: Session, pruning: Pruning) -> tuple[RunSummary, ...]:
     ).all()
     kept = {one.run_id for one in baseline_summaries(session)} | set(session.scalars(select(LeaseRow.run_id)))
     kept.update(row.run_id for row in rows if row.signed)
+    # What a cutover that was cut short left behind is known from it alone.
+    kept.update(row.run_id for row in rows if row.kind == RunKind.CUTOVER and row.state != RunState.FINISHED)
     for kind in RunKind:
         own = [row for row in rows if row.kind == kind]
         kept.update(row.run_id for row in own[: pruning.keep])

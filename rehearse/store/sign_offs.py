@@ -21,6 +21,8 @@ from rehearse.store.tables import RunRow, SignOffRow
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+SIGNED = (RunKind.COMPARISON, RunKind.CUTOVER)  # kinds of run that people decide on
+
 
 def sign_off_rows(session: Session, run: RunRow) -> tuple[SignOffRow, ...]:
     """In the order in which they were signed."""
@@ -37,11 +39,11 @@ def sign_off_of(run_id: str, row: SignOffRow) -> SignOff:
 
 
 def add_sign_off(session: Session, run: RunRow, sign_off: SignOff) -> None:
-    """Append one. Raises StoreError unless `run` is a finished comparison."""
-    if (run.kind, run.state) != (RunKind.COMPARISON, RunState.FINISHED):
+    """Append one. Raises StoreError unless `run` is a finished comparison or cutover."""
+    if run.kind not in SIGNED or run.state != RunState.FINISHED:
         raise StoreError(
-            f"run {run.run_id} is a {run.state} {run.kind}: only a finished comparison can be signed. "
-            "Rehearse again with `rehearse compare`."
+            f"run {run.run_id} is a {run.state} {run.kind}: only a finished comparison or cutover can be "
+            "signed. Rehearse again."
         )
     there = sign_off_rows(session, run)
     where = f"run {run.run_id}, sign-off {len(there)}"

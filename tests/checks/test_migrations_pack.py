@@ -10,20 +10,20 @@ from rehearse.checks.orders import known_packs
 from rehearse.checks.packs import migrations
 from rehearse.errors import NotReady
 from rehearse.migrations.linting import Linted, Sources, unsafe
-from rehearse.migrations.rules import DJANGO, Danger, rule_named
+from rehearse.migrations.rules import DJANGO, Danger, Rule
 from rehearse.migrations.squawk import program
 from rehearse.model import CheckOutcome, Side
 from tests.checks.breaks import Checks
 
-RENAMED, NO_WAY_BACK = (rule_named(name, DJANGO) for name in ("RENAME_COLUMN", "RUNSQL_REVERSIBLE"))
+RENAMED, NO_WAY_BACK = (
+    next(rule for rule in DJANGO if rule.name == name) for name in ("RENAME_COLUMN", "RUNSQL_REVERSIBLE")
+)
 
 
-def found(*rules: object) -> tuple[Linted, ...]:
-    return (
-        Linted(
-            "t", 3, tuple(unsafe("t", f"orders.{number}", rule, "said") for number, rule in enumerate(rules))
-        ),
-    )  # type: ignore[arg-type]
+def found(*rules: Rule) -> tuple[Linted, ...]:
+    """What a linter found, one rule for each migration."""
+    unsafe_ones = (unsafe("t", f"orders.{number}", rule, "said") for number, rule in enumerate(rules))
+    return (Linted("t", len(rules), tuple(unsafe_ones)),)
 
 
 def test_it_is_a_pack_with_one_check_for_each_danger() -> None:

@@ -246,6 +246,14 @@ def test_a_command_that_is_not_there_or_takes_too_long_has_no_result(
     assert (ran.code, ran.problem) == (None, "took over 0.05 s")
 
 
+def test_no_secret_of_a_trace_is_told(tmp_path: Path) -> None:
+    (tmp_path / "manage.py").touch()
+    said = 'OperationalError: connection to "postgresql://shop:hunter22@db/shop" failed'
+    (found,) = lint(Sources(django=("manage.py",)), tmp_path, lambda *_: Ran(1, "", said))
+    assert "OperationalError" in found.trouble
+    assert "hunter22" not in found.trouble
+
+
 # --- what is said
 
 

@@ -37,7 +37,22 @@ UNSAFE = {
     "renaming-table": "alter table t rename to u;",
     "require-concurrent-index-creation": "create index if not exists i on t (c);",
     "require-concurrent-index-deletion": "drop index if exists i;",
-    "require-timeout-settings": "alter table t add column if not exists c text;",
+    "require-concurrent-partition-detach": "alter table t detach partition p;",
+    "require-concurrent-reindex": "reindex table t;",
+    "require-lock-timeout": "alter table t add column if not exists c text;",
+    "require-statement-timeout": "alter table t add column if not exists c text;",
+    "ban-alter-identity": "alter table t alter column c drop identity if exists;",
+    "ban-drop-constraint": "alter table t drop constraint if exists k;",
+    "ban-drop-domain": "drop domain if exists d;",
+    "ban-drop-extension": "drop extension if exists e;",
+    "ban-drop-function": "drop function if exists f();",
+    "ban-drop-generated-expression": "alter table t alter column c drop expression if exists;",
+    "ban-drop-schema": "drop schema if exists s;",
+    "ban-drop-sequence": "drop sequence if exists s;",
+    "ban-drop-type": "drop type if exists d;",
+    "ban-drop-view": "drop view if exists v;",
+    "ban-set-schema": "alter table t set schema s;",
+    "renaming-object": "alter view v rename to w;",
     "transaction-nesting": "begin;\nbegin;\nselect 1;\ncommit;",
 }
 
@@ -50,7 +65,7 @@ def linted(folder: Path, *patterns: str, since: str = "", in_transaction: bool =
 
 @pytest.mark.parametrize("rule", UNSAFE)
 def test_each_rule_finds_its_file(rule: str, tmp_path: Path) -> None:
-    before = "" if rule == "require-timeout-settings" else SAFE
+    before = "" if rule.endswith("-timeout") else SAFE
     (tmp_path / "2.sql").write_text(before + UNSAFE[rule] + "\n")
     found = linted(tmp_path)
     assert found.trouble == ""
@@ -65,7 +80,7 @@ def test_every_dangerous_rule_is_tried() -> None:
 
 def test_a_migration_in_two_releases_is_clean(tmp_path: Path) -> None:
     (tmp_path / "1.sql").write_text(f"{SAFE}alter table t add column if not exists c text;\n")
-    (tmp_path / "2.sql").write_text("create index concurrently if not exists i on t (c);\n")
+    (tmp_path / "2.sql").write_text(f"{SAFE}create index concurrently if not exists i on t (c);\n")
     assert linted(tmp_path) == Linted("squawk", migrations=2)
 
 
@@ -104,6 +119,13 @@ def test_only_files_that_changed_since_the_baseline_count(tmp_path: Path) -> Non
     assert "git does not say" in linted(tmp_path, since="v9").trouble
 
 
-def test_a_file_whose_name_looks_like_an_option_is_a_file(tmp_path: Path) -> None:
-    (tmp_path / "--version.sql").write_text(f"{SAFE}drop table if exists t;\n")
-    assert [one.rule for one in linted(tmp_path).unsafe] == ["ban-drop-table"]
+@pytest.mark.parametrize("name", ["--version.sql", "[a].sql", "?.sql", "a b.sql"])
+def test_a_file_is_read_whatever_its_name(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.sql").write_text(f"{SAFE}select 1;\n")
+    (tmp_path / name).write_text(f"{SAFE}drop table if exists t;\n")
+    assert [(one.place, one.rule) for one in linted(tmp_path).unsafe] == [(f"{name}:3", "ban-drop-table")]
+
+
+def test_a_file_that_is_no_text_is_trouble_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "1.sql").write_bytes(b"drop table t; -- \xff\xfe")
+    assert "did not contain valid UTF-8" in linted(tmp_path).trouble

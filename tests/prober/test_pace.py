@@ -162,12 +162,11 @@ def test_a_short_stall_gives_no_time_back() -> None:
 
 def test_no_more_are_open_than_a_system_that_is_silent_leaves_open() -> None:
     order = ordered(timeout_s=0.02)
-    held = asyncio.Event
 
     async def run() -> list[Sample]:
         samples: list[Sample] = []
         pace = Pace(order, FakeSender(never), samples.append)
-        open_ones = {asyncio.create_task(held().wait()) for _ in range(most_open(order))}
+        open_ones = {asyncio.create_task(asyncio.sleep(60)) for _ in range(most_open(order))}
         pace._open |= open_ones  # as many as there may be
         running = asyncio.create_task(pace.run(time.monotonic(), asyncio.Event()))
         await asyncio.sleep(0.3)

@@ -209,8 +209,9 @@ def test_a_host_off_the_list_is_refused_before_anything_is_sent() -> None:
         ([], "1 to 16 probes can be sent, not 0"),
         ([ProbeRequest(Probe(f"{number}")) for number in range(17)], "1 to 16 probes can be sent, not 17"),
         ([KEPT, KEPT], "two probes have the same name"),
+        ([ProbeRequest(Probe("pay", "POST"))], "'pay' sends POST, and nothing says that it writes"),
     ],
-    ids=["none", "too many", "same name"],
+    ids=["none", "too many", "same name", "writes unsaid"],
 )
 def test_an_order_that_cannot_be_carried_out_is_a_mistake(probes: list[ProbeRequest], said: str) -> None:
     order = ProberOrder(SideOrder(Side.CANDIDATE, "http://127.0.0.1:1"), tuple(probes), allow=("127.0.0.1",))
@@ -219,7 +220,9 @@ def test_an_order_that_cannot_be_carried_out_is_a_mistake(probes: list[ProbeRequ
 
 
 def test_no_secret_is_on_its_command_line_in_its_environment_or_in_its_log() -> None:
-    write = ProbeRequest(Probe("write", "POST"), body="my secret", headers={"X-Key": "my secret"})
+    write = ProbeRequest(
+        Probe("write", "POST", is_write=True), body="my secret", headers={"X-Key": "my secret"}
+    )
     with serving(headers={"X-Version": "my secret"}) as site:
         order = ordered(site.url, write, headers={"Authorization": "my secret"})
         with ChildProber().start(order) as session:

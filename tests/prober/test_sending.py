@@ -19,6 +19,7 @@ from rehearse.prober.orders import ProbeRequest, ProberOrder, VersionPlace
 from rehearse.prober.sending import LARGEST_ANSWER, Answer, HttpSender, Phase, classified, version_in
 from rehearse.tls import TlsOrder
 from tests.checks.certificates import certificate
+from tests.proxies import passing
 from tests.servers import Act, Site, playing, serving
 
 OK, FAILED, RIG = SampleOutcome.OK, SampleOutcome.FAILED, SampleOutcome.RIG
@@ -112,11 +113,15 @@ def test_a_version_is_short() -> None:
 
 
 def sent(
-    url: str, *requests: ProbeRequest, headers: dict[str, str] | None = None, tls: TlsOrder | None = None
+    url: str,
+    *requests: ProbeRequest,
+    headers: dict[str, str] | None = None,
+    tls: TlsOrder | None = None,
+    proxy: str | None = None,
 ) -> list[Answer]:
     """One request after the other."""
     order = ProberOrder(
-        SideOrder(Side.CANDIDATE, url, headers or {}, tls=tls or TlsOrder()),
+        SideOrder(Side.CANDIDATE, url, headers or {}, tls=tls or TlsOrder(), proxy=proxy),
         requests,
         allow=("127.0.0.1",),
         version=VersionPlace(header="X-Version", key=""),
@@ -267,3 +272,18 @@ def test_phases_tell_no_connection_from_no_answer() -> None:
         finally:
             for one in waiting:
                 one.close()
+
+
+def test_a_proxy_is_asked_by_the_targets_name_and_gets_its_own_credentials(tmp_path: Path) -> None:
+    made = certificate(tmp_path)
+    with serving() as plain, serving(certificate=made) as secure:
+        names = {"plain.invalid": (plain.host, plain.port), "shop.localhost": (secure.host, secure.port)}
+        with passing(names) as proxy:
+            way = proxy.url.replace("//", "//user:word@")
+            tls = TlsOrder(ca=str(made[0]))
+            assert sent("http://plain.invalid:80", READ, proxy=way)[0].outcome is OK
+            assert sent("https://shop.localhost:443", READ, proxy=way, tls=tls)[0].outcome is OK
+            refused = sent("http://unknown.invalid:80", READ, proxy=way)[0]
+    assert [one.split()[0] for one in proxy.asked] == ["GET", "CONNECT", "GET"]
+    assert all(one.startswith("Basic ") for one in proxy.credentials)
+    assert (refused.outcome, refused.kind) == (FAILED, "status 502")

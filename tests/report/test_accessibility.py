@@ -12,6 +12,7 @@ import pytest
 from rehearse.report.html import render_html
 from tests.report.browser import Browser
 from tests.report.contracts import everything
+from tests.report.cutovers import cutover
 from tests.report.examples import EXAMPLES, empty
 from tests.report.pages import HOSTILE, Make, with_texts
 
@@ -31,7 +32,7 @@ def hostile() -> Any:
     return with_texts(everything(), lambda original: HOSTILE_ALL + original)
 
 
-PAGES = {**EXAMPLES, "EMPTY": empty, "EVERYTHING": everything, "HOSTILE": hostile}
+PAGES = {**EXAMPLES, "EMPTY": empty, "EVERYTHING": everything, "CUTOVER": cutover, "HOSTILE": hostile}
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 from rehearse.report.html import render_html
 from tests.report.browser import Browser
 from tests.report.contracts import everything
+from tests.report.cutovers import cutover
 from tests.report.examples import EXAMPLES, abort, empty, go
 from tests.report.pages import HOSTILE, Make, with_texts
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.browser
 
 DESK, PHONE = (1280, 800), (390, 844)
 SIZES = pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-PAGES = {**EXAMPLES, "EMPTY": empty, "EVERYTHING": everything}
+PAGES = {**EXAMPLES, "EMPTY": empty, "EVERYTHING": everything, "CUTOVER": cutover}
 EVERY_KIND = pytest.mark.parametrize("make", PAGES.values(), ids=PAGES)
 TOO_WIDE = """
 [...document.querySelectorAll('body *')]

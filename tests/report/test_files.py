@@ -15,15 +15,17 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from rehearse import model, report
+from rehearse import cutovers, disruptions, model, report
 from rehearse.codec import from_bytes, to_bytes
 from rehearse.model import Decision, Result
 from rehearse.report.files import ReportError, write_reports
 from rehearse.report.html import render_html
 from tests.report.contracts import everything
+from tests.report.cutovers import cutover
 from tests.report.examples import EXAMPLES, abort, empty, go
 from tests.report.pages import HOSTILE, Make, with_texts
 
+NOUNS: dict[str, type] = {**vars(disruptions), **vars(cutovers), **vars(model)}
 SCHEMA = json.loads((Path(report.__file__).parent / "result.schema.json").read_text(encoding="utf-8"))
 FILES = ["report.html", "result.json", "summary.md", "junit.xml", "metrics.txt"]
 
@@ -101,7 +103,9 @@ def test_each_file_is_forced_to_the_disk_before_it_is_put_in_place(
 
 
 @pytest.mark.parametrize(
-    "make", [*EXAMPLES.values(), empty, everything], ids=[*EXAMPLES, "EMPTY", "EVERYTHING"]
+    "make",
+    [*EXAMPLES.values(), empty, everything, cutover],
+    ids=[*EXAMPLES, "EMPTY", "EVERYTHING", "CUTOVER"],
 )
 def test_result_json_is_what_its_schema_says(make: Make) -> None:
     assert _problems(json.loads(to_bytes(make()))) == []
@@ -109,7 +113,8 @@ def test_result_json_is_what_its_schema_says(make: Make) -> None:
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_texts_are_valid_texts(text: str) -> None:
-    assert _problems(json.loads(to_bytes(with_texts(everything(), lambda original: text + original)))) == []
+    for make in (everything, cutover):
+        assert _problems(json.loads(to_bytes(with_texts(make(), lambda original: text + original)))) == []
 
 
 def test_the_schema_is_one() -> None:
@@ -123,7 +128,7 @@ def _objects(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 @pytest.mark.parametrize(("name", "part"), list(_objects(SCHEMA)), ids=[name for name, _ in _objects(SCHEMA)])
 def test_the_schema_has_every_field_of_the_model_and_no_other(name: str, part: dict[str, Any]) -> None:
-    kind = getattr(model, name)
+    kind = NOUNS[name]
     assert is_dataclass(kind)
     assert list(part["properties"]) == part["required"] == [field.name for field in fields(kind)]
     assert part["additionalProperties"] is False
@@ -133,7 +138,7 @@ def test_the_schema_has_every_word_of_the_model() -> None:
     words = {name: part["enum"] for name, part in SCHEMA["$defs"].items() if "enum" in part}
     assert "Decision" in words
     for name, listed in words.items():
-        kind = getattr(model, name)
+        kind = NOUNS[name]
         assert issubclass(kind, Enum)
         assert listed == [member.value for member in kind]
 

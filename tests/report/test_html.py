@@ -17,11 +17,12 @@ from rehearse.report.html import render_html
 from rehearse.report.page import page_of
 from rehearse.report.ranking import Split, ranked
 from tests.report.contracts import everything
+from tests.report.cutovers import cutover
 from tests.report.examples import EXAMPLES, abort, empty, go, inconclusive, partial
 from tests.report.pages import Make, by_id, find_all, parsed, tag, text_of, tree, tree_of
 
 REPORT = Path(report.__file__).parent
-PAGES = {**EXAMPLES, "EMPTY": empty, "EVERYTHING": everything}
+PAGES = {**EXAMPLES, "EMPTY": empty, "EVERYTHING": everything, "CUTOVER": cutover}
 EVERY_KIND = pytest.mark.parametrize("make", PAGES.values(), ids=PAGES)
 
 

@@ -104,6 +104,15 @@ def test_pruning_leaves_a_run_that_is_under_way(store: Store) -> None:
     assert [one.run_id for one in store.prune(Pruning(keep=0))] == ["killed"]
 
 
+def test_pruning_leaves_a_cutover_that_was_cut_short(store: Store) -> None:
+    cut_short = record("run-1", RunKind.CUTOVER)
+    store.begin_run(cut_short)
+    store.update_run(replace(cut_short, state=RunState.INTERRUPTED))
+    keep(store, record("run-2", RunKind.CUTOVER, minute=1))
+    keep(store, record("run-3", RunKind.CUTOVER, minute=2))
+    assert [one.run_id for one in store.prune(Pruning(keep=0))] == ["run-2"]
+
+
 def test_pruning_by_age_leaves_the_younger_ones_however_many(store: Store) -> None:
     for minute in range(5):
         compared(store, f"c{minute}", minute)

@@ -54,7 +54,7 @@ def test_only_a_finished_comparison_can_be_signed(store: Store) -> None:
     keep(store, record())
     store.begin_run(record("run-2", RunKind.COMPARISON))
     for run_id in ("run-1", "run-2"):
-        with pytest.raises(StoreError, match="only a finished comparison can be signed"):
+        with pytest.raises(StoreError, match="only a finished comparison or cutover can be signed"):
             store.add_sign_off(run_id, FIRST)
     assert store.sign_offs("run-1") == ()
 

@@ -1,0 +1,32 @@
+"""A stored cutover, judged again, and as its report shows it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rehearse.cutover.exhibits import cutover_evidence
+from rehearse.journal import evidence_of
+from rehearse.judge.brackets import brackets_of
+from rehearse.judge.cutover import judge_cutover
+from rehearse.model import Result, RunRecord, Verdict
+from rehearse.report.assemble import assemble
+from rehearse.report.cutover import cutover_result
+
+if TYPE_CHECKING:
+    from rehearse.store.records import Store
+
+
+def judge_stored_cutover(store: Store, record: RunRecord) -> Verdict:
+    """The verdict that its evidence gives; nothing is written."""
+    exhibits = store.exhibits(record.run_id)
+    blocks, finals = store.blocks(record.run_id), store.finals(record.run_id)
+    return judge_cutover(evidence_of(record, blocks, finals, None, exhibits), cutover_evidence(exhibits))
+
+
+def cutover_result_of(store: Store, record: RunRecord) -> Result:
+    """The result of a cutover that has a verdict."""
+    found, blocks = cutover_evidence(store.exhibits(record.run_id)), store.blocks(record.run_id)
+    brackets = brackets_of(blocks, found)
+    result = assemble(record, brackets.compared, record.verdict or Verdict(), brackets.reference)
+    return replace(result, cutover=cutover_result(found, blocks))

@@ -1,0 +1,1 @@
+"""A cutover, with fakes and on a real shop."""

@@ -1,0 +1,207 @@
+"""Rows that must survive, and answers that must be the same: not being able to ask is no pass."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+
+from rehearse.cutover.questions import (
+    AskedTwice,
+    CommandQuestion,
+    PathQuestion,
+    SqlQuestion,
+    first_difference,
+)
+from rehearse.cutover.rows import (
+    HttpCounter,
+    HttpReader,
+    HttpWriter,
+    RowKeeper,
+    RowsInMemory,
+    SqlReader,
+    SqlWriter,
+)
+from rehearse.errors import NotReady
+
+
+class Service:
+    """Keeps rows; answers as it is told."""
+
+    def __init__(self) -> None:
+        self.rows: list[str] = []
+        self.status = 0
+        self.keys: list[str] = []
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        if self.status:
+            return httpx.Response(self.status)
+        if request.method == "POST":
+            self.rows.append(json.loads(request.content)["id"])
+            self.keys.append(request.headers.get("Idempotency-Key", ""))
+            return httpx.Response(201)
+        if request.url.path == "/count":
+            return httpx.Response(200, json={"notes": {"all": 7 + len(self.rows)}})
+        row = request.url.path.rpartition("/")[2]
+        return httpx.Response(200, text=f"row {row}") if row in self.rows else httpx.Response(404)
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url="http://service", transport=httpx.MockTransport(self.answer))
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+def test_a_row_is_written_with_its_number_and_found_again(service: Service) -> None:
+    HttpWriter(service.client, "/notes", body='{"id": "{row}"}', key_header="Idempotency-Key").write(41)
+    assert (service.rows, service.keys) == (["41"], ["41"])
+    assert HttpReader(service.client, "/notes/{row}").missing([41, 42]) == (1, [42])
+
+
+@pytest.mark.parametrize("status", [401, 500, 302])
+def test_an_answer_that_does_not_tell_is_no_loss_and_no_pass(service: Service, status: int) -> None:
+    service.status = status
+    with pytest.raises(NotReady, match=str(status)):
+        HttpReader(service.client, "/notes/{row}").missing([41])
+    with pytest.raises(NotReady, match=str(status)):
+        HttpWriter(service.client, "/notes", body='{"id": "{row}"}').write(41)
+
+
+def test_a_count_may_not_fall_behind_what_was_written(service: Service) -> None:
+    counter = HttpCounter(service.client, "/count", "notes.all")
+    with pytest.raises(NotReady, match="before the first row"):
+        counter.missing([41])
+    counter.begin()
+    service.rows += ["41", "42"]
+    assert counter.missing([41, 42]) == (0, ())
+    service.rows.pop()
+    assert counter.missing([41, 42]) == (1, ())
+
+
+def test_rows_of_a_database_are_written_and_looked_for(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'x.db'}", poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("create table marks (id integer)"))
+    SqlWriter(engine, "insert into marks values (:row)").write(41)
+    assert SqlReader(engine, "select 1 from marks where id = :row").missing([41, 42]) == (1, [42])
+    with pytest.raises(NotReady, match="could not be looked for"):
+        SqlReader(engine, "select 1 from nowhere where id = :row").missing([41])
+
+
+@contextmanager
+def keeping(rows: RowsInMemory) -> Iterator[RowKeeper]:
+    keeper = RowKeeper(rows, rows, every_s=0.001)
+    keeper.begin()
+    try:
+        yield keeper
+    finally:
+        keeper.end()
+
+
+def wait_for(keeper: RowKeeper, count: int) -> None:
+    deadline = time.monotonic() + 10
+    while keeper.look("").written < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_only_rows_that_were_taken_are_missed() -> None:
+    rows = RowsInMemory()
+    with keeping(rows) as keeper:
+        wait_for(keeper, 5)
+        assert keeper.look("now").missing_count == 0
+        rows.rows.clear()
+        seen = keeper.look("now")
+    assert seen.missing_count >= 5
+    assert seen.missing[0].endswith(f"number 1 of {seen.written}")
+
+
+def test_rows_that_cannot_be_asked_for_are_trouble() -> None:
+    rows = RowsInMemory()
+    with keeping(rows) as keeper:
+        rows.trouble = "it does not answer"
+        assert keeper.look("now").trouble == "it does not answer"
+
+
+def test_a_system_that_takes_no_row_at_all_ends_it_before_anything_is_touched() -> None:
+    with pytest.raises(NotReady, match="read only"), keeping(RowsInMemory(trouble="read only")):
+        pass
+
+
+# --- questions ----------------------------------------------------------------------------------------------------
+
+
+class Says:
+    """Answers from a list."""
+
+    def __init__(self, *answers: str | NotReady) -> None:
+        self.answers = list(answers)
+
+    def ask(self) -> str:
+        answer = self.answers.pop(0)
+        if isinstance(answer, NotReady):
+            raise answer
+        return answer
+
+
+def test_the_same_answer_is_the_same_and_lines_that_do_not_count_do_not_count() -> None:
+    asked = AskedTwice("it", Says("a\n-- restrict x\n", "a\n-- restrict y\n"), "restrict", str)
+    asked.ask_before()
+    answer = asked.ask_after()
+    assert answer.before == answer.after is not None
+    assert not answer.difference
+
+
+def test_another_answer_shows_its_first_difference_without_secrets() -> None:
+    asked = AskedTwice("it", Says("a\nb", "a\nhidden"), "", lambda text: text.replace("hidden", "***"))
+    asked.ask_before()
+    answer = asked.ask_after()
+    assert answer.before != answer.after
+    assert answer.difference == "line 2 was 'b' and is '***'"
+
+
+@pytest.mark.parametrize(
+    ("answers", "trouble"),
+    [((NotReady("gone"), "a"), "before: gone"), (("a", NotReady("gone")), "after: gone")],
+    ids=["before", "after"],
+)
+def test_no_answer_is_no_agreement(answers: tuple[str | NotReady, ...], trouble: str) -> None:
+    asked = AskedTwice("it", Says(*answers), "", str)
+    asked.ask_before()
+    answer = asked.ask_after()
+    assert answer.trouble == trouble
+    assert answer.after is None
+
+
+def test_a_line_more_is_a_difference() -> None:
+    assert first_difference("a", "a\nb") == "line 2 was not there and is 'b'"
+
+
+def test_a_command_answers_with_what_it_prints_when_it_ends_well(tmp_path: Path) -> None:
+    ask = partial(CommandQuestion, working_dir=tmp_path)
+    assert ask([sys.executable, "-S", "-c", "print(4711)"]).ask() == "4711\n"
+    with pytest.raises(NotReady, match="exit code 3"):
+        ask(["sh", "-c", "exit 3"]).ask()
+    with pytest.raises(NotReady, match="cannot be run"):
+        ask(["no-such-command-4711"]).ask()
+
+
+def test_a_path_answers_with_its_status_and_a_query_with_its_rows(tmp_path: Path) -> None:
+    assert PathQuestion(lambda path: (200, path.encode()), "/x").ask() == "status 200\n/x"
+    with pytest.raises(NotReady, match="no answer"):
+        PathQuestion(lambda _: None, "/x").ask()
+    engine = create_engine(f"sqlite:///{tmp_path / 'x.db'}", poolclass=NullPool)
+    assert SqlQuestion(engine, "select 1, 'a' union select 2, 'b'").ask() == "(1, 'a')\n(2, 'b')"
+    with pytest.raises(NotReady, match="the query failed"):
+        SqlQuestion(engine, "select nothing").ask()

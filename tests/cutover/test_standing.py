@@ -1,0 +1,156 @@
+"""Where an environment stands after runs that were cut short anywhere."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from rehearse import wiring
+from rehearse.cutover.exhibits import step_exhibit, terms_exhibit
+from rehearse.cutovers import (
+    CutoverTerms,
+    Direction,
+    PastCutover,
+    StepOutcome,
+    StepProcess,
+    StepRecord,
+    standing_after,
+)
+from rehearse.cutting_over.orders import order_of, record_of
+from rehearse.cutting_over.standing import check_way_back, refuse_to_start_anew, standing_in
+from rehearse.errors import ConfigError, NotReady
+from rehearse.holding import process_of
+from rehearse.journal import Journal
+from rehearse.store.records import Store
+from tests.cutover.fakes import FORWARD, decided_before_drop, project
+
+TERMS = CutoverTerms("here", ("expand", "switch"), forward=("deploy",))
+DONE, BEGUN, FAILED = StepOutcome.DONE, StepOutcome.BEGUN, StepOutcome.FAILED
+
+
+def steps(*told: str) -> tuple[StepRecord, ...]:
+    """ "apply expand", "undo switch failed", "apply switch begun"."""
+    found = []
+    for number, text in enumerate(told, start=1):
+        direction, name, *outcome = text.split()
+        found.append(
+            StepRecord(
+                number,
+                Direction(direction),
+                name,
+                name,
+                float(number),
+                StepOutcome(outcome[0]) if outcome else DONE,
+            )
+        )
+    return tuple(found)
+
+
+CASES: dict[str, tuple[list[tuple[str, ...]], tuple[str, ...]]] = {
+    "nothing was ever done": ([], ()),
+    "there and back": ([("apply expand", "apply switch", "undo switch", "undo expand")], ()),
+    "killed in the first step": ([("apply expand begun",)], ("expand",)),
+    "killed in the second step": ([("apply expand", "apply switch begun")], ("expand", "switch")),
+    "a step failed and nothing was undone": ([("apply expand", "apply switch failed")], ("expand", "switch")),
+    "killed in an undo": ([("apply expand", "apply switch", "undo switch begun")], ("expand", "switch")),
+    "killed between two undos": ([("apply expand", "apply switch", "undo switch")], ("expand",)),
+    "an undo failed": ([("apply expand", "undo expand failed")], ("expand",)),
+    "taken back by a later run": (
+        [("apply expand", "apply switch begun"), ("undo switch", "undo expand")],
+        (),
+    ),
+    "taken back in part": (
+        [("apply expand", "apply switch begun"), ("undo switch", "undo expand failed")],
+        ("expand",),
+    ),
+    "gone forward to the end": ([("apply expand", "apply switch", "forward deploy")], ()),
+    "killed on the way forward": (
+        [("apply expand", "apply switch", "forward deploy begun")],
+        ("expand", "switch"),
+    ),
+    "a run that did nothing changes nothing": ([("apply expand begun",), ()], ("expand",)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_was_begun_and_not_taken_back_is_open(name: str) -> None:
+    runs, expected = CASES[name]
+    found = standing_after(PastCutover(f"run-{n}", TERMS, steps(*told)) for n, told in enumerate(runs))
+    assert found.open == expected
+    assert found.is_clear is (not expected)
+
+
+def test_who_put_it_back_by_hand_clears_it() -> None:
+    by_hand = replace(TERMS, is_undo_only=True, restored_by="Ada Wong")
+    runs = [PastCutover("run-1", TERMS, steps("apply expand begun")), PastCutover("run-2", by_hand, ())]
+    assert standing_after(runs).is_clear
+
+
+def test_the_refusal_says_where_it_stands_and_what_to_do() -> None:
+    found = standing_after([PastCutover("run-1", TERMS, steps("apply expand", "apply switch begun"))])
+    with pytest.raises(
+        NotReady, match=r"run-1 .*in the middle of apply 'switch'.*'expand', 'switch'.*--undo"
+    ):
+        refuse_to_start_anew(found)
+
+
+# --- out of the store ---------------------------------------------------------------------------------------------
+
+
+def keep(store: Store, root: Path, minute: int, told: tuple[str, ...], *, is_undo_only: bool = False) -> str:
+    settings = project(root)
+    order = order_of(settings, str, with_forward=False)
+    now = datetime(2026, 11, 21, 12, minute, tzinfo=UTC)
+    record = record_of(settings, wiring.cutover_record(order.settings, now, "test"), order.settings)
+    journal = Journal(store, record)
+    journal.add_exhibit(terms_exhibit(replace(order.terms, is_undo_only=is_undo_only)))
+    for step in steps(*told):
+        journal.add_exhibit(step_exhibit(replace(step, outcome=BEGUN)))
+        if step.outcome is not BEGUN:
+            journal.add_exhibit(step_exhibit(step))
+    return order.terms.place
+
+
+def test_the_store_knows_after_a_kill_and_after_the_undo(tmp_path: Path) -> None:
+    with Store.open(f"sqlite:///{tmp_path / 'store.db'}") as store:
+        place = keep(store, tmp_path, 0, ("apply expand", "undo expand"))
+        assert standing_in(store, place).is_clear
+        keep(store, tmp_path, 1, ("apply expand", "apply switch begun"))
+        assert standing_in(store, place).open == ("expand", "switch")
+        assert standing_in(store, "127.0.0.1:1").is_clear  # another environment
+        keep(store, tmp_path, 2, ("undo switch",), is_undo_only=True)
+        assert standing_in(store, place).open == ("expand",)
+        keep(store, tmp_path, 3, ("undo expand",), is_undo_only=True)
+        assert standing_in(store, place).is_clear
+
+
+def test_a_command_that_outlived_a_kill_is_not_raced_by_its_undo(tmp_path: Path) -> None:
+    runs = steps("apply expand begun")
+    order = order_of(project(tmp_path), str, with_forward=False)
+    alive = StepProcess(1, os.getpid(), process_of(os.getpid()))
+    found = standing_after([PastCutover("run-1", TERMS, runs, (alive,))])
+    with pytest.raises(NotReady, match=f"its command still runs .process {os.getpid()}"):
+        refuse_to_start_anew(found)
+    with pytest.raises(NotReady, match="would race it"):
+        check_way_back(found, order)
+    another = replace(alive, process=f"{alive.process}0")  # the number is somebody else's by now
+    check_way_back(standing_after([PastCutover("run-1", TERMS, runs, (another,))]), order)
+
+
+def test_a_step_that_left_the_plan_cannot_be_taken_back_by_a_command(tmp_path: Path) -> None:
+    found = standing_after([PastCutover("run-1", TERMS, steps("apply vanished begun"))])
+    order = order_of(project(tmp_path), str, with_forward=False)
+    with pytest.raises(ConfigError, match="'vanished', which is gone from there"):
+        check_way_back(found, order)
+
+
+def test_beyond_the_point_of_no_return_undo_is_refused(tmp_path: Path) -> None:
+    drop = '\n[[exit_plan.steps]]\nname = "drop"\nrun = ["drop"]\npoint_of_no_return = true\n'
+    found = standing_after([PastCutover("run-1", TERMS, steps("apply expand", "apply drop begun"))])
+    order = order_of(project(tmp_path, drop + FORWARD, decided_before_drop), str, with_forward=False)
+    with pytest.raises(NotReady, match="no undo for it"):
+        check_way_back(found, order)

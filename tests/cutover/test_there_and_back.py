@@ -1,0 +1,295 @@
+"""The whole way in one process: one good case is GO, and with any one thing wrong or missing it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rehearse.cutover.steps import ScriptedStep
+from rehearse.cutovers import Direction, PhaseKind, StepOutcome
+from rehearse.cutting_over.verifying import Verified
+from rehearse.disruptions import ProbeLog
+from rehearse.errors import ConfigError
+from rehearse.model import Decision
+from tests.cutover.fakes import FORWARD, Environment, Happening, blue_green, decided_before_drop, set_to
+
+GO, ABORT, INCONCLUSIVE = Decision.GO, Decision.ABORT, Decision.INCONCLUSIVE
+
+
+def decided(happening: Happening) -> tuple[Decision, list[str]]:
+    verdict, _, _ = happening.run()
+    return verdict.decision, [reason.code for reason in verdict.reasons]
+
+
+def test_there_and_back_without_an_outage_is_go(tmp_path: Path) -> None:
+    happening = blue_green(tmp_path)
+    verdict, result, found = happening.run()
+    assert verdict.decision is GO, verdict.reasons
+    assert happening.ran == [("expand",), ("switch",), ("switch", "back"), ("contract",)]
+    assert [step.outcome for step in found.steps] == [StepOutcome.DONE] * 4
+    assert result.cutover is not None
+    windows = [one.phase.name for one in result.cutover.phases if one.phase.kind is PhaseKind.WINDOW]
+    assert windows == ["old app, new schema"] * 2  # there, and back
+    assert {seen.version for one in result.cutover.disruptions for seen in one.versions} == {"1.0", "2.0"}
+
+
+def test_the_candidate_and_the_known_good_version_are_named_by_what_the_target_says(tmp_path: Path) -> None:
+    _, result, _ = blue_green(tmp_path).run()
+    assert {side.side: side.facts["version"] for side in result.sides} == {
+        "baseline": "1.0",
+        "candidate": "2.0",
+    }
+
+
+# --- what goes wrong ----------------------------------------------------------------------------------------------
+
+
+def loses_rows(environment: Environment) -> None:
+    environment.rows.rows.clear()
+    environment.schema = "a"
+
+
+def goes_down(environment: Environment) -> None:
+    environment.is_down = True
+
+
+def comes_up(environment: Environment) -> None:
+    environment.is_down, environment.version = False, "2.0"
+
+
+WRONG: dict[str, tuple[Callable[[Happening], object], str]] = {
+    "a step fails": (
+        lambda h: h.scripts.update({("switch",): ScriptedStep(3, 2, "no such host")}),
+        "step_failed",
+    ),
+    "a step takes too long": (
+        lambda h: h.scripts.update({("switch",): ScriptedStep(0, 10**6, "")}),
+        "step_failed",
+    ),
+    "an undo fails": (lambda h: h.scripts.update({("contract",): ScriptedStep(1, 2, "")}), "step_failed"),
+    "rows are gone after the undo": (
+        lambda h: h.effects.update({("contract",): loses_rows}),
+        "data_lost",
+    ),
+    "the undo leaves the schema behind": (lambda h: h.effects.pop(("contract",)), "left_behind"),
+    "the undo leaves the new version running": (lambda h: h.effects.pop(("switch", "back")), "left_behind"),
+    "the undo leaves it slow": (
+        lambda h: h.effects.update({("contract",): set_to(schema="a", latency_s=0.1)}),
+        "left_behind",
+    ),
+    "the candidate is slow": (
+        lambda h: h.effects.update(
+            {
+                ("switch",): set_to(version="2.0", latency_s=0.1),
+                ("switch", "back"): set_to(version="1.0", latency_s=0.01),
+            }
+        ),
+        "worse",
+    ),
+    "the candidate fails": (
+        lambda h: h.effects.update(
+            {
+                ("switch",): set_to(version="2.0", failing=0.5),
+                ("switch", "back"): set_to(version="1.0", failing=0.0),
+            }
+        ),
+        "criterion",
+    ),
+    "the old version fails on the new schema": (
+        lambda h: h.effects.update(
+            {("expand",): set_to(schema="b", failing=0.6), ("contract",): set_to(schema="a", failing=0.0)}
+        ),
+        "criterion",
+    ),
+    "an outage": (
+        lambda h: h.effects.update({("switch",): goes_down, ("switch", "back"): comes_up}),
+        "outage",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_goes_wrong_is_abort(name: str, tmp_path: Path) -> None:
+    happening = blue_green(tmp_path)
+    spoil, code = WRONG[name]
+    spoil(happening)
+    decision, codes = decided(happening)
+    assert decision is ABORT, codes
+    assert code in codes
+
+
+def test_a_way_back_that_is_longer_than_the_time_left_is_abort(tmp_path: Path) -> None:
+    happening = blue_green(tmp_path, change=lambda text: text.replace("T+5m", "T+1s"))
+    happening.scripts[("contract",)] = ScriptedStep(0, 100, "")  # two seconds
+    verdict, result, _ = happening.run()
+    assert verdict.decision is ABORT
+    assert [reason.code for reason in verdict.reasons] == ["exit_too_slow"]
+    assert result.cutover is not None
+    assert result.cutover.undo_s == pytest.approx(2.2, abs=0.3)
+
+
+def test_a_check_that_fails_after_a_step_turns_back(tmp_path: Path) -> None:
+    (tmp_path / "checks").mkdir()
+    happening = blue_green(
+        tmp_path, change=lambda text: text.replace('run = ["switch"]', 'run = ["switch"]\nverify = ["A"]')
+    )
+    happening.checks["A"] = Verified(StepOutcome.BROKEN, "check A: totals are texts")
+    verdict, _, found = happening.run()
+    assert verdict.decision is ABORT
+    assert "totals are texts" in verdict.reasons[0].sentence
+    assert [step.name for step in found.of(Direction.UNDO)] == ["switch", "expand"]
+    assert PhaseKind.CANDIDATE not in {phase.kind for phase in found.phases}
+
+
+def test_a_criterion_that_fires_turns_back_at_once_and_says_when_and_how_long_it_took(tmp_path: Path) -> None:
+    happening = blue_green(tmp_path)
+    happening.effects[("switch",)] = set_to(version="2.0", failing=0.8)
+    happening.effects[("switch", "back")] = set_to(version="1.0", failing=0.0)
+    verdict, _, found = happening.run()
+    fired = next(one for one in found.criteria if one.fired_at_s is not None)
+    candidate = next(phase for phase in found.phases if phase.kind is PhaseKind.CANDIDATE)
+    assert fired.fired_at_s is not None
+    assert candidate.began_s - 2 < fired.fired_at_s < candidate.began_s + 4
+    assert candidate.ended_s - candidate.began_s < 4  # of six
+    sentence = next(reason.sentence for reason in verdict.reasons if reason.code == "criterion")
+    assert "fired" in sentence
+    assert "the way back took" in sentence
+    assert [phase.kind for phase in found.phases].count(PhaseKind.WINDOW) == 1  # who turns back holds nothing
+
+
+def test_what_users_get_while_a_long_step_runs_makes_it_turn_back_after_that_step(tmp_path: Path) -> None:
+    happening = blue_green(tmp_path)
+    happening.scripts[("expand",)] = ScriptedStep(0, 300, "")  # six seconds
+    happening.at[9.0] = set_to(failing=0.9)
+    happening.at[11.0] = set_to(failing=0.0)
+    verdict, _, found = happening.run()
+    assert "criterion" in [reason.code for reason in verdict.reasons]
+    assert [step.outcome for step in found.steps] == [StepOutcome.DONE] * 2
+    assert happening.ran == [("expand",), ("contract",)]
+
+
+def test_where_an_outage_is_accepted_one_while_a_step_runs_makes_nobody_turn_back(tmp_path: Path) -> None:
+    happening = blue_green(
+        tmp_path, change=lambda text: text.replace("[cutover]", '[cutover]\nlongest_outage = "20s"')
+    )
+    happening.scripts[("expand",)] = ScriptedStep(0, 300, "")
+    happening.at[9.0] = set_to(is_down=True)
+    happening.at[11.0] = set_to(is_down=False)
+    decision, codes = decided(happening)
+    assert decision is GO, codes
+
+
+# --- what is missing ----------------------------------------------------------------------------------------------
+
+
+def without_end(log: ProbeLog) -> ProbeLog:
+    return replace(log, is_whole=False, trouble="it was killed by SIGKILL")
+
+
+def without_the_middle(log: ProbeLog) -> ProbeLog:
+    kept = [one for one in log.samples if not log.began_s + 12 < one.due_s < log.began_s + 15]
+    return replace(log, samples=tuple(kept))
+
+
+def only_the_beginning(log: ProbeLog) -> ProbeLog:
+    until_s = log.began_s + 8
+    return replace(log, ended_s=until_s, samples=tuple(one for one in log.samples if one.due_s < until_s))
+
+
+def spoil_rows(happening: Happening) -> None:
+    happening.at[12.0] = lambda environment: setattr(environment.rows, "trouble", "it does not answer")
+
+
+def lose_the_load(happening: Happening) -> None:
+    happening.at[9.0] = lambda _: setattr(happening, "trouble", "the load generator was killed")
+
+
+MISSING: dict[str, Callable[[Happening], object]] = {
+    "no probes": lambda h: setattr(h, "has_probes", False),
+    "the prober died": lambda h: setattr(h, "spoil_log", without_end),
+    "a gap in the samples": lambda h: setattr(h, "spoil_log", without_the_middle),
+    "probes at the beginning alone": lambda h: setattr(h, "spoil_log", only_the_beginning),
+    "a run that did not end": lambda h: setattr(h, "is_complete", False),
+    "rows cannot be asked for": spoil_rows,
+    "the load was lost": lose_the_load,
+    "a step cannot be started": lambda h: h.scripts.update(
+        {("switch",): FileNotFoundError(2, "No such file")}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_one_piece_of_evidence_taken_away_is_never_go(name: str, tmp_path: Path) -> None:
+    happening = blue_green(tmp_path)
+    MISSING[name](happening)
+    decision, codes = decided(happening)
+    assert decision is INCONCLUSIVE, codes
+    assert codes
+
+
+def test_a_step_whose_end_is_not_known_is_taken_back_too(tmp_path: Path) -> None:
+    happening = blue_green(tmp_path)
+    happening.scripts[("switch",)] = FileNotFoundError(2, "No such file")
+    happening.run()
+    assert happening.ran[-2:] == [("switch", "back"), ("contract",)]
+
+
+# --- words, and no return -----------------------------------------------------------------------------------------
+
+BY_HAND = """
+[[exit_plan.steps]]
+name = "tell the customers"
+run = "Write to them."
+undo = "Write to them again."
+"""
+NO_RETURN = """
+[[exit_plan.steps]]
+name = "drop"
+run = ["drop"]
+point_of_no_return = true
+"""
+
+
+def test_a_step_by_hand_is_not_run_and_the_verdict_says_so(tmp_path: Path) -> None:
+    verdict, _, _ = blue_green(tmp_path, BY_HAND).run()
+    assert verdict.decision is INCONCLUSIVE
+    assert "by hand" in verdict.reasons[0].sentence
+    assert "by_hand" in verdict.reasons[0].sentence
+
+
+def test_a_command_for_a_step_by_hand_makes_it_a_step_like_any_other(tmp_path: Path) -> None:
+    more = BY_HAND + '[cutover.by_hand."tell the customers"]\nrun = ["mail"]\nundo = ["mail", "again"]\n'
+    happening = blue_green(tmp_path, more)
+    decision, codes = decided(happening)
+    assert decision is GO, codes
+    assert happening.ran[2:4] == [("mail",), ("mail", "again")]
+
+
+def test_what_cannot_be_undone_is_only_run_on_the_way_forward(tmp_path: Path) -> None:
+    happening = blue_green(tmp_path, NO_RETURN + FORWARD, decided_before_drop)
+    decision, codes = decided(happening)
+    assert (decision, codes) == (INCONCLUSIVE, ["step_not_run"])
+    assert ("drop",) not in happening.ran
+
+
+def test_the_way_forward_applies_it_again_and_is_timed_beside_the_undo(tmp_path: Path) -> None:
+    happening = blue_green(tmp_path, NO_RETURN + FORWARD, decided_before_drop)
+    happening.with_forward = True
+    happening.effects[("deploy", "2.1")] = set_to(version="2.1")
+    verdict, result, found = happening.run()
+    assert verdict.decision is GO, verdict.reasons
+    assert happening.ran[4:] == [("expand",), ("switch",), ("drop",), ("deploy", "2.1")]
+    assert result.cutover is not None
+    assert result.cutover.forward_s
+    assert result.cutover.undo_s
+    assert PhaseKind.REPAIRED in {phase.kind for phase in found.phases}
+
+
+def test_a_plan_whose_first_step_is_done_by_hand_is_refused_before_anything_is_touched(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(ConfigError, match=r"'expand' cannot be rehearsed: it is done by hand"):
+        blue_green(tmp_path, change=lambda text: text.replace('run = ["expand"]', 'run = "Click."')).run()
