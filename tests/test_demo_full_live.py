@@ -17,7 +17,7 @@ from rehearse.model import EdgeFamily, EdgeOutcome, EdgeResult
 from rehearse.progress import Silence
 
 ROOT = Path(__file__).resolve().parent.parent
-SHORT = {"load.budget": "8s", "load.warm_up": "2s", "load.block": "1s", "load.rounds": 1}
+SHORT = {"load.budget": "8s", "load.warm_up": "2s", "load.block": "1s", "load.rounds": 1, "edges.rate": 25}
 FAMILIES = {"edges.dates", "edges.retries", "edges.clients", "edges.faults", "edges.clocks"}
 
 

@@ -17,6 +17,7 @@ from rehearse.edge_cases.load import WARM_UP_S, Loaded
 from rehearse.edge_cases.scene import S, Scene, planned_record
 from rehearse.edges import dates, rate_limits, retry_rulings
 from rehearse.edges.asking import Place
+from rehearse.edges.date_inputs import DateInput, inputs_of
 from rehearse.edges.dates import Comparing, DateRequest, DatesSeen
 from rehearse.edges.rate_limits import LimitProbe, LimitSeen
 from rehearse.edges.retries import (
@@ -89,8 +90,8 @@ class DateKind:
         return DateRequest(self.case.path, self.case.method, self.case.body)
 
     @property
-    def _inputs(self) -> tuple[dates.DateInput, ...]:
-        return dates.inputs_of([Format(form) for form in self.case.formats], now=datetime.now(UTC))
+    def _inputs(self) -> tuple[DateInput, ...]:
+        return inputs_of([Format(form) for form in self.case.formats], now=datetime.now(UTC))
 
 
 def comparing(settings: Settings) -> Comparing:

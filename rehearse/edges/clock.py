@@ -215,10 +215,14 @@ def _why_not(side: Side, seen: ClockSeen) -> str:
 
 
 def _proofs(side: Side, seen: ClockSeen, boundary: str) -> list[Proof]:
-    counts = {f"before {boundary}": seen.before, f"after {boundary}": seen.after}
+    paths = {one.written for one in (*seen.today, *seen.before, *seen.after)}
     proofs = [
-        Proof(f"answers of the {side} that its own clock dates {when}", len(answers), _SEEN)
-        for when, answers in counts.items()
+        Proof(
+            f"answers of the {side} at each path that its own clock dates {moment} {boundary}",
+            min((sum(one.written == path for one in seen.at(moment)) for path in paths), default=0),
+            _SEEN,
+        )
+        for moment in (Moment.BEFORE, Moment.AFTER)
     ]
     if side is Side.BASELINE:
         well = sum(one.status_class == "2xx" for one in seen.after)

@@ -10,21 +10,19 @@ import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from time import monotonic
 from urllib.parse import quote
 
 import httpx
 
+from rehearse.edges.date_inputs import DateInput
 from rehearse.edges.documents import is_below, moved, places_of, values_of
-from rehearse.instants import Format, Instant, boundary_instants
 from rehearse.model import Assertion, EdgeOutcome, EdgeRecord, Proof, Step
 
 PLACEHOLDER = "{instant}"
 _ASKED_AGAIN = ("GET", "HEAD")  # what has an effect is sent once
-_MOST_DISPUTED = 30  # inputs that are asked again
+_MOST_DISPUTED = 30  # inputs that are asked again, with their neighbours
 _MOST_NAMED = 3
-_ORDINARY = ((5, 12), (9, 18))  # month and day: no end, no beginning, and no clock is changed near them
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,41 +41,6 @@ class DateRequest:
     def body_with(self, written: str) -> bytes:
         """The same."""
         return self.body.replace(PLACEHOLDER, written).encode()
-
-
-@dataclass(frozen=True, slots=True)
-class DateInput:
-    """One way to write one instant. `why` is empty for an ordinary one."""
-
-    written: str
-    why: str = ""
-    is_now: bool = False
-
-
-def inputs_of(
-    forms: Sequence[Format], instants: Iterable[Instant] | None = None, now: datetime | None = None
-) -> tuple[DateInput, ...]:
-    """Every boundary instant as text, each text once, ordinary days of the same years, and `now`.
-
-    What the load writes is dated now, and no two sides have the same of it.
-    """
-    chosen = tuple(boundary_instants() if instants is None else instants)
-    found: dict[str, DateInput] = {}
-    for form in forms:
-        for instant in chosen:
-            text = instant.written(form)
-            if text is not None:
-                found.setdefault(text, DateInput(text, instant.why))
-        for year in sorted({instant.wall.year for instant in chosen}):
-            for month, day in _ORDINARY:
-                ordinary = Instant("", "", datetime(year, month, day, 10, 20, 30, tzinfo=UTC))
-                text = ordinary.written(form)
-                if text is not None:
-                    found.setdefault(text, DateInput(text))
-        text = Instant("", "", now).written(form) if now is not None else None
-        if text is not None:
-            found[text] = replace(found.get(text, DateInput(text)), is_now=True)
-    return tuple(found.values())
 
 
 # --- what was seen ------------------------------------------------------------------------------------------------
@@ -135,15 +98,26 @@ def ask_again(
     until_s: float,
     clock: Callable[[], float] = monotonic,
 ) -> DatesSeen:
-    """The same, with only those values at `disputed` inputs that are the same twice."""
-    again = _ask_all(request, disputed[:_MOST_DISPUTED], new_client, until_s, clock)
+    """The same, with only those values at `disputed` inputs that are the same twice, and with their neighbours.
+
+    What differs at a neighbour as well is no matter of the boundary: the load writes data, and each side's is its own.
+    """
+    chosen = disputed[:_MOST_DISPUTED]
+    known = {one.written for one in seen.answers}
+    near = dict.fromkeys(text for one in chosen for text in one.neighbours if text not in known)
+    again = _ask_all(request, [*chosen, *map(DateInput, near)], new_client, until_s, clock)
     twice = {one.written: one for one in again}
-    unknown = {one.written for one in disputed} - set(twice)
+    unknown = {
+        one.written
+        for one in disputed
+        if one.written not in twice or not set(one.neighbours) <= known | set(twice)
+    }
     answers = [
         replace(one, values={}) if one.written in unknown else _confirmed(one, twice.get(one.written, one))
         for one in seen.answers
     ]
-    return replace(seen, answers=tuple(answers))
+    beside = [one for one in again if one.written in near]
+    return replace(seen, answers=(*answers, *beside))
 
 
 def _confirmed(one: DateAnswer, other: DateAnswer) -> DateAnswer:

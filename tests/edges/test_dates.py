@@ -9,16 +9,15 @@ from datetime import UTC, datetime
 import httpx
 
 from rehearse.codec import from_bytes, to_bytes
+from rehearse.edges.date_inputs import DateInput, inputs_of
 from rehearse.edges.dates import (
     Comparing,
     DateAnswer,
-    DateInput,
     DateRequest,
     DatesSeen,
     ask_again,
     ask_dates,
     disputed,
-    inputs_of,
     ruled,
 )
 from rehearse.instants import Format
@@ -153,12 +152,23 @@ def test_values_that_differ_today_come_from_the_load_and_a_break_on_that_day_is_
     assert outcome(broken, leap_is_now=True) is EdgeOutcome.FAIL
 
 
-def test_now_is_asked_too_and_stays_a_boundary_where_it_is_one() -> None:
+def test_now_is_asked_too_with_the_years_beside_it_and_stays_a_boundary_where_it_is_one() -> None:
     now = datetime(2028, 2, 29, 12, tzinfo=UTC)
-    (today,) = [one for one in inputs_of([Format.DATE], now=now) if one.is_now]
-    assert (today.written, bool(today.why)) == (LEAP, True)
-    (today,) = [one for one in inputs_of([Format.DATE], now=now.replace(month=4, day=7)) if one.is_now]
-    assert (today.written, today.why) == ("2028-04-07", "")
+    found = {one.written: one for one in inputs_of([Format.DATE], now=now) if one.is_now}
+    assert set(found) == {LEAP, "2027-03-01", "2029-02-28"}
+    assert found[LEAP].why
+    found = {
+        one.written: one for one in inputs_of([Format.DATE], now=now.replace(month=4, day=7)) if one.is_now
+    }
+    assert {text: one.why for text, one in found.items()} == {
+        f"{year}-04-07": "" for year in (2027, 2028, 2029)
+    }
+
+
+def test_a_boundary_has_neighbours_in_its_own_format_also_at_the_end_of_the_calendar() -> None:
+    by_text = {one.written: one for one in inputs_of([Format.DATE])}
+    assert by_text[LEAP].neighbours == ("2028-02-26", "2028-03-03")
+    assert all(1 <= len(one.neighbours) <= 2 for one in by_text.values() if one.why)
 
 
 def test_places_that_the_contract_ignores_are_not_compared_and_values_can_be_left_out() -> None:
@@ -203,6 +213,25 @@ def test_only_inputs_in_dispute_are_asked_again_and_what_stays_is_a_finding() ->
     found = judged(candidate, baseline)
     assert "$.total is another value than on the baseline: 7, on the baseline 5" in found.sentence
     assert candidate.asked == baseline.asked == [LEAP, YEAR_END, ORDINARY, LEAP]
+
+
+def test_a_value_that_differs_at_a_neighbour_too_is_the_loads_own_data() -> None:
+    near = replace(INPUTS[0], neighbours=("2028-02-26", "2028-03-03"))
+    inputs = (near, *INPUTS[1:])
+
+    def outcome(totals: Mapping[str, int]) -> EdgeOutcome:
+        tills = Till(totals), Till()
+        mine, theirs = (ask_dates(REQUEST, inputs, till.client, until_s=1e18) for till in tills)
+        again = disputed(inputs, mine, theirs, Comparing())
+        mine, theirs = (
+            ask_again(seen, REQUEST, again, till.client, until_s=1e18)
+            for seen, till in zip((mine, theirs), tills, strict=True)
+        )
+        assert tills[1].asked[3:] == [LEAP, "2028-02-26", "2028-03-03"]
+        return ruled(PLANNED, REQUEST, inputs, mine, theirs, "http://127.0.0.1:8102").outcome
+
+    assert outcome({LEAP: 7}) is EdgeOutcome.FAIL
+    assert outcome({LEAP: 7, "2028-03-03": 7}) is EdgeOutcome.PASS
 
 
 def test_nothing_is_asked_again_where_nothing_differs() -> None:
