@@ -204,12 +204,16 @@ def differences(candidate: DatesSeen, baseline: DatesSeen, comparing: Comparing)
 def special(
     inputs: Sequence[DateInput], candidate: DatesSeen, baseline: DatesSeen, comparing: Comparing
 ) -> list[Difference]:
-    """What differs at boundaries only: not on ordinary days, and where it is a value not today either."""
+    """What differs at boundaries only: not on ordinary days, and where it is a value not today or beside one either."""
     boundaries = {one.written for one in inputs if one.why}
+    ordinary_days = {one.written for one in inputs} - boundaries
     now = {one.written for one in inputs if one.is_now}
     found = differences(candidate, baseline, comparing)
     ordinary = {
-        one.what for one in found if one.written not in boundaries or (one.values and one.written in now)
+        one.what
+        for one in found
+        if one.written in ordinary_days
+        or (one.values and (one.written in now or one.written not in boundaries))
     }
     return [one for one in found if one.written in boundaries and one.what not in ordinary]
 

@@ -234,6 +234,14 @@ def test_a_value_that_differs_at_a_neighbour_too_is_the_loads_own_data() -> None
     assert outcome({LEAP: 7, "2028-03-03": 7}) is EdgeOutcome.PASS
 
 
+def test_a_break_that_lasts_beyond_the_boundary_is_not_taken_for_the_loads_data() -> None:
+    near = (replace(INPUTS[0], neighbours=("2028-03-03",)), *INPUTS[1:])
+    broken = answers(leap=DateAnswer(LEAP, 500))
+    broken = replace(broken, answers=(*broken.answers, DateAnswer("2028-03-03", 500)))
+    sound = replace(answers(), answers=(*answers().answers, DateAnswer("2028-03-03", 200, MONEY)))
+    assert ruled(PLANNED, REQUEST, near, broken, sound, "http://127.0.0.1:8102").outcome is EdgeOutcome.FAIL
+
+
 def test_nothing_is_asked_again_where_nothing_differs() -> None:
     candidate, baseline = Till(), Till()
     assert judged(candidate, baseline).outcome is EdgeOutcome.PASS
