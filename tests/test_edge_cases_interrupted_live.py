@@ -74,8 +74,10 @@ def project_with(root: Path, family: str) -> Iterator[Project]:
         yield project
 
 
-@pytest.mark.parametrize("family", CASES)
-@pytest.mark.faketime
+@pytest.mark.parametrize(
+    "family",
+    [pytest.param(name, marks=pytest.mark.faketime if name == "clocks" else ()) for name in CASES],
+)
 def test_ctrl_c_in_the_middle_of_a_case_leaves_nothing_but_the_evidence(tmp_path: Path, family: str) -> None:
     with project_with(tmp_path, family) as project:
         process = project.start("compare", "--without-baseline", "--advisory", "--set", "load.rounds=1")
