@@ -102,8 +102,8 @@ class ClockSeen:
     after: tuple[DateAnswer, ...] = ()
     unshifted: int = 0  # answers whose clock said another time than was set, or nothing
     load: PulseSeen = field(default_factory=PulseSeen)  # the ordinary load since the boundary
-    problem: str = ""
-    is_cleaned_up: bool = True
+    problem: str = ""  # why it was not injected
+    left_behind: str = ""  # why the true time may not be back
 
     def at(self, moment: Moment) -> tuple[DateAnswer, ...]:
         """What was answered then."""
@@ -200,8 +200,8 @@ def ruled(
         assertions=(*(_assertion(moment, found[moment], candidate, boundary) for moment in found), load),
         cleanup=Step(
             "the targets run by the true clock again",
-            all(one.is_cleaned_up for one in sides.values()),
-            "; ".join(problems),
+            not any(one.left_behind for one in sides.values()),
+            "; ".join(one.left_behind for one in sides.values() if one.left_behind),
         ),
         proofs=tuple(proof for side, one in sides.items() for proof in _proofs(side, one, boundary)),
         told=_told(injection, found, sides),
