@@ -56,11 +56,13 @@ def shifted_start(offset_s: int, monotonic: str = "kept") -> tuple[str, ...]:
         raise NotReady(f"libfaketime is not there ({error}); install the package `faketime`") from None
     if asked.returncode != 0 or not (library := asked.stdout.strip()):
         raise NotReady(f"`faketime` does not work here: {asked.stderr.strip()[:200] or 'it says no library'}")
+    is_kept = monotonic == "kept"
     settings = {
         "LD_PRELOAD": library,
         "FAKETIME": f"{offset_s:+d}",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1" if monotonic == "kept" else "0",
-        "FAKETIME_FORCE_MONOTONIC_FIX": "0",  # meant for glibc before 2.24; since then it makes threads wait too long
+        "FAKETIME_DONT_FAKE_MONOTONIC": str(int(is_kept)),
+        # Its repair of waits for glibc before 2.24: needed where they are shifted, and else threads wait too long.
+        "FAKETIME_FORCE_MONOTONIC_FIX": str(int(not is_kept)),
         "NO_FAKE_STAT": "1",  # files keep their times: Python would compile every module anew
     }
     return ("env", *(f"{name}={value}" for name, value in settings.items()))
