@@ -28,7 +28,7 @@ demo-full: $(READY) ## the same with every edge case, clocks that are set (needs
 test: $(READY) ## run the quick test suite
 	@$(BIN)/pytest -m "not live" -n auto --dist worksteal $(ARGS)
 
-test-live: $(READY) ## run the tests that put real load on real servers; about eight minutes
+test-live: $(READY) ## run the tests that put real load on real servers; about a quarter of an hour
 	@$(BIN)/pytest -m live $(ARGS)
 
 check: $(READY) ## check format, lint and types

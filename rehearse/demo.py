@@ -84,7 +84,7 @@ def shop_settings(
     return load_settings(root / "rehearse.toml", environment, overrides)
 
 
-def full_cases(root: Path) -> Mapping[str, object]:
+def full_cases(root: Path) -> Mapping[str, list[dict[str, object]]]:
     """The edge cases of rehearse.toml and those of demo-full.toml, as overrides by family."""
     known, more = (
         tomllib.loads((root / name).read_text(encoding="utf-8"))["edges"]

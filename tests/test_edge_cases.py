@@ -13,6 +13,7 @@ import pytest
 
 from rehearse import rehearsal
 from rehearse.edge_cases import scene
+from rehearse.edge_cases.probes import PROBING_S
 from rehearse.edge_cases.running import GUARDED
 from rehearse.edges.exhibits import edge_records, planned_edges
 from rehearse.edges.orders import Counters
@@ -153,6 +154,17 @@ def test_a_path_that_is_not_there_is_not_run_and_never_go(stage: Stage) -> None:
     comparison = compare(stage, DATES, EdgeEngine(GOOD))
     assert only_edge(comparison).outcome is EdgeOutcome.NOT_RUN
     assert comparison.result.verdict.decision is Decision.INCONCLUSIVE
+
+
+def test_a_side_that_cannot_be_asked_does_not_keep_the_other_one_waiting(stage: Stage) -> None:
+    stage.left.body = b'{"token": "x"}'  # the right one tells none
+    began = time.monotonic()
+    comparison = compare(
+        stage, '\n[edges]\nlogin = { path = "/login", body = "{}" }\n' + DATES, EdgeEngine(GOOD)
+    )
+    edge = only_edge(comparison)
+    assert (edge.outcome, "edges.login" in edge.sentence) == (EdgeOutcome.NOT_RUN, True)
+    assert time.monotonic() - began < PROBING_S / 2
 
 
 def test_a_fault_from_which_only_the_baseline_recovers_is_an_abort(

@@ -74,8 +74,10 @@ def project_with(root: Path, family: str) -> Iterator[Project]:
         yield project
 
 
-@pytest.mark.parametrize("family", CASES)
-@pytest.mark.faketime
+@pytest.mark.parametrize(
+    "family",
+    [pytest.param(name, marks=pytest.mark.faketime if name == "clocks" else ()) for name in CASES],
+)
 def test_ctrl_c_in_the_middle_of_a_case_leaves_nothing_but_the_evidence(tmp_path: Path, family: str) -> None:
     with project_with(tmp_path, family) as project:
         process = project.start("compare", "--without-baseline", "--advisory", "--set", "load.rounds=1")
@@ -87,15 +89,21 @@ def test_ctrl_c_in_the_middle_of_a_case_leaves_nothing_but_the_evidence(tmp_path
         _, err = process.communicate(timeout=30)
     assert process.returncode == ExitCode.SIGINT, err
     assert left.processes  # load at least
-    assert (family in ("faults", "clocks", "retries")) == bool(left.listening), left
+    assert (family in ("faults", "clocks")) == bool(left.listening), left
     assert [one for one in left.processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
     for address in left.listening:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(address, timeout=5).close()
     assert project.decision() == "INCONCLUSIVE"
+<<<<<<< HEAD
     cases = project.result()["edges"]
     assert isinstance(cases, list)
     assert [case["outcome"] for case in cases] == ["not run"]
+=======
+    edges = project.result()["edges"]
+    assert isinstance(edges, list)
+    assert [edge["outcome"] for edge in edges] == ["not run"]
+>>>>>>> s5-d
     with Store.open(f"sqlite:///{tmp_path}/.rehearse/rehearse.db") as store:
         (run,) = store.runs(5)
         assert store.blocks(run.run_id)

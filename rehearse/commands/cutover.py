@@ -92,7 +92,7 @@ def _parts_with(progress: Listener) -> CutoverParts:
     from datetime import UTC, datetime
 
     from rehearse.cutting_over.story import CutoverParts
-    from rehearse.load.engine import LocustEngine
+    from rehearse.load.locust_engine import LocustEngine
 
     return CutoverParts(LocustEngine(), progress, lambda: datetime.now(UTC))
 

@@ -61,12 +61,7 @@ class ClockKind:
             raise
         problems = _put_back(targets)
         return {
-            side: replace(
-                one,
-                today=today[side],
-                problem=one.problem or problems.get(side, ""),
-                is_cleaned_up=side not in problems,
-            )
+            side: replace(one, today=today[side], left_behind=problems.get(side, ""))
             for side, one in seen.items()
         }, loaded
 
@@ -77,9 +72,9 @@ class ClockKind:
         record = clock.ruled(
             self.planned, injection, self.case.across, candidate, baseline, FAILED_RATIO, compared
         )
-        start = scene.settings.target(Side.CANDIDATE).start or ()
         if record.outcome is not EdgeOutcome.FAIL:
             return record
+        start = scene.settings.target(Side.CANDIDATE).start or ()
         command = shlex.join(["faketime", "-m", f"{self._starts_at:%Y-%m-%d %H:%M:%S} UTC", *start])
         return replace(record, reproduce=command)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from threading import Thread
+from threading import Barrier, BrokenBarrierError, Thread
 from time import monotonic
 from typing import Generic
 
@@ -17,6 +17,7 @@ from rehearse.edge_cases.load import WARM_UP_S, Loaded
 from rehearse.edge_cases.scene import S, Scene, planned_record
 from rehearse.edges import dates, rate_limits, retry_rulings
 from rehearse.edges.asking import Place
+from rehearse.edges.date_inputs import DateInput, inputs_of
 from rehearse.edges.dates import Comparing, DateRequest, DatesSeen
 from rehearse.edges.rate_limits import LimitProbe, LimitSeen
 from rehearse.edges.retries import (
@@ -58,12 +59,20 @@ class DateKind:
 
     def see(self, scene: Scene) -> tuple[Mapping[Side, DatesSeen], Loaded]:
         """See Kind."""
+        found: dict[Side, DatesSeen] = {}
+        together = Barrier(len(scene.sides))
+        inputs, compared = self._inputs, comparing(scene.settings)
 
         def ask(side: Side) -> DatesSeen:
-            until_s = monotonic() + PROBING_S
-            return dates.ask_dates(self._request, self._inputs, scene.place(side).new_client, until_s)
+            new_client, until_s = scene.place(side).new_client, monotonic() + PROBING_S
+            found[side] = dates.ask_dates(self._request, inputs, new_client, until_s)
+            together.wait(PROBING_S)
+            if len(found) < len(Side):
+                return found[side]
+            disputed = dates.disputed(inputs, found[Side.CANDIDATE], found[Side.BASELINE], compared)
+            return dates.ask_again(found[side], self._request, disputed, new_client, until_s)
 
-        return probed(scene, ask)
+        return probed(scene, ask, together)
 
     def rule(self, scene: Scene, candidate: DatesSeen, baseline: DatesSeen | None) -> EdgeRecord:
         """See Kind."""
@@ -81,8 +90,8 @@ class DateKind:
         return DateRequest(self.case.path, self.case.method, self.case.body)
 
     @property
-    def _inputs(self) -> tuple[dates.DateInput, ...]:
-        return dates.inputs_of([Format(form) for form in self.case.formats], now=datetime.now(UTC))
+    def _inputs(self) -> tuple[DateInput, ...]:
+        return inputs_of([Format(form) for form in self.case.formats], now=datetime.now(UTC))
 
 
 def comparing(settings: Settings) -> Comparing:
@@ -200,9 +209,14 @@ def effect_counter(settings: Settings, place: Place, count: EffectCount, side: S
 # --- asking while load runs ---------------------------------------------------------------------------------------
 
 
-def probed(scene: Scene, ask: Callable[[Side], S]) -> tuple[Mapping[Side, S], Loaded]:
-    """Ask every side at the same time, once ordinary load is under way. Raises what asking raised."""
-    asking = _Asking(ask, scene.sides)
+def probed(
+    scene: Scene, ask: Callable[[Side], S], together: Barrier | None = None
+) -> tuple[Mapping[Side, S], Loaded]:
+    """Ask every side at the same time, once ordinary load is under way. Raises what asking raised.
+
+    Those that meet `together` do not wait for one that cannot come.
+    """
+    asking = _Asking(ask, scene.sides, together)
     loaded = scene.load.run(scene.number, WARM_UP_S + PROBING_S, scene.load.block_s(1.0), asking.at)
     return asking.answers(), loaded
 
@@ -210,8 +224,9 @@ def probed(scene: Scene, ask: Callable[[Side], S]) -> tuple[Mapping[Side, S], Lo
 class _Asking(Generic[S]):
     """A thread for each side: load needs this one."""
 
-    def __init__(self, ask: Callable[[Side], S], sides: tuple[Side, ...]) -> None:
+    def __init__(self, ask: Callable[[Side], S], sides: tuple[Side, ...], together: Barrier | None) -> None:
         self._ask = ask
+        self._together = together
         self._found: dict[Side, S] = {}
         self._errors: list[RehearseError] = []
         self._threads = [Thread(target=self._run, args=(side,), daemon=True) for side in sides]
@@ -240,5 +255,9 @@ class _Asking(Generic[S]):
     def _run(self, side: Side) -> None:
         try:
             self._found[side] = self._ask(side)
+        except BrokenBarrierError:  # the other side has said why, or took too long
+            return
         except RehearseError as error:
             self._errors.append(error)
+            if self._together is not None:
+                self._together.abort()

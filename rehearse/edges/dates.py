@@ -10,20 +10,19 @@ import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from time import monotonic
 from urllib.parse import quote
 
 import httpx
 
+from rehearse.edges.date_inputs import DateInput
 from rehearse.edges.documents import is_below, moved, places_of, values_of
-from rehearse.instants import Format, Instant, boundary_instants
 from rehearse.model import Assertion, EdgeOutcome, EdgeRecord, Proof, Step
 
 PLACEHOLDER = "{instant}"
 _ASKED_AGAIN = ("GET", "HEAD")  # what has an effect is sent once
+_MOST_DISPUTED = 30  # inputs that are asked again, with their neighbours
 _MOST_NAMED = 3
-_ORDINARY = ((5, 12), (9, 18))  # month and day: no end, no beginning, and no clock is changed near them
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,41 +43,6 @@ class DateRequest:
         return self.body.replace(PLACEHOLDER, written).encode()
 
 
-@dataclass(frozen=True, slots=True)
-class DateInput:
-    """One way to write one instant. `why` is empty for an ordinary one."""
-
-    written: str
-    why: str = ""
-    is_now: bool = False
-
-
-def inputs_of(
-    forms: Sequence[Format], instants: Iterable[Instant] | None = None, now: datetime | None = None
-) -> tuple[DateInput, ...]:
-    """Every boundary instant as text, each text once, ordinary days of the same years, and `now`.
-
-    What the load writes is dated now, and no two sides have the same of it.
-    """
-    chosen = tuple(boundary_instants() if instants is None else instants)
-    found: dict[str, DateInput] = {}
-    for form in forms:
-        for instant in chosen:
-            text = instant.written(form)
-            if text is not None:
-                found.setdefault(text, DateInput(text, instant.why))
-        for year in sorted({instant.wall.year for instant in chosen}):
-            for month, day in _ORDINARY:
-                ordinary = Instant("", "", datetime(year, month, day, 10, 20, 30, tzinfo=UTC))
-                text = ordinary.written(form)
-                if text is not None:
-                    found.setdefault(text, DateInput(text))
-        text = Instant("", "", now).written(form) if now is not None else None
-        if text is not None:
-            found[text] = replace(found.get(text, DateInput(text)), is_now=True)
-    return tuple(found.values())
-
-
 # --- what was seen ------------------------------------------------------------------------------------------------
 
 
@@ -91,7 +55,7 @@ class DateAnswer:
     places: Mapping[str, str] = field(
         default_factory=dict
     )  # of its JSON: types by place, "$.total": "number"
-    values: Mapping[str, str] = field(default_factory=dict)  # by place, of what was asked twice
+    values: Mapping[str, str] = field(default_factory=dict)  # by place
 
     @property
     def status_class(self) -> str:
@@ -105,43 +69,78 @@ class DatesSeen:
 
     answers: tuple[DateAnswer, ...] = ()
     problem: str = ""  # why not everything was asked
-    unsettled: tuple[str, ...] = ()  # places whose value was another one when an input was asked again
+
+
+NewClient = Callable[[], AbstractContextManager[httpx.Client]]
 
 
 def ask_dates(
     request: DateRequest,
     inputs: Iterable[DateInput],
-    new_client: Callable[[], AbstractContextManager[httpx.Client]],
+    new_client: NewClient,
     until_s: float,
     clock: Callable[[], float] = monotonic,
 ) -> DatesSeen:
-    """Ask one side everything, until the clock says `until_s`; reads are asked again, to see which values stay."""
+    """Ask one side everything, until the clock says `until_s`."""
     chosen = tuple(inputs)
-    with new_client() as client:
-        first = _ask_all(client, request, chosen, until_s, clock)
-        again = _ask_all(client, request, chosen, until_s, clock) if request.method in _ASKED_AGAIN else []
-    problem = f"there was time for {len(first)} inputs only" if len(first) < len(chosen) else ""
-    twice = [(one, other) for one, other in zip(first, again, strict=False) if one.status == other.status]
-    unsettled = {place for one, other in twice for place in moved([one.values, other.values])}
-    answers = [one if number < len(again) else replace(one, values={}) for number, one in enumerate(first)]
-    return DatesSeen(tuple(answers), problem, tuple(sorted(unsettled)))
+    answers = _ask_all(request, chosen, new_client, until_s, clock)
+    if request.method not in _ASKED_AGAIN:
+        answers = [replace(one, values={}) for one in answers]
+    problem = f"there was time for {len(answers)} inputs only" if len(answers) < len(chosen) else ""
+    return DatesSeen(tuple(answers), problem)
+
+
+def ask_again(
+    seen: DatesSeen,
+    request: DateRequest,
+    disputed: Sequence[DateInput],
+    new_client: NewClient,
+    until_s: float,
+    clock: Callable[[], float] = monotonic,
+) -> DatesSeen:
+    """The same, with only those values at `disputed` inputs that are the same twice, and with their neighbours.
+
+    What differs at a neighbour as well is no matter of the boundary: the load writes data, and each side's is its own.
+    """
+    chosen = disputed[:_MOST_DISPUTED]
+    known = {one.written for one in seen.answers}
+    near = dict.fromkeys(text for one in chosen for text in one.neighbours if text not in known)
+    again = _ask_all(request, [*chosen, *map(DateInput, near)], new_client, until_s, clock)
+    twice = {one.written: one for one in again}
+    unknown = {
+        one.written
+        for one in disputed
+        if one.written not in twice or not set(one.neighbours) <= known | set(twice)
+    }
+    answers = [
+        replace(one, values={}) if one.written in unknown else _confirmed(one, twice.get(one.written, one))
+        for one in seen.answers
+    ]
+    beside = [one for one in again if one.written in near]
+    return replace(seen, answers=(*answers, *beside))
+
+
+def _confirmed(one: DateAnswer, other: DateAnswer) -> DateAnswer:
+    gone = moved([one.values, other.values])
+    return replace(one, values={place: value for place, value in one.values.items() if place not in gone})
 
 
 def _ask_all(
-    client: httpx.Client,
     request: DateRequest,
     inputs: Sequence[DateInput],
+    new_client: NewClient,
     until_s: float,
     clock: Callable[[], float],
 ) -> list[DateAnswer]:
     answers: list[DateAnswer] = []
     headers = dict(request.headers) | ({"Content-Type": "application/json"} if request.body else {})
-    for one in inputs:
-        if clock() > until_s:
-            break
-        body = request.body_with(one.written) if request.body else None
-        path = request.path_with(one.written)
-        answers.append(answer_to(client, request.method, path, headers, body, written=one.written)[0])
+    with new_client() as client:
+        for one in inputs:
+            if clock() > until_s:
+                break
+            body = request.body_with(one.written) if request.body else None
+            path = request.path_with(one.written)
+            answers.append(answer_to(client, request.method, path, headers, body, written=one.written)[0])
     return answers
 
 
@@ -194,13 +193,37 @@ EVERYTHING = Comparing()
 def differences(candidate: DatesSeen, baseline: DatesSeen, comparing: Comparing) -> list[Difference]:
     """Per input: another class of status; or at a place that both answers have, another type or another value."""
     known = {one.written: one for one in baseline.answers}
-    left_out = {*candidate.unsettled, *baseline.unsettled}
     return [
         found
         for answer in candidate.answers
         if answer.written in known
-        for found in unlike(answer, known[answer.written], comparing, left_out)
+        for found in unlike(answer, known[answer.written], comparing)
     ]
+
+
+def special(
+    inputs: Sequence[DateInput], candidate: DatesSeen, baseline: DatesSeen, comparing: Comparing
+) -> list[Difference]:
+    """What differs at boundaries only: not on ordinary days, and where it is a value not today or beside one either."""
+    boundaries = {one.written for one in inputs if one.why}
+    ordinary_days = {one.written for one in inputs} - boundaries
+    now = {one.written for one in inputs if one.is_now}
+    found = differences(candidate, baseline, comparing)
+    ordinary = {
+        one.what
+        for one in found
+        if one.written in ordinary_days
+        or (one.values and (one.written in now or one.written not in boundaries))
+    }
+    return [one for one in found if one.written in boundaries and one.what not in ordinary]
+
+
+def disputed(
+    inputs: Sequence[DateInput], candidate: DatesSeen, baseline: DatesSeen, comparing: Comparing
+) -> tuple[DateInput, ...]:
+    """The inputs at which a value differs, and may only do so because it never is the same twice."""
+    found = {one.written for one in special(inputs, candidate, baseline, comparing) if one.values}
+    return tuple(one for one in inputs if one.written in found)
 
 
 def unlike(
@@ -243,13 +266,8 @@ def ruled(
     boundaries = {written for written, reason in why.items() if reason}
     known = baseline or DatesSeen()
     served = [one for one in known.answers if one.written in boundaries and one.status_class == "2xx"]
-    found = differences(candidate, known, comparing)
-    now = {one.written for one in inputs if one.is_now}
-    ordinary = {
-        one.what for one in found if one.written not in boundaries or (one.values and one.written in now)
-    }
-    special = [one for one in found if one.written in boundaries and one.what not in ordinary]
-    first = special[0] if special else None
+    found = special(inputs, candidate, known, comparing)
+    first = found[0] if found else None
     problem = (
         candidate.problem or known.problem or ("" if baseline else "the baseline's answers are not known")
     )
@@ -259,23 +277,23 @@ def ruled(
         injection=Step(
             f"{len(boundaries)} boundary instants as {request.method} {request.path}", bool(asked), problem
         ),
-        assertions=(_assertion(special, why, asked, problem),),
+        assertions=(_assertion(found, why, asked, problem),),
         cleanup=Step("nothing was changed: an input is no fault", True),
         proofs=(
             Proof("boundary instants that the candidate was asked", asked),
             Proof("boundary instants that the baseline answers well", len(served)),
         ),
-        told=_told(request, special, why, len(boundaries)),
+        told=_told(request, found, why, len(boundaries)),
         reproduce=command(request, url, first.written) if first else "",
     )
 
 
-def _assertion(special: Sequence[Difference], why: Mapping[str, str], asked: int, problem: str) -> Assertion:
+def _assertion(found: Sequence[Difference], why: Mapping[str, str], asked: int, problem: str) -> Assertion:
     what = "the candidate answers every boundary instant as the baseline does"
-    hit = list(dict.fromkeys(one.written for one in special))
+    hit = list(dict.fromkeys(one.written for one in found))
     numbers: dict[str, float | int | str | None] = {"instants": asked, "different": len(hit)}
-    if special:
-        first = special[0]
+    if found:
+        first = found[0]
         more = f"; {len(hit) - 1} more: {_listed(hit[1:])}" if len(hit) > 1 else ""
         sentence = f"{first.written} ({why[first.written]}): {first.sentence}{more}"
         return Assertion(what, EdgeOutcome.FAIL, sentence, numbers)
@@ -284,10 +302,10 @@ def _assertion(special: Sequence[Difference], why: Mapping[str, str], asked: int
     return Assertion(what, EdgeOutcome.PASS, f"{asked} instants are answered as by the baseline", numbers)
 
 
-def _told(request: DateRequest, special: Sequence[Difference], why: Mapping[str, str], count: int) -> str:
+def _told(request: DateRequest, found: Sequence[Difference], why: Mapping[str, str], count: int) -> str:
     """One line for each kind of break, with the first instant that shows it."""
     by_what: dict[str, list[str]] = {}
-    for one in special:
+    for one in found:
         by_what.setdefault(one.what, []).append(one.written)
     asked = f"{request.method} {request.path} was asked {count} boundary instants on both sides"
     if not by_what:

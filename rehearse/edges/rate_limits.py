@@ -153,6 +153,8 @@ def ruled(
 
 
 def _ruling(candidate: LimitSeen, known: LimitSeen, longest_wait_s: float) -> Ruling:
+    if not candidate.is_told and candidate.sent < known.sent:
+        return EdgeOutcome.INCONCLUSIVE, f"there was time for {candidate.sent} requests only"
     if not candidate.is_told:
         return EdgeOutcome.FAIL, f"it {candidate.sentence}; the baseline {known.sentence}"
     if candidate.wait_s is None:

@@ -118,9 +118,14 @@ class HttpRequests:
     def __init__(self) -> None:
         self.count = 0
         self._tail = b""
+        self._begins_with_a_word: bool | None = None  # as requests do; TLS and databases begin otherwise
 
     def see(self, data: bytes) -> None:
         """The next bytes."""
+        if self._begins_with_a_word is None:
+            self._begins_with_a_word = data[:1].isupper()
+        if not self._begins_with_a_word:
+            return
         seam = self._tail + data[: self._OVERLAP]
         self.count += sum(part.count(end) for end in self._ENDS for part in (seam, data))
         self._tail = (self._tail + data[-self._OVERLAP :])[-self._OVERLAP :]

@@ -106,7 +106,10 @@ def test_what_the_baseline_never_answers_well_proves_nothing() -> None:
 def test_an_unknown_baseline_or_a_problem_is_not_run_and_a_clock_that_stays_is_never_a_pass() -> None:
     assert record(seen(), None).outcome is EdgeOutcome.NOT_RUN
     assert "too late" in record(seen(problem="too late"), seen()).sentence
-    assert record(seen(is_cleaned_up=False), seen()).outcome is EdgeOutcome.INCONCLUSIVE
+    stays = "the clock of the candidate still says 2028-02-29T00:00:30Z"
+    found = record(seen(left_behind=stays), seen())
+    assert (found.outcome, stays in found.sentence) == (EdgeOutcome.INCONCLUSIVE, True)
+    assert record(seen(after=answer(500), left_behind=stays), seen()).outcome is EdgeOutcome.FAIL
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
 
 from rehearse.codec import from_bytes, to_bytes
+from rehearse.edges.date_inputs import DateInput, inputs_of
 from rehearse.edges.dates import (
     Comparing,
     DateAnswer,
-    DateInput,
     DateRequest,
     DatesSeen,
+    ask_again,
     ask_dates,
-    inputs_of,
+    disputed,
     ruled,
 )
 from rehearse.instants import Format
@@ -150,20 +152,23 @@ def test_values_that_differ_today_come_from_the_load_and_a_break_on_that_day_is_
     assert outcome(broken, leap_is_now=True) is EdgeOutcome.FAIL
 
 
-def test_now_is_asked_too_and_stays_a_boundary_where_it_is_one() -> None:
+def test_now_is_asked_too_with_the_years_beside_it_and_stays_a_boundary_where_it_is_one() -> None:
     now = datetime(2028, 2, 29, 12, tzinfo=UTC)
-    (today,) = [one for one in inputs_of([Format.DATE], now=now) if one.is_now]
-    assert (today.written, bool(today.why)) == (LEAP, True)
-    (today,) = [one for one in inputs_of([Format.DATE], now=now.replace(month=4, day=7)) if one.is_now]
-    assert (today.written, today.why) == ("2028-04-07", "")
+    found = {one.written: one for one in inputs_of([Format.DATE], now=now) if one.is_now}
+    assert set(found) == {LEAP, "2027-03-01", "2029-02-28"}
+    assert found[LEAP].why
+    found = {
+        one.written: one for one in inputs_of([Format.DATE], now=now.replace(month=4, day=7)) if one.is_now
+    }
+    assert {text: one.why for text, one in found.items()} == {
+        f"{year}-04-07": "" for year in (2027, 2028, 2029)
+    }
 
 
-def test_a_value_that_is_not_the_same_twice_says_nothing() -> None:
-    moved = replace(all_days("5", leap="7"), unsettled=("$.total",))
-    assert record(moved, all_days("5")).outcome is EdgeOutcome.PASS
-    assert (
-        record(all_days("5", leap="7"), replace(all_days("5"), unsettled=("$",))).outcome is EdgeOutcome.PASS
-    )
+def test_a_boundary_has_neighbours_in_its_own_format_also_at_the_end_of_the_calendar() -> None:
+    by_text = {one.written: one for one in inputs_of([Format.DATE])}
+    assert by_text[LEAP].neighbours == ("2028-02-26", "2028-03-03")
+    assert all(1 <= len(one.neighbours) <= 2 for one in by_text.values() if one.why)
 
 
 def test_places_that_the_contract_ignores_are_not_compared_and_values_can_be_left_out() -> None:
@@ -176,41 +181,96 @@ def test_places_that_the_contract_ignores_are_not_compared_and_values_can_be_lef
     assert outcome(Comparing(values=False)) is EdgeOutcome.PASS
 
 
-def test_reads_are_asked_again_and_places_whose_value_moves_are_known() -> None:
-    asked: list[str] = []
+class Till:
+    """A service whose answers have a total, and a number that is another one each time."""
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request.url.params["day"])
-        return httpx.Response(200, json={"total": 5, "asked": len(asked)})
+    def __init__(self, totals: Mapping[str, int] = {}, moves: str = "asked") -> None:  # only read
+        self.totals, self.moves, self.asked = totals, moves, list[str]()
 
-    def new_client() -> httpx.Client:
-        return httpx.Client(base_url="http://shop", transport=httpx.MockTransport(answer))
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url="http://shop", transport=httpx.MockTransport(self.answer))
 
-    seen = ask_dates(REQUEST, INPUTS, new_client, until_s=1e18)
-    assert asked == [LEAP, YEAR_END, ORDINARY] * 2  # some time apart, so that a clock's value is seen to move
-    assert seen.unsettled == ("$.asked",)
-    assert [one.values["$.total"] for one in seen.answers] == ["5"] * 3
-    assert record(seen, replace(seen, answers=seen.answers[::-1])).outcome is EdgeOutcome.PASS
-    assert from_bytes(DatesSeen, to_bytes(seen)) == seen
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        day = request.url.params["day"]
+        self.asked.append(day)
+        return httpx.Response(200, json={"total": self.totals.get(day, 5), self.moves: len(self.asked)})
 
 
-def test_an_error_the_second_time_does_not_take_all_values_out_of_the_comparison() -> None:
-    statuses = iter([200] * 4 + [503] + [200])
-    answer = httpx.MockTransport(lambda _: httpx.Response(next(statuses), json={"total": 5}))
-    seen = ask_dates(
-        REQUEST, INPUTS, lambda: httpx.Client(base_url="http://shop", transport=answer), until_s=1e18
+def judged(candidate: Till, baseline: Till) -> EdgeRecord:
+    """Asked, and asked again where values are in dispute."""
+    sides = [ask_dates(REQUEST, INPUTS, till.client, until_s=1e18) for till in (candidate, baseline)]
+    again = disputed(INPUTS, sides[0], sides[1], Comparing())
+    return record(
+        *(
+            ask_again(seen, REQUEST, again, till.client, until_s=1e18)
+            for seen, till in zip(sides, (candidate, baseline), strict=True)
+        )
     )
-    assert seen.unsettled == ()
-    assert [one.values for one in seen.answers] == [{"$.total": "5"}] * 3
 
 
-def test_without_time_to_ask_again_no_value_is_compared() -> None:
-    ticks = iter([0.0] * len(INPUTS) + [99.0] * 9)
-    transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"total": 5}))
+def test_only_inputs_in_dispute_are_asked_again_and_what_stays_is_a_finding() -> None:
+    candidate, baseline = Till({LEAP: 7}), Till()
+    found = judged(candidate, baseline)
+    assert "$.total is another value than on the baseline: 7, on the baseline 5" in found.sentence
+    assert candidate.asked == baseline.asked == [LEAP, YEAR_END, ORDINARY, LEAP]
 
-    def new_client() -> httpx.Client:
-        return httpx.Client(base_url="http://shop", transport=transport)
 
-    seen = ask_dates(REQUEST, INPUTS, new_client, until_s=1.0, clock=lambda: next(ticks))
-    assert (len(seen.answers), seen.problem) == (3, "")
+def test_a_value_that_differs_at_a_neighbour_too_is_the_loads_own_data() -> None:
+    near = replace(INPUTS[0], neighbours=("2028-02-26", "2028-03-03"))
+    inputs = (near, *INPUTS[1:])
+
+    def outcome(totals: Mapping[str, int]) -> EdgeOutcome:
+        tills = Till(totals), Till()
+        mine, theirs = (ask_dates(REQUEST, inputs, till.client, until_s=1e18) for till in tills)
+        again = disputed(inputs, mine, theirs, Comparing())
+        mine, theirs = (
+            ask_again(seen, REQUEST, again, till.client, until_s=1e18)
+            for seen, till in zip((mine, theirs), tills, strict=True)
+        )
+        assert tills[1].asked[3:] == [LEAP, "2028-02-26", "2028-03-03"]
+        return ruled(PLANNED, REQUEST, inputs, mine, theirs, "http://127.0.0.1:8102").outcome
+
+    assert outcome({LEAP: 7}) is EdgeOutcome.FAIL
+    assert outcome({LEAP: 7, "2028-03-03": 7}) is EdgeOutcome.PASS
+
+
+def test_a_break_that_lasts_beyond_the_boundary_is_not_taken_for_the_loads_data() -> None:
+    near = (replace(INPUTS[0], neighbours=("2028-03-03",)), *INPUTS[1:])
+    broken = answers(leap=DateAnswer(LEAP, 500))
+    broken = replace(broken, answers=(*broken.answers, DateAnswer("2028-03-03", 500)))
+    sound = replace(answers(), answers=(*answers().answers, DateAnswer("2028-03-03", 200, MONEY)))
+    assert ruled(PLANNED, REQUEST, near, broken, sound, "http://127.0.0.1:8102").outcome is EdgeOutcome.FAIL
+
+
+def test_nothing_is_asked_again_where_nothing_differs() -> None:
+    candidate, baseline = Till(), Till()
+    assert judged(candidate, baseline).outcome is EdgeOutcome.PASS
+    assert candidate.asked == [LEAP, YEAR_END, ORDINARY]
+
+
+def test_a_value_that_is_never_the_same_twice_says_nothing() -> None:
+    candidate, baseline = Till(moves="total"), Till(moves="total")
+    baseline.asked = ["before"]  # so that its numbers are others
+    seen = ask_dates(REQUEST, INPUTS[:2], candidate.client, until_s=1e18)
+    theirs = ask_dates(REQUEST, INPUTS[:2], baseline.client, until_s=1e18)
+    again = disputed(INPUTS, seen, theirs, Comparing())
+    assert [one.written for one in again] == [LEAP, YEAR_END]
+    assert record(seen, theirs).outcome is EdgeOutcome.FAIL
+    sides = (
+        ask_again(one, REQUEST, again, till.client, until_s=1e18)
+        for one, till in ((seen, candidate), (theirs, baseline))
+    )
+    assert record(*sides).outcome is EdgeOutcome.PASS
+
+
+def test_what_there_is_no_time_to_ask_again_is_not_compared_by_value() -> None:
+    seen = ask_dates(REQUEST, INPUTS, Till({LEAP: 7}).client, until_s=1e18)
+    late = ask_again(seen, REQUEST, INPUTS[:1], Till().client, until_s=0.0)
+    assert [bool(one.values) for one in late.answers] == [False, True, True]
+    assert from_bytes(DatesSeen, to_bytes(late)) == late
+
+
+def test_answers_to_what_has_an_effect_are_not_compared_by_value() -> None:
+    orders = DateRequest("/orders?day={instant}", "POST")
+    seen = ask_dates(orders, INPUTS, Till().client, until_s=1e18)
     assert [one.values for one in seen.answers] == [{}] * 3

@@ -299,6 +299,13 @@ def test_a_request_line_that_comes_in_two_pieces_is_counted_once(cut: int) -> No
     assert requests.count == 2
 
 
+def test_what_does_not_begin_as_a_request_is_none() -> None:
+    requests = HttpRequests()
+    requests.see(b"\x16\x03\x01 HTTP/1.1\r\n")
+    requests.see(b"GET / HTTP/1.1\r\n\r\n")
+    assert requests.count == 0
+
+
 def test_request_lines_that_come_byte_by_byte_are_counted_once() -> None:
     requests = HttpRequests()
     for byte in b"GET / HTTP/1.1\r\n\r\n" * 3:

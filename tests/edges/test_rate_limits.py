@@ -49,6 +49,7 @@ def test_what_the_baseline_does_not_tell_or_keep_either_is_not_the_upgrades_doin
     assert record(silent, silent).outcome is EdgeOutcome.PASS
     broken = LimitSeen(11, 429, "2", 2.0, 429)
     assert record(broken, broken).outcome is EdgeOutcome.ALREADY_BROKEN
+    assert record(LimitSeen(5)).outcome is EdgeOutcome.INCONCLUSIVE  # the baseline refused the eleventh
     long = LimitSeen(11, 429, "3600", 3600.0)
     assert record(long, long).outcome is EdgeOutcome.INCONCLUSIVE
 
