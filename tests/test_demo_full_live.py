@@ -12,13 +12,8 @@ import pytest
 from rehearse import rehearsal
 from rehearse.demo import free_ports, full_cases, shop_settings
 from rehearse.edge_cases.running import kinds_of
-<<<<<<< HEAD
 from rehearse.load.locust_engine import LocustEngine
-from rehearse.model import EdgeOutcome, EdgeResult
-=======
-from rehearse.load.engine import LocustEngine
 from rehearse.model import EdgeFamily, EdgeOutcome, EdgeResult
->>>>>>> s5-d
 from rehearse.progress import Silence
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -95,15 +95,9 @@ def test_ctrl_c_in_the_middle_of_a_case_leaves_nothing_but_the_evidence(tmp_path
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(address, timeout=5).close()
     assert project.decision() == "INCONCLUSIVE"
-<<<<<<< HEAD
-    cases = project.result()["edges"]
-    assert isinstance(cases, list)
-    assert [case["outcome"] for case in cases] == ["not run"]
-=======
     edges = project.result()["edges"]
     assert isinstance(edges, list)
     assert [edge["outcome"] for edge in edges] == ["not run"]
->>>>>>> s5-d
     with Store.open(f"sqlite:///{tmp_path}/.rehearse/rehearse.db") as store:
         (run,) = store.runs(5)
         assert store.blocks(run.run_id)
