@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,9 @@ from rehearse.progress import Silence
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = {"same": KNOWN_GOOD, "broken": BROKEN, "repaired": REPAIRED}
-WITHOUT_EDGES = {f"edges.{family}": [] for family in ("dates", "retries", "faults", "clients")}
+WITHOUT_EDGES: Mapping[str, object] = {
+    f"edges.{family}": [] for family in ("dates", "retries", "faults", "clients")
+}
 _PER_BASELINE = 4
 _ATTEMPTS = 3
 
