@@ -49,10 +49,11 @@ def cutover(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Rehearse the exit plan in one environment: there, back, and with --forward to the repair.
+    """Rehearse the exit plan, there and back, in one environment.
 
-    Load and probes go on all the time. Exit code 0 is GO, 10 ABORT, 11 INCONCLUSIVE; 12: refused target. 13: not
-    ready, or an earlier cutover left steps behind. With --undo 0 says that they are taken back.
+    With --forward it goes on to the repair. Load and probes go on all the time. Exit code 0 is GO, 10 ABORT, 11
+    INCONCLUSIVE; 12: refused target. 13: not ready, or an earlier cutover left steps behind. With --undo 0 says that
+    they are taken back.
     """
     if sum((dry_run, undo, bool(restored_by))) > 1 or (forward and (undo or restored_by)):
         raise ConfigError(

@@ -25,6 +25,7 @@ from rehearse.model import (
     Waiver,
     Weight,
 )
+from tests.report.cutovers import CUTOVER
 from tests.report.examples import abort, go
 
 _WAIVER = Waiver(
@@ -92,7 +93,7 @@ def changed() -> Result:
 @cache
 def everything() -> Result:
     """An ABORT with something of each kind: cells, series, checks, edge cases, answers, data, capacity, a waiver, what
-    people decided, here and in other stages.
+    people decided, here and in other stages, a cutover.
 
     Not much of it: hostile texts are put into all of it, many times.
     """
@@ -119,4 +120,5 @@ def everything() -> Result:
         other_policy=("p95: +10 % then, +5 % now",),
         sign_offs=SIGN_OFFS,
         stages=STAGES,
+        cutover=CUTOVER,
     )

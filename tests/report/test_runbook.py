@@ -69,6 +69,6 @@ def test_nothing_in_a_plan_becomes_markup() -> None:
 def test_a_hostile_text_adds_no_element_to_the_runbook(text: str) -> None:
     plain, owned = (
         html5lib.HTMLParser(strict=True).parse(runbook_html(with_texts(PLAN, change), change("orders")))
-        for change in (str, lambda original: text + original)
+        for change in (lambda original: f"x{original}", lambda original: text + original)
     )
     assert [one.tag for one in owned.iter()] == [one.tag for one in plain.iter()]

@@ -161,7 +161,6 @@ def test_order_for_what_the_shop_does_not_have_is_refused(good_shop: httpx.Clien
         "/products?category=%00",
         "/customers/1/orders?since=2025-02-29",
         "/customers/1/orders?since=yesterday",
-        "/reports/sales",
         "/reports/sales?day=0001-01-01",
         "/reports/sales?day=9999-12-31",
         "/reports/sales?day=10000-01-01",
