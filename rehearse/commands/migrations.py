@@ -42,7 +42,7 @@ def migrations(
     set_: SetOption = None,
     as_json: JsonOption = False,
 ) -> ExitCode:
-    """Lint migrations: what endangers the mixed versions of an upgrade, what locks, what cannot be taken back.
+    """Lint migrations: what breaks while two versions run.
 
     Without --django and --sql, what [checks.options.migrations] names. Exit code 10: unsafe. 11: not all is known.
     """
