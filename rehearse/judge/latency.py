@@ -6,6 +6,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from rehearse.histogram import Histogram
 from rehearse.judge.pairs import Column, Slice
@@ -101,11 +102,9 @@ def _grouped(slices: Sequence[Slice], sides: Sequence[Durations], quantile: floa
 def _rounds(slices: Sequence[Slice]) -> list[tuple[int, int, int]]:
     """(number, first, end) of each round; slices are in the order of time."""
     found: list[tuple[int, int, int]] = []
-    for position, part in enumerate(slices):
-        if found and found[-1][0] == part.round:
-            found[-1] = (part.round, found[-1][1], position + 1)
-        else:
-            found.append((part.round, position, position + 1))
+    for number, parts in groupby(part.round for part in slices):
+        first = found[-1][2] if found else 0
+        found.append((number, first, first + len(list(parts))))
     return found
 
 
