@@ -137,7 +137,10 @@ def with_answer(
 def differences(
     candidate: ClockSeen, baseline: ClockSeen, comparing: Comparing
 ) -> dict[Moment, list[Difference]]:
-    """What the candidate does before or after the boundary, and the baseline never; but what it does today as well."""
+    """What the candidate does before or after the boundary, and the baseline never; but what it does today as well.
+
+    A value that differs before the boundary is the load's own data, and no matter of the clock, then or afterwards.
+    """
     found: dict[Moment, list[Difference]] = {moment: [] for moment in Moment}
     for path in dict.fromkeys(one.written for one in candidate.today):
         both = [_of_path(path, seen) for seen in (candidate, baseline)]
@@ -146,8 +149,10 @@ def differences(
             mine, theirs = (side[moment] for side in both)
             found[moment] += _differences(mine, theirs, comparing, moving)
     today = {(one.written, one.what) for one in found.pop(Moment.TODAY)}
+    drifted = {(one.written, one.what) for one in found[Moment.BEFORE] if one.values}
+    found[Moment.BEFORE] = [one for one in found[Moment.BEFORE] if not one.values]
     return {
-        moment: [one for one in those if (one.written, one.what) not in today]
+        moment: [one for one in those if (one.written, one.what) not in today | drifted]
         for moment, those in found.items()
     }
 

@@ -131,16 +131,23 @@ def test_a_migration_that_holds_a_lock_is_an_outage_of_writes_with_reads_unharme
     assert outages(result, "read") == outages(result, "orders") == []
 
 
-def test_the_way_forward_is_timed_beside_the_way_back(postgres_url: str, tmp_path: Path) -> None:
+def test_the_way_forward_from_a_broken_candidate_to_its_repair_is_timed_beside_the_way_back(
+    postgres_url: str, tmp_path: Path
+) -> None:
     with shops(tmp_path, postgres_url) as shop:
         repair = {"name": "start the repair", "run": deed("start", "2.1", str(shop.third)), "timeout": "40s"}
         users = {"name": "let them in", "run": deed("switch", str(shop.third)), "timeout": "10s"}
-        shop.plan(expand(shop), shop.start_green("2.1"), shop.switch(), forward=(repair, users))
+        shop.plan(expand(shop), shop.start_green("2.0"), shop.switch(), forward=(repair, users))
         done, result = shop.cutover("--forward", timeout_s=120)
     cutover = result["cutover"]
     assert done.code == 0, (done, result.get("verdict"))
     assert cutover["forward_s"] > 0.5
     assert cutover["undo_s"] > 0
+    assert {seen["version"] for one in cutover["disruptions"] for seen in one["versions"]} == {
+        "1.0",
+        "2.0",
+        "2.1",
+    }
     assert [one["name"] for one in cutover["steps"] if one["direction"] == "forward"] == [
         "start the repair",
         "let them in",

@@ -82,6 +82,15 @@ def test_another_value_after_the_boundary_is_found_unless_it_moves_or_is_ignored
     assert record(at_another_moment, theirs).outcome is EdgeOutcome.PASS
 
 
+def test_a_value_that_differs_before_the_boundary_is_the_loads_own_data() -> None:
+    mine, theirs = answer(day="mine"), answer(day="theirs")
+    same = (answer(day="the same"),) * 2
+    drifting = record(seen(mine, mine, today=same), seen(theirs, theirs, today=same))
+    assert drifting.outcome is EdgeOutcome.PASS, drifting.sentence
+    broken = record(seen(mine, theirs, today=same), seen(theirs, theirs, today=same))
+    assert broken.outcome is EdgeOutcome.FAIL
+
+
 def test_ordinary_load_that_fails_after_the_boundary_fails_the_case() -> None:
     broken = replace(seen(), load=replace(LOAD, failed=40))
     assert "40 % failed, on the baseline 0 %" in record(broken, seen()).sentence
