@@ -236,7 +236,7 @@ def demo(
 ) -> ExitCode:
     """Rehearse two upgrades of a sample shop.
 
-    A broken one and its repair; under five minutes, on loopback only.
+    A broken one and its repair; about five minutes, on loopback only.
     """
     from rehearse import demo as the_demo
 
