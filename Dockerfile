@@ -13,11 +13,11 @@ RUN pip install --quiet --no-deps --no-build-isolation .
 
 FROM python:3.11-slim
 RUN useradd --create-home --uid 1000 rehearse \
-    && mkdir --parents /data /work/.rehearse /work/reports \
-    && chown --recursive rehearse:rehearse /data /work
+    && mkdir --parents /data /project/.rehearse /project/reports \
+    && chown --recursive rehearse:rehearse /data /project
 COPY --from=build /opt/rehearse /opt/rehearse
 ENV PATH=/opt/rehearse/bin:$PATH PYTHONUNBUFFERED=1
-WORKDIR /work
+WORKDIR /project
 COPY --chown=rehearse:rehearse rehearse.toml ./
 COPY --chown=rehearse:rehearse scenarios scenarios
 COPY --chown=rehearse:rehearse checks checks

@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from rehearse.store import Store
+from tests.presence import absent
 from tests.project import Done, make_project
 from tests.store.examples import sqlite_url
 from tests.test_fail_closed import Rig, one_message, rig_in, wait_for
@@ -210,9 +211,9 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[None]:
     try:
         done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        pytest.skip("there is no mount here")
+        absent("there is no mount here")
     if done.returncode != 0:
-        pytest.skip(f"a small disk cannot be mounted: {done.stderr.strip()}")
+        absent(f"a small disk cannot be mounted: {done.stderr.strip()}")
     try:
         yield
     finally:

@@ -16,6 +16,7 @@ _DECISION_LINE = re.compile(
     r"[ \t]*[:=][ \t]*(?P<text>\S.*)$",
     re.IGNORECASE | re.MULTILINE,
 )
+_HEADING, _BULLET = re.compile(r"^#+ +(.+)$", re.MULTILINE), re.compile(r"^[ \t]*[-*] +", re.MULTILINE)
 _MODES = {
     Mode.PAIRED: "both sides at the same moment",
     Mode.RECORDED: "the candidate against a stored recording",
@@ -164,7 +165,8 @@ def decision_box(exit_plan: str) -> DecisionBox:
     for match in _DECISION_LINE.finditer(exit_plan):
         text = match["text"].strip().strip("\"'")
         point, who = (point or text, who) if match["point"] else (point, who or text)
-    rest = " ".join(_DECISION_LINE.sub("", exit_plan).split())
+    rest = _HEADING.sub(r"\1:", _DECISION_LINE.sub("", exit_plan))
+    rest = " ".join(_BULLET.sub("", rest).split())
     return DecisionBox(point, who, exit_plan.strip(), shortened(rest, 80))
 
 

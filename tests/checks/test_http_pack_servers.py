@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -55,16 +54,13 @@ def test_nothing_is_wrong_with_pythons_file_server(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def nginx(tmp_path: Path) -> Iterator[str]:
-    """A real one; without nginx on this machine the test is skipped."""
-    command = shutil.which("nginx", path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin")
-    if command is None:
-        pytest.skip("nginx is not installed")
+def nginx(tmp_path: Path, nginx_path: Path) -> Iterator[str]:
+    """A real one that serves a page."""
     port = free_ports(1)[0]
     (tmp_path / "page.html").write_text("<p>page</p>" * 200, encoding="utf-8")
     (tmp_path / "nginx.conf").write_text(NGINX % {"folder": tmp_path, "port": port}, encoding="utf-8")
     options = ["-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-e", str(tmp_path / "log")]
-    with subprocess.Popen([command, *options]) as process:
+    with subprocess.Popen([str(nginx_path), *options]) as process:
         try:
             until_connected(port)
             yield f"http://127.0.0.1:{port}"

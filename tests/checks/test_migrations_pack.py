@@ -11,7 +11,6 @@ from rehearse.checks.packs import migrations
 from rehearse.errors import NotReady
 from rehearse.migrations.linting import Linted, Sources, unsafe
 from rehearse.migrations.rules import DJANGO, Danger, Rule
-from rehearse.migrations.squawk import program
 from rehearse.model import CheckOutcome, Side
 from tests.checks.breaks import Checks
 
@@ -70,7 +69,6 @@ def outcomes(folder: Path, sql: str, side: Side = Side.CANDIDATE) -> dict[str, C
     return {check_id.removeprefix("migrations/"): one.outcome for check_id, one in found.results.items()}
 
 
-@pytest.mark.skipif(program() is None, reason="the extra `migrations` is not installed")
 def test_a_rename_fails_on_the_candidate_and_is_not_asked_of_the_baseline(tmp_path: Path) -> None:
     renames = "set lock_timeout = '1s';\nset statement_timeout = '5s';\nalter table t rename column a to b;\n"
     assert outcomes(tmp_path, renames) == {

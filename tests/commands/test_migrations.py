@@ -12,12 +12,10 @@ from typer.testing import CliRunner, Result
 from rehearse.checks.packs import migrations
 from rehearse.cli import app
 from rehearse.migrations.rules import Danger
-from rehearse.migrations.squawk import program
 
 SAFE = "set lock_timeout = '1s';\nset statement_timeout = '5s';\n"
 RENAME = f"{SAFE}alter table t rename column a to b;\n"
 ROOT = Path(__file__).resolve().parents[2]
-needs_squawk = pytest.mark.skipif(program() is None, reason="the extra `migrations` is not installed")
 
 
 def rehearse_migrations(folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> Result:
@@ -25,7 +23,6 @@ def rehearse_migrations(folder: Path, monkeypatch: pytest.MonkeyPatch, *words: s
     return CliRunner().invoke(app, ["migrations", *words])
 
 
-@needs_squawk
 @pytest.mark.parametrize(
     ("sql", "code"),
     [(RENAME, 10), (f"{SAFE}select 1;\n", 0), ("selekt;\n", 11), (" ", 11)],
@@ -38,7 +35,6 @@ def test_the_exit_code_is_that_of_a_verdict(
     assert rehearse_migrations(tmp_path, monkeypatch, "--sql", "*.sql").exit_code == code
 
 
-@needs_squawk
 def test_people_read_what_is_endangered_and_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -49,7 +45,6 @@ def test_people_read_what_is_endangered_and_what_to_do(
     assert "squawk: 1 migration, 1 finding" in said
 
 
-@needs_squawk
 def test_programs_read_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "1.sql").write_text(RENAME)
     said = json.loads(rehearse_migrations(tmp_path, monkeypatch, "--sql", "1.sql", "--json").stdout)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pandas
 import pytest
 from typer.testing import CliRunner
 
@@ -212,8 +213,6 @@ def test_an_earlier_recording_counts_again_once_it_is_pinned(project: Project) -
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_a_run_is_a_table_for_analysis(project: Project, tmp_path: Path, ending: str) -> None:
-    pandas = pytest.importorskip("pandas")
-    pytest.importorskip("pyarrow")
     file = tmp_path / f"run.{ending}"
     project.told("runs", "export", "compared", str(file), f"--{ending}")
     frame = pandas.read_csv(file) if ending == "csv" else pandas.read_parquet(file)
@@ -224,7 +223,6 @@ def test_a_run_is_a_table_for_analysis(project: Project, tmp_path: Path, ending:
 
 
 def test_a_cell_that_a_spreadsheet_would_run_is_a_text(project: Project, tmp_path: Path) -> None:
-    pytest.importorskip("pandas")
     with Store.open(sqlite_url(project.file)) as store:
         keep(store, replace(record("formula", RunKind.COMPARISON, 9), title='=HYPERLINK("http://x")'))
     file = tmp_path / "run.csv"

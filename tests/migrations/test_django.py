@@ -6,14 +6,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
-
 from rehearse.migrations import lint
 from rehearse.migrations.linting import Linted, Sources, endangering
 from rehearse.migrations.rules import DJANGO, Danger
 from tests.migrations.django_project import ALL, DjangoProject, started
-
-pytest.importorskip("django_migration_linter", reason="the extra `migrations` is not installed")
 
 
 def linted(project: DjangoProject, since: str = "") -> Linted:

@@ -19,7 +19,6 @@ from rehearse.migrations.linting import Sources, endangering
 from rehearse.migrations.rules import Danger
 from tests.migrations.django_project import ALL, DjangoProject, started
 
-pytest.importorskip("django_migration_linter", reason="the extra `migrations` is not installed")
 pytestmark = pytest.mark.live
 
 # The baseline's own code: it knows its own models and nothing else.

@@ -10,9 +10,6 @@ import pytest
 from rehearse.migrations import lint
 from rehearse.migrations.linting import Linted, Sources
 from rehearse.migrations.rules import SQUAWK
-from rehearse.migrations.squawk import program
-
-pytestmark = pytest.mark.skipif(program() is None, reason="the extra `migrations` is not installed")
 
 SAFE = "set lock_timeout = '1s';\nset statement_timeout = '5s';\n"
 UNSAFE = {

@@ -94,13 +94,7 @@ def serve() -> Serve:
 @pytest.fixture(
     params=[
         "sqlite",
-        pytest.param(
-            "postgresql",
-            marks=[
-                pytest.mark.postgres,
-                pytest.mark.skipif(POSTGRES_URL is None, reason="REHEARSE_TEST_POSTGRES_URL is not set"),
-            ],
-        ),
+        pytest.param("postgresql", marks=pytest.mark.postgres),
     ]
 )
 def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
