@@ -33,14 +33,13 @@ from rehearse.commands.frame import (
     store_of,
 )
 from rehearse.commands.migrations import migrations
-from rehearse.commands.pipeline import tell_pipeline
+from rehearse.commands.pipeline import show_comparison
 from rehearse.commands.runs import run_id_of
 from rehearse.errors import ConfigError, ExitCode, Interrupted
 
 if TYPE_CHECKING:
     from rehearse.config import Settings
-    from rehearse.model import Result
-    from rehearse.rehearsal import Comparison, Parts
+    from rehearse.rehearsal import Parts
 
 app = typer.Typer(
     name="rehearse",
@@ -168,7 +167,7 @@ def compare(
     options = rehearsal.CompareOptions(baseline_name, without_baseline, advisory, command_line())
     with progress_on(quiet) as progress, _watched(parts_with(progress), metrics_host, metrics_port) as parts:
         comparison = rehearsal.compare(settings, parts, options)
-    code = _show(comparison, as_json)
+    code = show_comparison(comparison, as_json)
     if not advisory or comparison.interrupted is not None:
         return code
     say(f"rehearse: ADVISORY: the verdict is {comparison.result.verdict.decision}, and nothing rests on it:"
@@ -203,7 +202,9 @@ def judge(
     chosen = wiring.policy_to_judge_by(settings, policy, [one.partition("=")[0] for one in set_ or []])
     with store_of(settings) as store:
         run_id = run_id_of(store, run_id)
-        return _show(rehearsal.rejudge(store, run_id, wiring.report_dir(settings, run_id), chosen), as_json)
+        return show_comparison(
+            rehearsal.rejudge(store, run_id, wiring.report_dir(settings, run_id), chosen), as_json
+        )
 
 
 @app.command()
@@ -281,26 +282,6 @@ def _dry_run(
     if told.refusal is not None and not advisory:
         raise ConfigError(told.refusal)
     return ExitCode.GO
-
-
-def _show(comparison: Comparison, as_json: bool) -> ExitCode:
-    from rehearse.report.terminal import summary_lines
-
-    result = comparison.result
-    tell_pipeline(result, os.environ)
-    if as_json:
-        out_json(result)
-    else:
-        html = next((str(path) for path in comparison.reports if path.suffix == ".html"), None)
-        for line in summary_lines(result, html):
-            out(line)
-    if comparison.interrupted is not None:
-        return comparison.interrupted.exit_code
-    return _exit_code(result)
-
-
-def _exit_code(result: Result) -> ExitCode:
-    return ExitCode[result.verdict.decision]
 
 
 def _raise_on_signals() -> None:

@@ -20,7 +20,7 @@ PACKAGE = ROOT / "rehearse"
 
 LEAVES = set(
     "allowlist codec cutovers databases disruptions errors exit_plan forward_proxy histogram instants judge logs model"
-    " process_groups redaction tls".split()
+    " process_groups redaction tls told_by_lines".split()
 )
 PARTS = {
     "config",
@@ -116,6 +116,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "redaction": set(),
     "logs": {"redaction"},
     "process_groups": {"errors"},
+    "told_by_lines": {"errors"},
     "databases": {"allowlist", "errors"},
     "forward_proxy": {"allowlist", "redaction"},
     "errors": set(),

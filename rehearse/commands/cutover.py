@@ -20,13 +20,13 @@ from rehearse.commands.frame import (
     say,
     settings_of,
 )
+from rehearse.commands.pipeline import show_comparison
 from rehearse.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from rehearse.config import Settings
     from rehearse.cutting_over.story import CutoverParts
     from rehearse.progress import Listener
-    from rehearse.rehearsal import Comparison
 
 
 @command
@@ -73,7 +73,7 @@ def cutover(
         if undo:
             return _undo(settings, parts, as_json)
         comparison = story.cutover(settings, parts, command_line(), with_forward=forward)
-    return _show(comparison, as_json)
+    return show_comparison(comparison, as_json)
 
 
 def _dry_run(settings: Settings, forward: bool) -> ExitCode:
@@ -109,22 +109,3 @@ def _undo(settings: Settings, parts: CutoverParts, as_json: bool) -> ExitCode:
     else:
         say(f"rehearse: not taken back to the end: {found.comparison.result.verdict.reasons[0].sentence}")
     return ExitCode.GO if found.is_back else ExitCode.ABORT
-
-
-def _show(comparison: Comparison, as_json: bool) -> ExitCode:
-    import os
-
-    from rehearse.commands.pipeline import tell_pipeline
-    from rehearse.report.terminal import summary_lines
-
-    result = comparison.result
-    tell_pipeline(result, os.environ)
-    if as_json:
-        out_json(result)
-    else:
-        html = next((str(path) for path in comparison.reports if path.suffix == ".html"), None)
-        for line in summary_lines(result, html):
-            out(line)
-    if comparison.interrupted is not None:
-        return comparison.interrupted.exit_code
-    return ExitCode[result.verdict.decision]

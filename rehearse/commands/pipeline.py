@@ -1,16 +1,36 @@
-"""What a pipeline is told beside the exit code: annotations and a summary, where it is one that shows them."""
+"""How a command ends that came to a verdict: what a person reads, what a pipeline is told, and the exit code."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rehearse.commands.frame import say
+from rehearse.commands.frame import out, out_json, say
+from rehearse.errors import ExitCode
 
 if TYPE_CHECKING:
     from rehearse.model import Result
+    from rehearse.rehearsal import Comparison
+
+
+def show_comparison(comparison: Comparison, as_json: bool) -> ExitCode:
+    """Tell the pipeline, print the result or its summary; the exit code is of the verdict, or of the interruption."""
+    from rehearse.report.terminal import summary_lines
+
+    result = comparison.result
+    tell_pipeline(result, os.environ)
+    if as_json:
+        out_json(result)
+    else:
+        html = next((str(path) for path in comparison.reports if path.suffix == ".html"), None)
+        for line in summary_lines(result, html):
+            out(line)
+    if comparison.interrupted is not None:
+        return comparison.interrupted.exit_code
+    return ExitCode[result.verdict.decision]
 
 
 def tell_pipeline(result: Result, environment: Mapping[str, str]) -> None:

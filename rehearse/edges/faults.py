@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import resource
 import signal
 import socket
 from collections import Counter, deque
-from contextlib import suppress
-from typing import IO
 
 from rehearse.allowlist import AllowList, install_socket_guard, is_loopback
 from rehearse.codec import from_jsonable, to_jsonable
@@ -25,6 +22,7 @@ from rehearse.edges.orders import FINISHED_KEPT, ConnectionCount, Counters, Prox
 from rehearse.edges.relay import reset_on_close
 from rehearse.edges.toxics import AT_THE_DOOR, Toxic, ToxicType, read_toxic, unique
 from rehearse.errors import ConfigError, RehearseError
+from rehearse.told_by_lines import Answers, run_told
 
 CONNECT_TIMEOUT_S = 10.0
 _BACKLOG = 1024
@@ -261,75 +259,47 @@ def _raise_descriptor_limit(needed: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-class Control:
-    """The lines of JSON."""
-
-    def __init__(self, answers: IO[bytes]) -> None:
-        self._answers = answers
-
-    def tell(self, message: dict[str, object]) -> None:
-        """One line; whoever started us may be gone, which shows at stdin."""
-        with suppress(BrokenPipeError):
-            self._answers.write(json.dumps(message).encode() + b"\n")
-            self._answers.flush()
-
-    def obey(self, line: bytes, proxy: Proxy) -> None:
-        """Carry out one command and answer it."""
-        try:
-            command = json.loads(line)
-            if "set" in command:
-                proxy.set_toxics(unique(read_toxic(data) for data in command["set"]))
-        except (ValueError, ConfigError) as error:
-            self.tell({"failed": str(error)})
-            return
-        self.tell({"id": command.get("id"), "counters": to_jsonable(proxy.counters())})
+def _obey(line: bytes, answers: Answers, proxy: Proxy) -> None:
+    """Carry out one command and answer it."""
+    try:
+        command = json.loads(line)
+        if "set" in command:
+            proxy.set_toxics(unique(read_toxic(data) for data in command["set"]))
+    except (ValueError, ConfigError) as error:
+        answers.tell({"failed": str(error)})
+        return
+    answers.tell({"id": command.get("id"), "counters": to_jsonable(proxy.counters())})
 
 
-async def _serve(reader: asyncio.StreamReader, control: Control) -> None:
+async def _serve(reader: asyncio.StreamReader, answers: Answers) -> None:
     order = from_jsonable(ProxyOrder, json.loads(await reader.readline()))
     allow_list = AllowList(order.allow, order.production)
     check_order(order, allow_list)
     proxy = Proxy(order)
     # The guard sees every connection, so that a name that comes to mean another machine is refused as well.
-    install_socket_guard(allow_list, lambda message: control.tell({"refused": message}), [proxy.door.address])
+    install_socket_guard(allow_list, lambda message: answers.tell({"refused": message}), [proxy.door.address])
     proxy.set_toxics(())
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    control.tell({"ready": list(proxy.door.address)})
-    obeying = asyncio.create_task(_obey_all(reader, control, proxy))
+    answers.tell({"ready": list(proxy.door.address)})
+    obeying = asyncio.create_task(_obey_all(reader, answers, proxy))
     obeying.add_done_callback(lambda _: stopped.set())
     await stopped.wait()
     obeying.cancel()
     proxy.stop()
     await asyncio.sleep(0)  # what was aborted is closed in the loop's next turn
-    control.tell({"final": to_jsonable(proxy.counters())})
+    answers.tell({"final": to_jsonable(proxy.counters())})
 
 
-async def _obey_all(reader: asyncio.StreamReader, control: Control, proxy: Proxy) -> None:
+async def _obey_all(reader: asyncio.StreamReader, answers: Answers, proxy: Proxy) -> None:
     while line := await reader.readline():
-        control.obey(line, proxy)
-
-
-async def _read_stdin() -> asyncio.StreamReader:
-    reader = asyncio.StreamReader(limit=1 << 20)
-    stdin = os.fdopen(os.dup(0), "rb", buffering=0)
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), stdin)
-    return reader
-
-
-async def _run(control: Control) -> None:
-    try:
-        await _serve(await _read_stdin(), control)
-    except (RehearseError, OSError, ValueError) as error:
-        control.tell({"failed": str(error), "kind": type(error).__name__})
+        _obey(line, answers, proxy)
 
 
 def main() -> None:
     """Serve until stdin ends or a signal comes."""
-    with os.fdopen(os.dup(1), "wb") as answers:
-        os.dup2(2, 1)  # nothing else may speak there
-        asyncio.run(_run(Control(answers)))
+    run_told(_serve)
 
 
 if __name__ == "__main__":

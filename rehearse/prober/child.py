@@ -12,22 +12,19 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import os
 import resource
 import signal
-from collections.abc import Mapping
-from contextlib import suppress
 from time import monotonic
-from typing import IO
 
 from rehearse.allowlist import AllowList, install_socket_guard
 from rehearse.codec import JsonData, from_jsonable, to_jsonable
 from rehearse.disruptions import Sample
-from rehearse.errors import ConfigError, RehearseError
+from rehearse.errors import ConfigError
 from rehearse.forward_proxy import check_way
 from rehearse.prober.orders import MOST_PROBES, ProberOrder
 from rehearse.prober.pace import Pace, most_open
 from rehearse.prober.sending import HttpSender, Sender
+from rehearse.told_by_lines import Answers, run_told
 
 FLUSH_S = 0.2
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -36,9 +33,9 @@ _SPARE_DESCRIPTORS = 64
 
 
 class Control:
-    """The lines of JSON."""
+    """What was seen, told a few samples at a time."""
 
-    def __init__(self, answers: IO[bytes]) -> None:
+    def __init__(self, answers: Answers) -> None:
         self._answers = answers
         self._samples: list[JsonData] = []
         self._count = 0
@@ -51,19 +48,13 @@ class Control:
         """Tell what was kept."""
         if self._samples:
             self._count += len(self._samples)
-            self.tell({"samples": self._samples})
+            self._answers.tell({"samples": self._samples})
             self._samples = []
 
     def end(self, ended_s: float) -> None:
         """The last word: everything was told."""
         self.flush()
-        self.tell({"ended_s": ended_s, "count": self._count})
-
-    def tell(self, message: Mapping[str, JsonData]) -> None:
-        """One line; whoever started us may be gone, which shows at stdin."""
-        with suppress(BrokenPipeError):
-            self._answers.write(json.dumps(message).encode() + b"\n")
-            self._answers.flush()
+        self._answers.tell({"ended_s": ended_s, "count": self._count})
 
 
 def check_order(order: ProberOrder, allow_list: AllowList) -> None:
@@ -94,7 +85,7 @@ def raise_descriptor_limit(needed: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def _serve(reader: asyncio.StreamReader, control: Control) -> None:
+async def _serve(reader: asyncio.StreamReader, answers: Answers) -> None:
     order = from_jsonable(ProberOrder, json.loads(await reader.readline()))
     allow_list = AllowList(order.allow, order.production, order.target.other_sides)
     check_order(order, allow_list)
@@ -107,7 +98,8 @@ async def _serve(reader: asyncio.StreamReader, control: Control) -> None:
     install_socket_guard(allow_list, lambda _: None)  # who was refused raises, and ends the pace
     gc.freeze()  # what was imported stays: looking through it takes longer than a sample
     began_s = monotonic() + _BEGIN_IN_S
-    control.tell({"began_s": began_s})
+    answers.tell({"began_s": began_s})
+    control = Control(answers)
     flushing = asyncio.create_task(_flush(control))
     obeying = asyncio.create_task(_obey(reader, sender, stopped))
     pacing = asyncio.create_task(Pace(order, sender, control.keep).run(began_s, stopped))
@@ -140,25 +132,9 @@ async def _obey(reader: asyncio.StreamReader, sender: Sender, stopped: asyncio.E
             return
 
 
-async def _read_stdin() -> asyncio.StreamReader:
-    reader = asyncio.StreamReader(limit=1 << 20)
-    stdin = os.fdopen(os.dup(0), "rb", buffering=0)
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), stdin)
-    return reader
-
-
-async def _run(control: Control) -> None:
-    try:
-        await _serve(await _read_stdin(), control)
-    except (RehearseError, OSError, ValueError) as error:
-        control.tell({"failed": str(error), "kind": type(error).__name__})
-
-
 def main() -> None:
     """Send probes until stdin ends, it is told to stop, or a signal comes."""
-    with os.fdopen(os.dup(1), "wb") as answers:
-        os.dup2(2, 1)  # nothing else may speak there
-        asyncio.run(_run(Control(answers)))
+    run_told(_serve)
 
 
 if __name__ == "__main__":
