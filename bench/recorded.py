@@ -144,7 +144,11 @@ def _settings(baseline: str, slowness: float) -> Settings:
             "objectives.p95": "<=+10%",
             "objectives.p99": {"is": "<=+20%", "advisory": True},
             "objectives.error_ratio": "<=+1pp",
-            "checks.packs": [],  # they are asked in every real rehearsal; here they would only take their time
+            # These are asked in every real rehearsal; here they would only take their time.
+            "checks.packs": [],
+            "edges.dates": [],
+            "edges.retries": [],
+            "edges.faults": [],
         },
     )
 
