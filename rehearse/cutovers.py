@@ -33,6 +33,7 @@ class CutoverTerms:
     criteria: tuple[str, ...] = ()  # each of them is to be watched
     questions: tuple[str, ...] = ()  # each is asked before, and after the undo
     has_survival: bool = False
+    backup_check: str = ""  # it must pass before the first step
     least_blocks: int = 1  # of each measured phase
     strategy: str = "roll-back"
     decide_by: str = ""
@@ -127,6 +128,15 @@ class CutoverPhase:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupSeen:
+    """What the check of the backup said before the first step. Only `done` lets the upgrade begin."""
+
+    check: str  # its id
+    outcome: StepOutcome
+    sentence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RowsSeen:
     """Whether rows that were written are still there, at one moment."""
 
@@ -170,6 +180,7 @@ class CutoverEvidence:
     answers: tuple[SameAnswer, ...] = ()
     criteria: tuple[CriterionSeen, ...] = ()
     processes: tuple[StepProcess, ...] = ()
+    backup: BackupSeen | None = None
     load_began_s: float | None = None  # the common start of the arrival schedule
 
     @property
@@ -276,6 +287,7 @@ class CutoverResult:
     rows: tuple[RowsSeen, ...] = ()
     answers: tuple[SameAnswer, ...] = ()
     criteria: tuple[CriterionSeen, ...] = ()
+    backup: BackupSeen | None = None
     apply_s: float | None = None  # all steps together, holding windows aside
     undo_s: float | None = None
     forward_s: float | None = None

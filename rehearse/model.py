@@ -782,6 +782,7 @@ class ReasonCode(StrEnum):
     UNSEEN_CONTRACT = "unseen_contract"
     SERIES_MISSING = "series_missing"
     STEP_FAILED = "step_failed"
+    NO_BACKUP = "no_backup"
     STEP_NOT_RUN = "step_not_run"
     OUTAGE = "outage"
     DISRUPTION_UNSEEN = "disruption_unseen"

@@ -105,7 +105,10 @@ class BackupEvidence(Section):
     max_age_s: Annotated[Duration, between(1, 366 * DAY_S, "data changes", write_duration)] | None = Field(
         default=None, description="How old it may be when the upgrade begins."
     )
-    check: Text = Field(default="", description="The id of the check that looks at its age.")
+    check: Text = Field(
+        default="",
+        description="The id of the check that looks at its age. `rehearse cutover` begins no step unless it passes.",
+    )
     restore_rehearsed: Day | None = Field(default=None, description="When it was last restored, as a test.")
 
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from rehearse.codec import from_bytes, to_bytes
 from rehearse.cutovers import (
+    BackupSeen,
     CriterionSeen,
     CutoverEvidence,
     CutoverPhase,
@@ -24,7 +25,7 @@ T = TypeVar("T")
 TERMS, CLOCK, PHASE, PROBES = "cutover.terms", "cutover.clock", "cutover.phase", "cutover.probes"
 BEGUN, PROCESS, STEP = "cutover.begun", "cutover.process", "cutover.step"
 OF_STANDING = (TERMS, BEGUN, PROCESS, STEP)  # all that says where an environment stands
-ROWS, ANSWER, CRITERION = "cutover.rows", "cutover.answer", "cutover.criterion"
+BACKUP, ROWS, ANSWER, CRITERION = "cutover.backup", "cutover.rows", "cutover.answer", "cutover.criterion"
 
 
 def terms_exhibit(terms: CutoverTerms) -> Exhibit:
@@ -56,6 +57,11 @@ def phase_exhibit(number: int, phase: CutoverPhase) -> Exhibit:
 def probes_exhibit(log: ProbeLog) -> Exhibit:
     """What the probes saw."""
     return Exhibit(PROBES, "log", to_bytes(log))
+
+
+def backup_exhibit(backup: BackupSeen) -> Exhibit:
+    """What the check of the backup said."""
+    return Exhibit(BACKUP, backup.check, to_bytes(backup))
 
 
 def rows_exhibit(rows: RowsSeen) -> Exhibit:
@@ -91,5 +97,6 @@ def cutover_evidence(exhibits: Iterable[Exhibit]) -> CutoverEvidence:
         answers=of(ANSWER, SameAnswer),
         criteria=of(CRITERION, CriterionSeen),
         processes=of(PROCESS, StepProcess),
+        backup=next(iter(of(BACKUP, BackupSeen)), None),
         load_began_s=next(iter(of(CLOCK, float)), None),
     )

@@ -195,6 +195,8 @@ def verified_ids(order: CutoverOrder) -> Mapping[str, str]:
     """Every check that the plan names, and where."""
     found = {one: f"the step {step.name!r}" for step in (*order.steps, *order.forward) for one in step.verify}
     plan = order.settings.exit_plan.plan
+    if plan.backup.check:
+        found[plan.backup.check] = "the backup"
     return found | {one.check: f"the criterion {one.when!r}" for one in plan.abort if one.check}
 
 

@@ -195,6 +195,7 @@ def _terms(
         criteria=tuple(dict.fromkeys(clean(one.when) for one in plan.abort if is_measured(one))),
         questions=(*facts, *(clean(one.name) for one in cutover.same)),
         has_survival=cutover.survival is not None,
+        backup_check=plan.backup.check,
         least_blocks=max(FEWEST_BLOCKS, int(cutover.budget_s / block_s(place)) - LOST_BLOCKS),
         strategy=plan.strategy,
         decide_by=clean(plan.decide_by),
@@ -269,7 +270,7 @@ def longest_s(place: Settings) -> float:
     """How long it can take at most: every step at its timeout, there, back and forward."""
     cutover, plan = place.cutover, place.exit_plan.plan
     verified = sum(bool(step.verify) for step in plan.steps) + sum(bool(step.verify) for step in plan.forward)
-    checks_s = place.checks.budget_s * verified
+    checks_s = place.checks.budget_s * (verified + bool(plan.backup.check))
     steps_s = sum(3 * (step.timeout_s + cutover.window_s) for step in plan.steps)
     forward_s = sum(step.timeout_s for step in plan.forward)
     measured_s = 4 * (cutover.settle_s + cutover.budget_s)
@@ -315,6 +316,8 @@ def _tree(order: CutoverOrder) -> Iterator[str]:
     yield f"environment: {shown_url(place.targets[0].url)}"
     yield f"load: {rate_per_s(place):g}/s all the time; probes every {cutover.every_s:g} s: {', '.join(probes)}"
     yield f"1 before: {measured}"
+    if terms.backup_check:
+        yield f"  └─ the backup, or nothing is begun: check {terms.backup_check}"
     yield "2 apply"
     yield from _branch(order.there_and_back, Direction.APPLY)
     yield f"3 candidate: {measured}"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rehearse.cutover.exhibits import (
     answer_exhibit,
+    backup_exhibit,
     criterion_exhibit,
     phase_exhibit,
     process_exhibit,
@@ -24,6 +25,7 @@ from rehearse.cutover.questions import AskedTwice
 from rehearse.cutover.rows import RowKeeper
 from rehearse.cutover.steps import RunningStep, StepRunner
 from rehearse.cutovers import (
+    BackupSeen,
     CutoverPhase,
     Direction,
     PhaseKind,
@@ -83,7 +85,7 @@ class Walk:
         cutover, crew = self._order.settings.cutover, self._crew
         self._before()
         self._watch()
-        is_there = not crew.trouble() and self._go(self._order.there_and_back)
+        is_there = self._has_backup() and not crew.trouble() and self._go(self._order.there_and_back)
         if is_there:
             crew.facts(Side.CANDIDATE)
             is_there = self._measure(PhaseKind.CANDIDATE, "candidate", cutover.budget_s)
@@ -116,6 +118,16 @@ class Walk:
         if crew.rows is not None:
             crew.pace.ask(crew.rows.begin)
         self._measure(PhaseKind.BEFORE, "before", cutover.budget_s)
+
+    def _has_backup(self) -> bool:
+        """What cannot be undone must be restorable: without a proven backup no step begins."""
+        check = self._order.settings.exit_plan.plan.backup.check
+        if not check:
+            return True
+        self._crew.listener.phase(f"the backup: check {check}")
+        found = self._crew.pace.ask(lambda: self._crew.verifier.verify((check,)))
+        self._journal.add_exhibit(backup_exhibit(BackupSeen(check, found.outcome, found.sentence)))
+        return found.outcome is StepOutcome.DONE
 
     def _after_undo(self) -> None:
         crew, cutover = self._crew, self._order.settings.cutover

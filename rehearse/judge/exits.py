@@ -36,6 +36,7 @@ _WORDS = {
 def exit_faults(found: CutoverEvidence, terms: CutoverTerms) -> list[Fault]:
     """Everything that stands against GO: what is hard is the upgrade's or the exit plan's own fault."""
     return [
+        *_of_the_backup(found, terms),
         *_of_steps(found),
         *_not_applied(found, terms),
         *_not_undone(found, terms),
@@ -77,6 +78,18 @@ def _of_steps(found: CutoverEvidence) -> Iterator[Fault]:
             yield _hard(ReasonCode.STEP_FAILED, subject_of(step), sentence, took_s=step.took_s)
         else:
             yield fault(ReasonCode.STEP_NOT_RUN, subject_of(step), sentence)
+
+
+def _of_the_backup(found: CutoverEvidence, terms: CutoverTerms) -> Iterator[Fault]:
+    """Who upgrades without a backup that is proven has no last way out."""
+    if not terms.backup_check or terms.is_undo_only:
+        return
+    seen = found.backup
+    if seen is not None and seen.outcome is StepOutcome.BROKEN:
+        yield _hard(ReasonCode.NO_BACKUP, "backup", f"the backup is not as it must be: {seen.sentence}")
+    elif seen is None or seen.outcome is not StepOutcome.DONE:
+        why = f"check {terms.backup_check} was not asked" if seen is None else seen.sentence
+        yield fault(ReasonCode.NO_BACKUP, "backup", f"whether there is a backup is not known: {why}")
 
 
 def _named(step: StepRecord) -> str:

@@ -54,6 +54,7 @@ def cutover_result(found: CutoverEvidence, blocks: Sequence[Block]) -> CutoverRe
         rows=tuple(sorted(found.rows, key=lambda one: one.when == UNDONE)),
         answers=found.answers,
         criteria=found.criteria,
+        backup=found.backup,
         apply_s=apply_time(found),
         undo_s=time_of(found.of(Direction.UNDO)),
         forward_s=time_of(found.of(Direction.FORWARD)),

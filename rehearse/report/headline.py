@@ -67,6 +67,7 @@ NEXT_STEPS = {
     ReasonCode.UNSEEN_CONTRACT: "Answers of an endpoint were seen on one side only. Read the errors, rehearse again.",
     ReasonCode.SERIES_MISSING: "What Prometheus knows of a side is missing. The sentence says why; rehearse again.",
     ReasonCode.STEP_FAILED: f"{_FIX} A step of the plan or of its undo failed: the exit section says which, and how.",
+    ReasonCode.NO_BACKUP: "Make the backup, or mend the check that looks for it; nothing was begun without it.",
     ReasonCode.STEP_NOT_RUN: "A step was not run to its end. The sentence says why; rehearse the cutover again.",
     ReasonCode.OUTAGE: f"{_FIX} Users met an outage: the exit section says in which phase, and of which kind.",
     ReasonCode.DISRUPTION_UNSEEN: "The probes did not see all of it. The sentence says why; rehearse it again.",

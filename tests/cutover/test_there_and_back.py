@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from rehearse.cutover.steps import ScriptedStep
-from rehearse.cutovers import Direction, PhaseKind, StepOutcome
+from rehearse.cutovers import BackupSeen, Direction, PhaseKind, StepOutcome
 from rehearse.cutting_over.verifying import Verified
 from rehearse.disruptions import ProbeLog
 from rehearse.errors import ConfigError
+from rehearse.judge.exits import exit_faults
 from rehearse.model import Decision
 from tests.cutover.fakes import FORWARD, Environment, Happening, blue_green, decided_before_drop, set_to
 
@@ -129,6 +130,41 @@ def test_a_way_back_that_is_longer_than_the_time_left_is_abort(tmp_path: Path) -
     assert [reason.code for reason in verdict.reasons] == ["exit_too_slow"]
     assert result.cutover is not None
     assert result.cutover.undo_s == pytest.approx(2.2, abs=0.3)
+
+
+def with_a_backup(text: str) -> str:
+    return text + '\n[exit_plan.backup]\nwhat = "the shop"\nmax_age = "4h"\ncheck = "AGE"\n'
+
+
+def test_with_a_proven_backup_it_begins_and_the_report_tells(tmp_path: Path) -> None:
+    verdict, result, _ = blue_green(tmp_path, change=with_a_backup).run()
+    assert verdict.decision is GO, verdict.reasons
+    assert result.cutover is not None
+    assert result.cutover.backup == BackupSeen("AGE", StepOutcome.DONE)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "decision"), [(StepOutcome.BROKEN, ABORT), (StepOutcome.NOT_VERIFIED, INCONCLUSIVE)]
+)
+def test_without_a_proven_backup_no_step_begins(
+    outcome: StepOutcome, decision: Decision, tmp_path: Path
+) -> None:
+    happening = blue_green(tmp_path, change=with_a_backup)
+    happening.checks["AGE"] = Verified(outcome, "check AGE: the last one is 9 days old")
+    verdict, _, found = happening.run()
+    assert happening.ran == []
+    assert found.steps == ()
+    assert verdict.decision is decision
+    assert verdict.reasons[0].code == "no_backup"
+    assert "9 days old" in verdict.reasons[0].sentence
+
+
+def test_an_answer_about_the_backup_that_is_not_there_is_never_go(tmp_path: Path) -> None:
+    happening = blue_green(tmp_path, change=with_a_backup)
+    _, _, found = happening.run()
+    assert found.terms is not None
+    told = exit_faults(replace(found, backup=None), found.terms)
+    assert [(one.finding.code, one.allows_abort) for one in told] == [("no_backup", False)]
 
 
 def test_a_check_that_fails_after_a_step_turns_back(tmp_path: Path) -> None:

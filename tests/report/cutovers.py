@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 
 from rehearse.cutovers import (
+    BackupSeen,
     CriterionSeen,
     CutoverPhase,
     CutoverResult,
@@ -51,6 +52,7 @@ TERMS = CutoverTerms(
     criteria=("more fails than is normal", "nobody can log in"),
     questions=("the schema", "what it says of itself"),
     has_survival=True,
+    backup_check="INC-2",
     least_blocks=10,
     decide_by="T+10m",
     decide_before="contract",
@@ -119,6 +121,7 @@ CUTOVER = CutoverResult(
         CriterionSeen("more fails than is normal", BEGAN_S + 35, "12 of 20 failed, and 1.00 % may"),
         CriterionSeen("nobody can log in", trouble="check INC-7: it has no result"),
     ),
+    backup=BackupSeen("INC-2", StepOutcome.DONE),
     apply_s=4.5,
     undo_s=1.8,
     forward_s=4.0,
