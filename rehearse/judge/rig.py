@@ -15,6 +15,7 @@ from rehearse.model import Block, Finding, Outcome, Policy, ReasonCode, RigHealt
 DISCARDED = "discarded_blocks"
 _AWAY_S = 4.0  # the engine calls a worker lost that was silent for so long
 _WORTH_TELLING = 0.05
+_MOST_STRETCH = 1.25  # a margin that recorded mode decides at best (docs/verdict.md)
 
 
 def rig_faults(judged: JudgedBlocks, blocks: Sequence[Block], policy: Policy) -> list[Fault]:
@@ -124,6 +125,33 @@ def _not_watched(blocks: Sequence[Block]) -> list[Fault]:
         f"block {first.index}; a rig that is not watched proves nothing"
     )
     return [fault(ReasonCode.RIG_UNHEALTHY, "rig", sentence, blocks=len(blind))]
+
+
+def crowding_faults(stored: Sequence[Block], new: Sequence[Block]) -> list[Fault]:
+    """Two recordings of which one had to share its machine with more: what it made slower is not the candidate's.
+
+    The load generator is its own witness: its work per arrival is always the same, so how much longer it took than the
+    CPU time it needed is how crowded the machine was. A target elsewhere leaves it at 1 both times.
+    """
+    then, now = _stretch(stored), _stretch(new)
+    if then is None or now is None or max(then, now) <= _MOST_STRETCH * min(then, now):
+        return []
+    sentence = (
+        f"the machine of the load generator was more crowded {'now' if now > then else 'then'}: its work took "
+        f"{then:.2f} times its CPU time when the baseline was recorded, and {now:.2f} times for the candidate; keep "
+        "other work off it, or rehearse both sides at once"
+    )
+    return [fault(ReasonCode.NOT_COMPARABLE, "rig", sentence, baseline=then, candidate=now)]
+
+
+def _stretch(blocks: Sequence[Block]) -> float | None:
+    """Wall-clock time for the worker's CPU time, 1.0 = a core was always free; None where it cannot be told."""
+    waits = [block.rig.queue_wait_ratio for block in blocks]
+    known_s = [wait * block.length_s for wait, block in zip(waits, blocks, strict=True) if wait is not None]
+    cpu_s = sum(block.rig.cpu_ratio * block.length_s for block in blocks)
+    if not cpu_s or len(known_s) < len(blocks):
+        return None
+    return 1 + sum(known_s) / cpu_s
 
 
 def not_measured(blocks: Sequence[Block]) -> tuple[str, ...]:

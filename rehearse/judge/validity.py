@@ -11,7 +11,7 @@ from rehearse.judge.ledger import block_faults, closing_faults, sides_of
 from rehearse.judge.outside import outside_faults
 from rehearse.judge.pairs import Column, JudgedBlocks, SeriesKey, measured
 from rehearse.judge.refusals import refusal_faults
-from rehearse.judge.rig import rig_faults
+from rehearse.judge.rig import crowding_faults, rig_faults
 from rehearse.judge.wording import share
 from rehearse.model import Arrivals, Block, Evidence, Finding, Mode, Outcome, ReasonCode, Scope, Side
 
@@ -71,8 +71,9 @@ def _reference_faults(
     """Recorded mode is nothing without its baseline; paired mode can do without one, and says what it assumes."""
     if evidence.mode is Mode.PAIRED:
         return isolation_faults(table, stored, evidence.policy) if can_check_isolation(evidence) else []
-    if evidence.reference is not None and measured(evidence.reference.blocks, Side.BASELINE):
-        return []
+    stored_blocks = () if evidence.reference is None else measured(evidence.reference.blocks, Side.BASELINE)
+    if stored_blocks:
+        return crowding_faults(stored_blocks, measured(evidence.blocks, Side.CANDIDATE))
     sentence = "there is no recorded baseline to compare with; record one with `rehearse baseline`"
     return [fault(ReasonCode.MISSING_BASELINE, "baseline", sentence)]
 

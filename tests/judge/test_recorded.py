@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +12,8 @@ from rehearse.judge.failures import Tally
 from rehearse.judge.recorded import overdispersion, round_variance
 from rehearse.judge.stats import Component
 from rehearse.judge.verdict import judge
-from rehearse.model import Decision, Outcome, ReasonCode, Verdict
-from tests.judge.evidence import OBJECTIVES, POLICY, World, recorded
+from rehearse.model import Block, Decision, Outcome, ReasonCode, Verdict
+from tests.judge.evidence import OBJECTIVES, POLICY, World, recorded, with_blocks
 
 RUN = World(
     blocks=5,
@@ -141,3 +142,40 @@ def test_rounds_that_are_alike_say_nothing_of_what_drifted_between_the_recording
     shifted = replace(alike, rounds=3, level=1.10)
     decisions = [judge(recorded(shifted, replace(alike, rounds=5), seed)).decision for seed in range(20)]
     assert Decision.ABORT not in decisions
+
+
+# --- a machine that was shared ------------------------------------------------------------------------------------
+
+
+def waiting(blocks: Sequence[Block], queue_wait_ratio: float | None) -> tuple[Block, ...]:
+    """The worker needs 5 % of a core, and waits for it."""
+    return tuple(
+        replace(block, rig=replace(block.rig, cpu_ratio=0.05, queue_wait_ratio=queue_wait_ratio))
+        for block in blocks
+    )
+
+
+def shared(now: float | None, then: float | None, slowdown: float) -> Verdict:
+    """A comparison in which the load generator waited for a core so long now, and then."""
+    evidence = recorded(replace(RUN, slowdown={"": slowdown}), RUN, 3, policy=WIDE)
+    assert evidence.reference is not None
+    reference = replace(evidence.reference, blocks=waiting(evidence.reference.blocks, then))
+    return judge(with_blocks(replace(evidence, reference=reference), waiting(evidence.blocks, now)))
+
+
+@pytest.mark.parametrize(("now", "then", "when"), [(0.07, 0.02, "now"), (0.02, 0.07, "then")])
+@pytest.mark.parametrize("slowdown", [1.0, 2.0])
+def test_recordings_of_machines_that_were_not_equally_crowded_decide_nothing(
+    now: float, then: float, when: str, slowdown: float
+) -> None:
+    verdict = shared(now, then, slowdown)
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert verdict.reasons[0].code == ReasonCode.NOT_COMPARABLE
+    assert f"more crowded {when}" in verdict.reasons[0].sentence
+
+
+@pytest.mark.parametrize(("now", "then"), [(0.025, 0.02), (None, 0.02), (0.07, None)])
+def test_machines_that_were_equally_crowded_or_cannot_tell_do_not_hide_a_slow_candidate(
+    now: float | None, then: float | None
+) -> None:
+    assert shared(now, then, 2.0).decision is Decision.ABORT
