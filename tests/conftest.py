@@ -9,12 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
-from sqlalchemy.pool import NullPool
 
+from tests.postgres import own_database
 from tests.presence import absent
 
 CHROMIUM = "REHEARSE_TEST_CHROMIUM"
@@ -80,14 +78,5 @@ def prometheus_path() -> Path:
 @pytest.fixture
 def postgres_url() -> Iterator[str]:
     """The address of an empty PostgreSQL database of this test's own, dropped afterwards."""
-    server = make_url(needed("postgres"))
-    name = f"rehearse_test_{uuid4().hex[:12]}"
-    engine = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    with engine.connect() as connection:
-        connection.execute(text(f'CREATE DATABASE "{name}"'))
-    try:
-        yield server.set(database=name).render_as_string(hide_password=False)
-    finally:
-        # FORCE: a test that failed may have left a connection open, and the server is shared.
-        with engine.connect() as connection:
-            connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+    with own_database(needed("postgres")) as url:
+        yield url

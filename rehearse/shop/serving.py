@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -41,11 +42,12 @@ class ServeSettings:
 
 
 class OneLineFormatter(logging.Formatter):
-    """One line per error and no traceback: a broken version under load makes hundreds of them."""
+    """One line per record and no traceback: a broken version under load makes hundreds of them."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The message, then the error that came with it and the one that it hides."""
-        words = f"{record.levelname} {record.getMessage().strip()}"
+        """The moment, the message, then the error that came with it and the one that it hides."""
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        words = f"{moment} {record.levelname} {record.getMessage().strip()}"
         error = record.exc_info[1] if record.exc_info else None
         while error is not None:
             words += f": {error!r}"
@@ -77,7 +79,7 @@ def serve(settings: ServeSettings) -> None:
     """Runs the shop until SIGTERM or SIGINT."""
     if settings.exits_with_parent:
         threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
-    _log_one_line_per_warning()
+    _log_one_line_each()
     engine = connect(settings.database_url)
     seed(engine)
     migrate(engine, BEHAVIOURS[settings.version])
@@ -106,10 +108,12 @@ def server_config(app: ASGIApp, settings: ServeSettings) -> uvicorn.Config:
     )
 
 
-def _log_one_line_per_warning() -> None:
+def _log_one_line_each() -> None:
+    """Warnings, errors, and when the server began and ceased to take connections."""
     handler = logging.StreamHandler()
     handler.setFormatter(OneLineFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("uvicorn.error").setLevel(logging.INFO)
 
 
 def _exit_with_parent(parent_id: int) -> None:

@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +166,34 @@ class Shops:
         """Run `rehearse cutover`; how it ended, and the newest result."""
         done = self.project.run("cutover", *options, timeout_s=timeout_s)
         return done, self.project.result() if list(self.project.root.glob("reports/*/result.json")) else {}
+
+    def down_times(self, port: int) -> list[tuple[float, float]]:
+        """From when to when no server took connections there, by the servers' own log; on the clock of the probes."""
+        offset_s = time.monotonic() - time.time()
+        lines = (self.project.root / f"shop-{port}.log").read_text().splitlines()
+        moments = [
+            (datetime.fromisoformat(line.split()[0]).timestamp() + offset_s, line)
+            for line in lines
+            if "Uvicorn running" in line or "Shutting down" in line
+        ]
+        return [(went, came) for (went, down), (came, _) in pairwise(moments) if "Shutting down" in down]
+
+    def stop_and_start(self) -> None:
+        """Plan an upgrade with an outage: one server on the same port after the other. An outage is accepted."""
+        down = {
+            "name": "stop 1.0",
+            "run": deed("stop", str(self.blue)),
+            "undo": deed("start", "1.0", str(self.blue)),
+            "timeout": "40s",
+        }
+        up = {
+            "name": "start 2.1",
+            "run": deed("start", "2.1", str(self.blue)),
+            "undo": deed("stop", str(self.blue)),
+            "timeout": "40s",
+        }
+        self.plan(down, up)
+        self.project.edit('budget = "5s"', 'budget = "5s"\nlongest_outage = "20s"\ntotal_outage = "60s"')
 
     def start_green(self, version: str) -> Step:
         """A second shop beside the first."""

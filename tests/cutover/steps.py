@@ -45,7 +45,6 @@ def start(version: str, port: str) -> None:
         except OSError:
             time.sleep(0.01)
         else:
-            tell("began", port)
             return
     raise SystemExit(f"the shop {version} did not start: {Path(f'shop-{port}.log').read_text()[-500:]}")
 
@@ -55,17 +54,10 @@ def stop(port: str) -> None:
     file = Path(f"{port}.pid")
     pid = int(file.read_text())
     os.kill(pid, signal.SIGTERM)
-    tell("ended", port)  # it takes no connection from now on
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline and is_running(pid):
         time.sleep(0.02)
     file.unlink()
-
-
-def tell(what: str, port: str) -> None:
-    """The truth, by the clock that the probes have too."""
-    with Path("servers.log").open("a") as log:
-        log.write(json.dumps({"what": what, "port": port, "at_s": time.monotonic()}) + "\n")
 
 
 def is_running(pid: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -83,29 +82,13 @@ def test_a_stop_and_start_is_an_outage_as_long_as_the_server_was_down(
     postgres_url: str, tmp_path: Path
 ) -> None:
     with shops(tmp_path, postgres_url) as shop:
-        down = {
-            "name": "stop 1.0",
-            "run": deed("stop", str(shop.blue)),
-            "undo": deed("start", "1.0", str(shop.blue)),
-            "timeout": "40s",
-        }
-        up = {
-            "name": "start 2.1",
-            "run": deed("start", "2.1", str(shop.blue)),
-            "undo": deed("stop", str(shop.blue)),
-            "timeout": "40s",
-        }
-        shop.plan(down, up)
-        shop.project.edit('budget = "5s"', 'budget = "5s"\nlongest_outage = "20s"\ntotal_outage = "60s"')
+        shop.stop_and_start()
         done, result = shop.cutover()
-        told = [json.loads(line) for line in (tmp_path / "servers.log").read_text().splitlines()]
+        truth = shop.down_times(shop.blue)
     assert done.code == 0, (done, result.get("verdict"))
     found = [(one["from_s"], one["to_s"]) for one in outages(result, "read, fresh")]
-    ended = [one["at_s"] for one in told if one["what"] == "ended"]
-    began = [one["at_s"] for one in told if one["what"] == "began"][1:]  # the first one was before
-    assert len(ended) == len(began) == 2
-    for truth, seen in zip(zip(ended, began, strict=True), (found[0], found[-1]), strict=True):
-        assert abs(seen[1] - seen[0] - (truth[1] - truth[0])) < 0.3, (truth, found)
+    assert len(truth) == 2  # there, and back
+    assert truth == [pytest.approx(one, abs=0.3) for one in (found[0], found[-1])]
 
 
 def test_an_undo_that_leaves_the_schema_behind_is_abort(postgres_url: str, tmp_path: Path) -> None:
