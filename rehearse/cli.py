@@ -196,14 +196,15 @@ def judge(
     From its stored evidence alone: the same evidence gives the same verdict, and the same exit code as `compare`. With
     `--policy now` by other objectives: the report says so, lies in a folder of its own, and the run keeps its verdict.
     """
-    from rehearse import rehearsal, wiring
+    from rehearse import rehearsal
+    from rehearse.wiring.judging import policy_to_judge_by, report_dir
 
     settings = settings_of(config, set_)
-    chosen = wiring.policy_to_judge_by(settings, policy, [one.partition("=")[0] for one in set_ or []])
+    chosen = policy_to_judge_by(settings, policy, [one.partition("=")[0] for one in set_ or []])
     with store_of(settings) as store:
         run_id = run_id_of(store, run_id)
         return show_comparison(
-            rehearsal.rejudge(store, run_id, wiring.report_dir(settings, run_id), chosen), as_json
+            rehearsal.rejudge(store, run_id, report_dir(settings, run_id), chosen), as_json
         )
 
 
@@ -218,12 +219,13 @@ def report(
 
     Its verdict stays as it was stored; a run that never came to one is judged first.
     """
-    from rehearse import rehearsal, wiring
+    from rehearse import rehearsal
+    from rehearse.wiring.judging import report_dir
 
     settings = settings_of(config, set_)
     with store_of(settings) as store:
         run_id = run_id_of(store, run_id)
-        for path in rehearsal.render(store, run_id, wiring.report_dir(settings, run_id)):
+        for path in rehearsal.render(store, run_id, report_dir(settings, run_id)):
             out(str(path))
     return ExitCode.GO
 

@@ -1,10 +1,10 @@
-"""The nouns of `model.py` <-> JSON data <-> canonical bytes. Never pickle: what is read is data, not code.
+"""The nouns of `model` <-> JSON data <-> canonical bytes. Never pickle: what is read is data, not code.
 
 One generic rule per kind of type, compiled once per annotation and then kept. Both directions check
 everything: types, known enum words, no NaN or infinity, every field present and none unknown. So nothing is
 written that could not be read back, and nothing is read that `rehearse` could not have written.
 
-Ranges follow the words of `model.py`: a whole-number field is a count, and a field named `_s`, `_ratio`,
+Ranges follow the words of `model`: a whole-number field is a count, and a field named `_s`, `_ratio`,
 `_sd` or `_alpha` is a length, a share or a spread. None of them is below zero.
 """
 

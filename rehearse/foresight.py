@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from rehearse import wiring
 from rehearse.config import Settings, policy_of
 from rehearse.errors import ConfigError, NotReady
 from rehearse.judge.forecast import Forecast, forecast, forecast_from_warm_up
 from rehearse.judge.forecast_words import forecast_lines, refusal
 from rehearse.judge.prospects import Plan
 from rehearse.model import Block, Mode, Reference, RunKind
+from rehearse.sides import restarted_sides
 from rehearse.store.records import Store
 from rehearse.watch import Foretell
+from rehearse.wiring.dry_run import dry_run_lines
+from rehearse.wiring.records import comparison_record
+from rehearse.wiring.references import refer_to, stored_baseline, way_without_baseline
+from rehearse.wiring.schedules import looks_s, schedule_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class DryRun:
 
 def plan_of(settings: Settings) -> Plan:
     """The comparison that the settings describe, as the forecast takes it."""
-    schedule = wiring.schedule_of(settings, RunKind.COMPARISON)
+    schedule = schedule_of(settings, RunKind.COMPARISON)
     total = sum(schedule.shares)
     per_block = schedule.rate_per_s * schedule.block_s
     return Plan(
@@ -37,8 +41,8 @@ def plan_of(settings: Settings) -> Plan:
         block_s=schedule.block_s,
         blocks=schedule.measured_blocks,
         rounds=settings.resolved_rounds,
-        looks=len(wiring.looks_s(settings)),
-        restarted=wiring.restarted_sides(settings),
+        looks=len(looks_s(settings)),
+        restarted=restarted_sides(settings),
         arrivals={one.name: per_block * one.share / total for one in settings.scenarios},
     )
 
@@ -71,7 +75,7 @@ def dry_run(
     settings: Settings, now: datetime, baseline_name: str | None, *, without_baseline: bool
 ) -> DryRun:
     """Hosts, requests, minutes, and what can be certified. Nothing is sent, and nothing stored."""
-    lines = wiring.dry_run_lines(settings)
+    lines = dry_run_lines(settings)
     reference, trouble = None, []
     if not without_baseline:
         try:
@@ -83,10 +87,10 @@ def dry_run(
 
 
 def _stored(settings: Settings, now: datetime, name: str) -> Reference | None:
-    url = wiring.store_url(settings)
+    url = settings.store_url
     if not Store.is_there(url):
-        way_out = wiring.way_without_baseline(settings)
+        way_out = way_without_baseline(settings)
         raise NotReady(f"no baseline is named {name!r}. Record one with `rehearse baseline`.{way_out}")
     with Store.open(url) as store:
-        record = wiring.comparison_record(settings, now, "rehearse compare --dry-run")
-        return wiring.refer_to(wiring.stored_baseline(store, name, settings), record, store, settings)[1]
+        record = comparison_record(settings, now, "rehearse compare --dry-run")
+        return refer_to(stored_baseline(store, name, settings), record, store, settings)[1]

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rehearse import wiring
 from rehearse.config import Settings
 from rehearse.journal import Journal
 from rehearse.judge.staircase import Alarm, Climb, Ending, climb_of, hold_rate
@@ -20,6 +19,10 @@ from rehearse.load.schedule import Schedule
 from rehearse.load.turns import climb, hold, short_climb
 from rehearse.model import Block, CapacityProbe, Incident, Phase, ReasonCode, RunKind, Side
 from rehearse.progress import Listener
+from rehearse.sides import sides_of_baseline, sides_of_comparison
+from rehearse.watch import live_bin
+from rehearse.wiring.orders import describe_turn, turn_order
+from rehearse.wiring.schedules import schedule_of
 
 AT_ONCE_S = 1.0  # what is in flight at a moment of distress has this long to be answered
 _LAST_WINDOW_S = 0.25  # after a turn's end, until the load generator has told of its last block
@@ -31,9 +34,9 @@ def run_probe(settings: Settings, journal: Journal, engine: LoadEngine, listener
     if plan is None:
         return
     is_baseline = journal.record.kind is RunKind.BASELINE
-    sides = wiring.sides_of_baseline(settings) if is_baseline else wiring.sides_of_comparison(settings)
+    sides = sides_of_baseline(settings) if is_baseline else sides_of_comparison(settings)
     turns = _Turns(settings, journal, engine, listener, plan)
-    base = wiring.schedule_of(settings, journal.record.kind)
+    base = schedule_of(settings, journal.record.kind)
     for side in sides:
         turns.take(side, climb(base, plan))
     climbs = {side: climb_of(turns.blocks_of_first(side), journal.record.policy) for side in sides}
@@ -74,8 +77,8 @@ class _Turns:
             return
         number = self.journal.record.rounds + self.taken
         self.taken += 1
-        order = wiring.turn_order(self.settings, self.journal.record, self.plan, side, number, schedule)
-        self.listener.phase(wiring.describe_turn(order))
+        order = turn_order(self.settings, self.journal.record, self.plan, side, number, schedule)
+        self.listener.phase(describe_turn(order))
         turn = _Turn(self, side, schedule, Alarm(self.plan.distress_ratio, schedule.rate_per_s))
         with self.engine.start(order) as session:
             for event in session.events():
@@ -126,7 +129,7 @@ class _Turn:
                 pass
 
     def _watch(self, event: LiveCounts, session: LoadSession) -> None:
-        reason = self.alarm.see(wiring.live_bin(event))
+        reason = self.alarm.see(live_bin(event))
         if reason is None:
             return
         block = min(max(int(self.at_s // self.schedule.block_s), 0), self.schedule.blocks - 1)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from rehearse import rehearsal, wiring
+from rehearse import rehearsal
 from rehearse.checking import listing
 from rehearse.checks.exhibits import check_evidence
 from rehearse.checks.runner import CheckRunner
@@ -21,6 +21,7 @@ from rehearse.model import STAGE_KEY, Decision, RunKind, RunRecord, Side, SignOf
 from rehearse.redaction import Clean
 from rehearse.sides import cleaner
 from rehearse.store.records import Store
+from rehearse.wiring.references import recorded_checks
 
 LONGEST_WORD = 300
 MOST_RUNS = 1000  # that a gate looks through, the newest
@@ -184,7 +185,7 @@ def _found(settings: Settings, store: Store, run: Rehearsed) -> Found:
         record, sign_offs = store.run(run.run_id), store.sign_offs(run.run_id)
         if run.kind is RunKind.CHECKS:
             found = check_evidence(store.exhibits(run.run_id))
-            verdict = judge_checks(found, wiring.recorded_checks(settings, store, found))
+            verdict = judge_checks(found, recorded_checks(settings, store, found))
             return Found(verdict.decision, digest_of(verdict), sign_offs)
         verdict = rehearsal.judged_anew(store, record)
     except StoreError as error:

@@ -1,7 +1,7 @@
 """The whole story: `baseline()` records known-good behaviour, `compare()` rehearses the upgrade and decides.
 
 Everything recorded goes to the store as it happens; the verdict is computed from what the store holds, after it is
-committed. This is the only place that puts the parts together (`wiring.py` translates the settings for them).
+committed. This is the only place that puts the parts together (`wiring/` translates the settings for them).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from rehearse import foresight, wiring
+from rehearse import foresight
 from rehearse.checking import listing, run_checks
 from rehearse.checks.exhibits import check_evidence
 from rehearse.checks.registry import Entry, PastRun, entries
@@ -52,12 +52,19 @@ from rehearse.progress import Listener
 from rehearse.renewing import RenewingEngine
 from rehearse.report.assemble import assemble
 from rehearse.report.files import write_reports
-from rehearse.sides import allowed_targets, cleaner, token_sources
+from rehearse.sides import allowed_targets, cleaner, sides_of_baseline, sides_of_comparison, token_sources
 from rehearse.stages import standings_of
 from rehearse.store.blocks import many_objects
 from rehearse.store.records import Store
 from rehearse.targets import ManagedTarget
 from rehearse.watch import Watch
+from rehearse.wiring.comparability import check_same_baseline, check_same_data
+from rehearse.wiring.contract import asker
+from rehearse.wiring.judging import folder_of_other_policy, report_dir
+from rehearse.wiring.orders import describe_round, load_order
+from rehearse.wiring.records import baseline_record, checks_record, comparison_record
+from rehearse.wiring.references import recorded_checks, refer_to, reference_of, stored_baseline
+from rehearse.wiring.schedules import looks_s
 
 JUDGED = (RunKind.COMPARISON, RunKind.CUTOVER)
 PAST_RUNS = 50  # that the registry of checks looks at
@@ -102,12 +109,12 @@ def baseline(settings: Settings, parts: Parts, name: str | None, command: str) -
     Raises NotReady when a target is not ready or what was recorded is not known-good; nothing is named then.
     """
     name = name or settings.baseline.name
-    targets = allowed_targets(settings, wiring.sides_of_baseline(settings))
+    targets = allowed_targets(settings, sides_of_baseline(settings))
     clean = cleaner(settings)
     with ExitStack() as stack:
         stack.enter_context(errors_through(clean))
-        store = stack.enter_context(Store.open(wiring.store_url(settings)))
-        record = wiring.baseline_record(settings, parts.now(), name, command)
+        store = stack.enter_context(Store.open(settings.store_url))
+        record = baseline_record(settings, parts.now(), name, command)
         parts = stack.enter_context(alone(store, targets, record, parts))
         parts = replace(parts, engine=RenewingEngine(parts.engine, token_sources(settings)))
         journal = stack.enter_context(kept(store, record, parts.now, clean))
@@ -116,7 +123,7 @@ def baseline(settings: Settings, parts: Parts, name: str | None, command: str) -
             stack.enter_context(target)
         _bring_up(targets, journal, parts)
         _keep_states(targets, journal, Moment.BEFORE, parts)
-        wiring.check_same_data(journal, None)
+        check_same_data(journal, None)
         check_queries(settings, [target.spec.side for target in targets], parts.listener)
         watch = Watch(journal)
         for round_number in range(record.rounds):
@@ -147,17 +154,17 @@ def compare(settings: Settings, parts: Parts, options: CompareOptions) -> Compar
     of the planned load. An interruption is not raised: the evidence so far
     is judged (never GO) and reported, and `Comparison.interrupted` says what happened.
     """
-    targets = allowed_targets(settings, wiring.sides_of_comparison(settings))
+    targets = allowed_targets(settings, sides_of_comparison(settings))
     clean = cleaner(settings)
-    with errors_through(clean), Store.open(wiring.store_url(settings)) as store:
-        record = wiring.comparison_record(settings, parts.now(), options.command)
+    with errors_through(clean), Store.open(settings.store_url) as store:
+        record = comparison_record(settings, parts.now(), options.command)
         stored = (
             None
             if options.without_baseline
-            else wiring.stored_baseline(store, options.baseline_name or settings.baseline.name, settings)
+            else stored_baseline(store, options.baseline_name or settings.baseline.name, settings)
         )
         record = replace(record, is_advisory=options.is_advisory)
-        record, reference = wiring.refer_to(stored, record, store, settings)
+        record, reference = refer_to(stored, record, store, settings)
         _foretell(settings, reference, parts, options)
         interrupted = None
         try:
@@ -175,7 +182,7 @@ def compare(settings: Settings, parts: Parts, options: CompareOptions) -> Compar
                 raise  # before anything was recorded: there is nothing to judge
             interrupted = error
         parts.listener.phase("judging what is stored")
-        comparison = rejudge(store, record.run_id, wiring.report_dir(settings, record.run_id))
+        comparison = rejudge(store, record.run_id, report_dir(settings, record.run_id))
         return replace(comparison, interrupted=interrupted)
 
 
@@ -200,10 +207,10 @@ def check(settings: Settings, parts: Parts, command: str) -> CheckReport:
             f"{settings.source.name}: checks.dir: there is no folder {settings.checks.dir.name!r}, and checks.packs"
             " is empty. Write the first check with `rehearse check new`."
         )
-    targets = allowed_targets(settings, wiring.sides_of_comparison(settings))
+    targets = allowed_targets(settings, sides_of_comparison(settings))
     clean = cleaner(settings)
-    with errors_through(clean), Store.open(wiring.store_url(settings)) as store:
-        record = wiring.checks_record(settings, parts.now(), command)
+    with errors_through(clean), Store.open(settings.store_url) as store:
+        record = checks_record(settings, parts.now(), command)
         with ExitStack() as stack:
             journal = stack.enter_context(kept(store, record, parts.now, clean))
             for target in targets:
@@ -212,7 +219,7 @@ def check(settings: Settings, parts: Parts, command: str) -> CheckReport:
             _ask(settings, targets, journal, parts)
             journal.update(is_complete=True, state=RunState.FINISHED, ended_at=iso(parts.now()))
         found = check_evidence(journal.exhibits)
-        recorded = wiring.recorded_checks(settings, store, found)
+        recorded = recorded_checks(settings, store, found)
         return CheckReport(
             record.run_id, record.title, judge_checks(found, recorded), settled(found, recorded)
         )
@@ -223,7 +230,7 @@ def registry(settings: Settings, parts: Parts) -> tuple[tuple[Entry, ...], tuple
     today = parts.now().date()
     clean = cleaner(settings)
     planned, troubles = listing(settings, parts.checks, clean, today.isoformat())
-    with Store.open(wiring.store_url(settings)) as store:
+    with Store.open(settings.store_url) as store:
         past = [
             PastRun(record.started_at, (*found.on_candidate, *found.on_baseline))
             for record in store.runs(PAST_RUNS)
@@ -263,7 +270,7 @@ def judged_anew(store: Store, record: RunRecord) -> Verdict:
             store.finals(record.run_id),
             store.exhibits(record.run_id),
         )
-        reference = wiring.reference_of(store, record)
+        reference = reference_of(store, record)
         return judge(evidence_of(record, blocks, finals, reference, exhibits))
 
 
@@ -280,12 +287,12 @@ def _cutover_again(store: Store, record: RunRecord, folder: Path, policy: Policy
 
 def _judged_again(store: Store, record: RunRecord, folder: Path, policy: Policy | None) -> Comparison:
     blocks = store.blocks(record.run_id)
-    reference = wiring.reference_of(store, record)
+    reference = reference_of(store, record)
     other = () if policy is None else policy_differences(record.policy, policy)
     if policy is not None and other:
         # How the capacity was probed is a fact of the run, and no wish.
         record = replace(record, policy=replace(policy, capacity=record.policy.capacity))
-        folder = wiring.folder_of_other_policy(folder, record.policy)
+        folder = folder_of_other_policy(folder, record.policy)
     exhibits = store.exhibits(record.run_id)
     evidence = evidence_of(record, blocks, store.finals(record.run_id), reference, exhibits)
     verdict = judge(evidence)
@@ -310,7 +317,7 @@ def render(store: Store, run_id: str, folder: Path) -> tuple[Path, ...]:
         store.verify(run_id)
     if record.kind is RunKind.CUTOVER:
         return write_reports(_with_decisions(cutover_result_of(store, record), store, record), folder)
-    reference, blocks = wiring.reference_of(store, record), store.blocks(run_id)
+    reference, blocks = reference_of(store, record), store.blocks(run_id)
     exhibits = store.exhibits(run_id)
     checks = check_evidence(exhibits) if record.has_checks else None
     edges = edge_results(planned_edges(exhibits), edge_records(exhibits))
@@ -336,14 +343,14 @@ def _rehearse(
     """Every round of the comparison; it ends early at a look that says ABORT, or when the guard fires."""
     _bring_up(targets, journal, parts)
     if stored is not None:
-        wiring.check_same_baseline(settings, stored, journal.record)
+        check_same_baseline(settings, stored, journal.record)
     _keep_states(targets, journal, Moment.BEFORE, parts)
-    wiring.check_same_data(journal, reference)
+    check_same_data(journal, reference)
     check_queries(settings, [target.spec.side for target in targets], parts.listener)
     watch = Watch(
         journal,
         reference,
-        wiring.looks_s(settings),
+        looks_s(settings),
         settings.load.block_s,
         parts.listener,
         foresight.after_warm_up(settings, reference),
@@ -375,7 +382,7 @@ def _keep_contract(settings: Settings, targets: list[ManagedTarget], journal: Jo
     if rules is None or rules.values == "off" or watch.is_over or len(targets) < len(Side):
         return
     asked = journal.contract.targets()
-    ask = wiring.asker(settings, targets)
+    ask = asker(settings, targets)
     journal.add_exhibit(values_exhibit(compare_values(asked, ask, cleaner(settings))))
 
 
@@ -437,8 +444,8 @@ def _run_round(
     if number > 0:
         for target in targets:
             target.fresh_process()
-    order = wiring.load_order(settings, journal.record, number)
-    parts.listener.phase(wiring.describe_round(order, journal.record))
+    order = load_order(settings, journal.record, number)
+    parts.listener.phase(describe_round(order, journal.record))
     watch.begins(order.schedule)
     clock = RoundClock(parts.now)
     with parts.engine.start(order) as session:

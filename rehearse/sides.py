@@ -1,4 +1,4 @@
-"""How the two sides are reached, out of the settings: targets, headers, tokens, certificates, foreign hosts."""
+"""Which sides a run loads, and how they are reached: targets, headers, tokens, certificates, foreign hosts."""
 
 from __future__ import annotations
 
@@ -10,11 +10,27 @@ from rehearse.allowlist import AllowList, host_and_port, system_resolve
 from rehearse.config import Settings, Target, secrets_of
 from rehearse.databases import is_database, read_database_url
 from rehearse.metrics.promql import Prometheus
-from rehearse.model import Side
+from rehearse.model import Mode, Side
 from rehearse.redaction import Clean, redact
 from rehearse.targets import ManagedTarget, TargetSpec
 from rehearse.tls import TlsOrder
 from rehearse.tokens import FreshHeaders, TokenCommand, TokenSource, source_of, told
+
+
+def sides_of_baseline(settings: Settings) -> tuple[Side, ...]:
+    """Both sides in paired mode: with the known-good version on both, that is the A/A calibration."""
+    return (Side.BASELINE, Side.CANDIDATE) if settings.resolved_mode is Mode.PAIRED else (Side.BASELINE,)
+
+
+def sides_of_comparison(settings: Settings) -> tuple[Side, ...]:
+    """Both sides in paired mode, the candidate alone in recorded mode."""
+    return (Side.BASELINE, Side.CANDIDATE) if settings.resolved_mode is Mode.PAIRED else (Side.CANDIDATE,)
+
+
+def restarted_sides(settings: Settings) -> frozenset[Side]:
+    """The loaded sides of which `rehearse` itself can start a fresh process."""
+    targets = {side: settings.target(side) for side in sides_of_comparison(settings)}
+    return frozenset(side for side, target in targets.items() if target.can_restart)
 
 
 def allowed_targets(settings: Settings, sides: tuple[Side, ...]) -> list[ManagedTarget]:

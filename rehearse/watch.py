@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from rehearse import wiring
 from rehearse.journal import Journal
-from rehearse.judge.sequential import Guard
+from rehearse.judge.sequential import Guard, LiveBin
 from rehearse.judge.verdict import look_at, should_stop
 from rehearse.load.engine import BlockClosed, LiveCounts, LoadEvent, Tick, Trouble
 from rehearse.load.schedule import Schedule
@@ -14,6 +13,11 @@ from rehearse.model import Block, Incident, Reference, Verdict
 from rehearse.progress import Listener, Silence
 
 Foretell = Callable[[Iterable[Block]], Iterable[str]]
+
+
+def live_bin(event: LiveCounts) -> LiveBin:
+    """The guard's view of live counters."""
+    return LiveBin(event.side, event.bin, event.requests, event.errors, event.answered)
 
 
 class Watch:
@@ -58,7 +62,7 @@ class Watch:
 
     def _guard_on(self, event: LoadEvent) -> Incident | None:
         if isinstance(event, LiveCounts):
-            return self._guard.see(wiring.live_bin(event))
+            return self._guard.see(live_bin(event))
         if isinstance(event, Tick) and event.at_s < self._arrivals_end_s:
             return self._guard.see_time(event.at_s)
         return None

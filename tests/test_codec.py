@@ -10,6 +10,8 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
+from importlib import import_module
+from pkgutil import iter_modules
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -51,7 +53,7 @@ NEVER_WRITTEN = (model.Exhibit, model.Sample)  # they hold bytes, and have rows 
 NOUNS: list[type] = [
     kind
     for _, kind in inspect.getmembers(model, inspect.isclass)
-    if is_dataclass(kind) and kind.__module__ == model.__name__ and kind not in NEVER_WRITTEN
+    if is_dataclass(kind) and kind.__module__.startswith(f"{model.__name__}.") and kind not in NEVER_WRITTEN
 ]
 COUNTS = st.integers(0, 2**63 - 1)
 SIZES = st.floats(0, 1e300)
@@ -67,7 +69,7 @@ def histograms() -> st.SearchStrategy[Histogram]:
 
 
 def anything(annotation: Any) -> st.SearchStrategy[Any]:
-    """A strategy for the values of one annotation of model.py."""
+    """A strategy for the values of one annotation of the model."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is UnionType:
         return st.one_of(*map(anything, arguments))
@@ -115,6 +117,18 @@ def test_every_noun_comes_back_as_it_was(kind: type) -> None:
         assert to_bytes(again) == written
 
     comes_back()
+
+
+def test_every_noun_of_every_module_is_a_noun_of_the_package() -> None:
+    modules = [import_module(f"{model.__name__}.{found.name}") for found in iter_modules(model.__path__)]
+    nouns = [
+        kind
+        for module in modules
+        for _, kind in inspect.getmembers(module, inspect.isclass)
+        if kind.__module__ == module.__name__
+    ]
+    assert len(nouns) > len(NOUNS)
+    assert [kind for kind in nouns if getattr(model, kind.__name__, None) is not kind] == []
 
 
 def test_the_nouns_are_all_there() -> None:

@@ -20,7 +20,8 @@ from rehearse.inquiry import DatabaseInquiry
 from rehearse.model import RunKind, Side
 from rehearse.sides import hosts_elsewhere
 from rehearse.targets import ManagedTarget, TargetSpec
-from rehearse.wiring import baseline_record, dry_run_lines
+from rehearse.wiring.dry_run import dry_run_lines
+from rehearse.wiring.records import baseline_record
 from tests.config.conftest import Project, with_tables
 
 Make = Callable[..., ManagedTarget]

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from rehearse import foresight, rehearsal, wiring
+from rehearse import foresight, rehearsal
 from rehearse.codec import to_bytes
 from rehearse.errors import ConfigError, ExitCode
 from rehearse.load.engine import ScriptedEngine
 from rehearse.model import Decision
 from rehearse.report.terminal import summary_lines
+from rehearse.wiring.judging import policy_to_judge_by
 from tests.project import make_project
 from tests.servers import serving
 from tests.test_rehearsal import CALM, Stage, blocks_of, script
@@ -151,7 +152,7 @@ def test_other_objectives_are_visible_lie_elsewhere_and_change_nothing(stage: St
     lenient = stage.settings(
         **{"objectives.p50": "<=+900%", "objectives.p95": "<=+900%", "judge.certify_share": "20%"}
     )
-    policy = wiring.policy_to_judge_by(lenient, "now", [])
+    policy = policy_to_judge_by(lenient, "now", [])
     with stage.store() as store:
         other = rehearsal.rejudge(store, run_id, folder, policy)
         assert store.run(run_id).verdict == comparison.result.verdict
@@ -169,7 +170,7 @@ def test_other_objectives_are_visible_lie_elsewhere_and_change_nothing(stage: St
 def test_the_policy_of_now_that_is_the_recorded_one_is_no_other_policy(stage: Stage) -> None:
     stage.baseline()
     comparison, _ = compare(stage)
-    policy = wiring.policy_to_judge_by(stage.settings(), "now", [])
+    policy = policy_to_judge_by(stage.settings(), "now", [])
     with stage.store() as store:
         again = rehearsal.rejudge(store, comparison.result.run_id, comparison.reports[0].parent, policy)
     assert again.result == comparison.result
@@ -178,10 +179,10 @@ def test_the_policy_of_now_that_is_the_recorded_one_is_no_other_policy(stage: St
 
 def test_objectives_on_the_command_line_without_the_wish_to_judge_by_them_are_a_mistake(stage: Stage) -> None:
     with pytest.raises(ConfigError, match=r"--set objectives\.p95 changes nothing here.*--policy now"):
-        wiring.policy_to_judge_by(stage.settings(), "as-recorded", ["store.url", "objectives.p95"])
-    assert wiring.policy_to_judge_by(stage.settings(), "as-recorded", ["store.url"]) is None
+        policy_to_judge_by(stage.settings(), "as-recorded", ["store.url", "objectives.p95"])
+    assert policy_to_judge_by(stage.settings(), "as-recorded", ["store.url"]) is None
     with pytest.raises(ConfigError, match=r"Did you mean 'now'"):
-        wiring.policy_to_judge_by(stage.settings(), "nov", [])
+        policy_to_judge_by(stage.settings(), "nov", [])
 
 
 def test_the_same_evidence_under_the_same_policy_gives_the_same_bytes(stage: Stage) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rehearse import rehearsal, wiring
+from rehearse import rehearsal
 from rehearse.config import Settings, load_settings
 from rehearse.errors import Interrupted, NotComparable
 from rehearse.load.engine import (
@@ -26,6 +26,7 @@ from rehearse.load.orders import LoadOrder
 from rehearse.model import Block, Decision, Metric, Outcome, Phase, ReasonCode, RunState, Side
 from rehearse.progress import Silence
 from rehearse.store.records import Store
+from rehearse.wiring.dry_run import dry_run_lines
 from tests.judge.evidence import QUIET, finals_of, recording
 from tests.judge.staircases import Queue
 from tests.project import make_project
@@ -99,7 +100,7 @@ class Stage:
         return rehearsal.compare(self.settings(**changes), self.parts(engine), rehearsal.CompareOptions())
 
     def store(self) -> Store:
-        return Store.open(wiring.store_url(self.settings()))
+        return Store.open(self.settings().store_url)
 
 
 @pytest.fixture
@@ -231,11 +232,11 @@ def test_recorded_mode_compares_with_the_probe_of_the_baseline(stage: Stage) -> 
 
 
 def test_a_dry_run_counts_the_probe_too(stage: Stage) -> None:
-    (line,) = [line for line in wiring.dry_run_lines(stage.settings()) if line.startswith("capacity")]
+    (line,) = [line for line in dry_run_lines(stage.settings()) if line.startswith("capacity")]
     # 9 steps of 3 s from 200/s to 600/s, and 6 turns of 9 s at 600/s, on each of two sides
     assert "more arrivals a side and 2.7 more minutes" in line
     assert "at most 600/s and 200 requests under way" in line
     assert not any(
         line.startswith("capacity")
-        for line in wiring.dry_run_lines(stage.settings(**{"load.capacity.max_rate": ""}))
+        for line in dry_run_lines(stage.settings(**{"load.capacity.max_rate": ""}))
     )

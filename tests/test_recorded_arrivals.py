@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from rehearse import wiring
 from rehearse.config import Settings, load_settings
 from rehearse.errors import ConfigError
 from rehearse.model import RunKind, Side
+from rehearse.wiring.schedules import schedule_of
 
 TEXT = """
 [targets.baseline]
@@ -35,7 +35,7 @@ def load(folder: Path, *lines: str) -> Settings:
 
 def test_the_recorded_times_become_the_schedule_of_both_sides(tmp_path: Path) -> None:
     settings = load(tmp_path, 'arrivals = "recorded"', 'recorded = "shop.arrivals"')
-    schedule = wiring.schedule_of(settings, RunKind.COMPARISON)
+    schedule = schedule_of(settings, RunKind.COMPARISON)
     assert len(schedule.recorded_s) == 500
     blocks = schedule.planned()
     # Squares: dense at first and thin at the end of each lap of ten seconds, and 50 a second on average.
@@ -57,4 +57,4 @@ def test_the_word_and_the_file_need_each_other(tmp_path: Path, lines: list[str])
 def test_a_file_that_is_no_schedule_is_named_with_its_line(tmp_path: Path) -> None:
     settings = load(tmp_path, 'arrivals = "recorded"', 'recorded = "shop.py"')
     with pytest.raises(ConfigError, match="fewer than two"):
-        wiring.schedule_of(settings, RunKind.COMPARISON)
+        schedule_of(settings, RunKind.COMPARISON)

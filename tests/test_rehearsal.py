@@ -13,7 +13,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from rehearse import rehearsal, wiring
+from rehearse import rehearsal
 from rehearse.config import Settings, load_settings
 from rehearse.errors import ConfigError, Interrupted, NotComparable, NotReady, StoreError, TargetRefused
 from rehearse.journal import Journal, kept
@@ -32,6 +32,7 @@ from rehearse.load.orders import LoadOrder
 from rehearse.model import Block, Decision, Incident, ReasonCode, RunKind, RunState, Scope, Side
 from rehearse.progress import Silence
 from rehearse.store.records import Store
+from rehearse.wiring.records import comparison_record
 from tests.judge.evidence import QUIET, World, finals_of, recording
 from tests.project import make_project
 from tests.servers import Site, serving
@@ -71,7 +72,7 @@ class Stage:
         return rehearsal.compare(self.settings(**changes), self.parts(events), rehearsal.CompareOptions())
 
     def store(self) -> Store:
-        return Store.open(wiring.store_url(self.settings()))
+        return Store.open(self.settings().store_url)
 
 
 @pytest.fixture
@@ -213,7 +214,7 @@ def test_a_lost_store_during_an_interruption_does_not_hide_the_interruption(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with stage.store() as store:
-        record = wiring.comparison_record(stage.settings(), stage.now, "test")
+        record = comparison_record(stage.settings(), stage.now, "test")
         with pytest.raises(Interrupted), kept(store, record, lambda: stage.now):
             lose_the_store_and_interrupt(monkeypatch)
 
@@ -225,7 +226,7 @@ def lose_the_store_and_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_the_store_did_not_take_is_not_believed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     with stage.store() as store:
-        journal = Journal(store, wiring.comparison_record(stage.settings(), stage.now, "test"))
+        journal = Journal(store, comparison_record(stage.settings(), stage.now, "test"))
         monkeypatch.setattr(Store, "update_run", Mock(side_effect=StoreError("the disk is full")))
         with pytest.raises(StoreError):
             journal.update(is_complete=True)

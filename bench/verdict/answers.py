@@ -13,7 +13,7 @@ from bench.verdict.tally import Tally
 from rehearse.model import Decision
 
 ROOT = Path(__file__).resolve().parents[2]
-_DECIDES = ("rehearse/judge/*.py", "rehearse/histogram.py", "rehearse/model.py", "bench/verdict/*.py")
+_DECIDES = ("rehearse/judge/*.py", "rehearse/histogram.py", "rehearse/model/*.py", "bench/verdict/*.py")
 _ONLY_SHOWS = {"__main__", "answers", "live", "missing", "pictures", "tables", "tally"}
 
 

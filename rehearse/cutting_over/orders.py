@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import date
 from itertools import chain
 
-from rehearse import wiring
 from rehearse.config import Settings, effective_toml, policy_hash, policy_of
 from rehearse.config.cutover import ProbeSettings
 from rehearse.config.targets import Target
@@ -25,6 +24,7 @@ from rehearse.model import RunRecord, Side
 from rehearse.prober.orders import ProbeRequest, ProberOrder, VersionPlace
 from rehearse.redaction import Clean
 from rehearse.sides import headers_of
+from rehearse.wiring.orders import load_order
 
 MOST_RATE_PER_S = 20.0  # light: it is there to be disrupted, and not to find limits
 SHORTEST_BLOCK_S = 1.0
@@ -252,9 +252,9 @@ def record_of(settings: Settings, record: RunRecord, place: Settings) -> RunReco
     )
 
 
-def load_order(place: Settings, record: RunRecord) -> LoadOrder:
+def long_round(place: Settings, record: RunRecord) -> LoadOrder:
     """One long round, ended when the cutover is over."""
-    order = wiring.load_order(place, record, 0)
+    order = load_order(place, record, 0)
     length_s = block_s(place)
     schedule = replace(
         order.schedule.as_poisson(),

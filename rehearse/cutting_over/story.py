@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from rehearse import rehearsal, wiring
+from rehearse import rehearsal
 from rehearse.checks.runner import CheckRunner, PytestRunner
 from rehearse.config import Settings
 from rehearse.cutover.exhibits import probes_exhibit, terms_exhibit
@@ -19,7 +19,7 @@ from rehearse.cutting_over.criteria import Blocks, Criteria
 from rehearse.cutting_over.orders import (
     CutoverOrder,
     check_budget,
-    load_order,
+    long_round,
     order_of,
     prober_order,
     record_of,
@@ -39,6 +39,8 @@ from rehearse.renewing import RenewingEngine
 from rehearse.sides import allowed_targets, cleaner, headers_of, token_sources, work_dir
 from rehearse.store.records import Store
 from rehearse.targets import ManagedTarget
+from rehearse.wiring.judging import report_dir
+from rehearse.wiring.records import cutover_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,8 @@ def cutover(
     place = order.settings
     check_budget(place)
     targets = allowed_targets(place, (Side.CANDIDATE,))
-    with rehearsal.errors_through(clean), Store.open(wiring.store_url(settings)) as store:
-        record = record_of(settings, wiring.cutover_record(place, parts.now(), command), place)
+    with rehearsal.errors_through(clean), Store.open(settings.store_url) as store:
+        record = record_of(settings, cutover_record(place, parts.now(), command), place)
         interrupted = None
         try:
             with rehearsal.alone(store, targets, record, parts.for_load) as alone:
@@ -88,7 +90,7 @@ def cutover(
                 raise
             interrupted = error
         parts.listener.phase("judging what is stored")
-        comparison = rehearsal.rejudge(store, record.run_id, wiring.report_dir(settings, record.run_id))
+        comparison = rehearsal.rejudge(store, record.run_id, report_dir(settings, record.run_id))
         return replace(comparison, interrupted=interrupted)
 
 
@@ -126,7 +128,7 @@ def _rehearse(
         journal.add_exhibit(terms_exhibit(order.terms))
         parts.listener.phase(f"bringing up {target.spec.name} at {target.spec.shown_url}")
         target.bring_up()
-        round_, seen, tokens = load_order(place, record), Recording(journal, order), _Tokens(place)
+        round_, seen, tokens = long_round(place, record), Recording(journal, order), _Tokens(place)
 
         def keep(event: LoadEvent) -> None:
             seen.keep(event)
@@ -239,8 +241,8 @@ def undo(settings: Settings, parts: CutoverParts, command: str) -> TakenBack:
     order = order_of(settings, clean, with_forward=False)
     place = order.settings
     targets = allowed_targets(place, (Side.CANDIDATE,))
-    with rehearsal.errors_through(clean), Store.open(wiring.store_url(settings)) as store:
-        record = record_of(settings, wiring.cutover_record(place, parts.now(), command), place)
+    with rehearsal.errors_through(clean), Store.open(settings.store_url) as store:
+        record = record_of(settings, cutover_record(place, parts.now(), command), place)
         with rehearsal.alone(store, targets, record, parts.for_load):
             standing = standing_in(store, order.terms.place)
             check_way_back(standing, order)
@@ -252,7 +254,7 @@ def undo(settings: Settings, parts: CutoverParts, command: str) -> TakenBack:
                     standing.open
                 )
                 journal.update(is_complete=True, state=RunState.FINISHED, ended_at=iso(parts.now()))
-        comparison = rehearsal.rejudge(store, record.run_id, wiring.report_dir(settings, record.run_id))
+        comparison = rehearsal.rejudge(store, record.run_id, report_dir(settings, record.run_id))
         return TakenBack(comparison, tuple(reversed(standing.open)), is_back)
 
 
@@ -276,16 +278,14 @@ def restored(settings: Settings, parts: CutoverParts, command: str, person: str)
     """Record that somebody put the environment back by hand. Raises NotReady when nothing is to be put back."""
     clean = cleaner(settings)
     order = order_of(settings, clean, with_forward=False)
-    with rehearsal.errors_through(clean), Store.open(wiring.store_url(settings)) as store:
+    with rehearsal.errors_through(clean), Store.open(settings.store_url) as store:
         standing = standing_in(store, order.terms.place)
         if standing.is_clear:
             raise NotReady(f"nothing is to be put back at {order.terms.place}.")
-        record = record_of(
-            settings, wiring.cutover_record(order.settings, parts.now(), command), order.settings
-        )
+        record = record_of(settings, cutover_record(order.settings, parts.now(), command), order.settings)
         with kept(store, record, parts.now, clean) as journal:
             terms = replace(order.terms, is_undo_only=True, restored_by=clean(" ".join(person.split())))
             journal.add_exhibit(terms_exhibit(terms))
             journal.update(is_complete=True, state=RunState.FINISHED, ended_at=iso(parts.now()))
-        rehearsal.rejudge(store, record.run_id, wiring.report_dir(settings, record.run_id))
+        rehearsal.rejudge(store, record.run_id, report_dir(settings, record.run_id))
         return journal.record

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from rehearse import wiring
 from rehearse.allowlist import host_and_port, is_loopback
 from rehearse.checks.runner import CheckRunner, PytestRunner
 from rehearse.config import Settings
@@ -31,9 +30,11 @@ from rehearse.load.tapped import TappedEngine
 from rehearse.model import Block, Mode, Side
 from rehearse.progress import Listener
 from rehearse.renewing import RenewingEngine
-from rehearse.sides import allowed_targets, cleaner, token_sources
+from rehearse.sides import allowed_targets, cleaner, sides_of_comparison, token_sources
 from rehearse.store.records import Store
 from rehearse.targets import ManagedTarget
+from rehearse.wiring.records import comparison_record
+from rehearse.wiring.references import stored_baseline
 
 MIN_ARRIVALS = 5  # of a block, for a rate that is worth proposing
 
@@ -70,7 +71,7 @@ class _Visit:
 
     def __init__(self, settings: Settings, tools: Tools) -> None:
         self.settings, self.tools = settings, tools
-        self.sides = wiring.sides_of_comparison(settings)
+        self.sides = sides_of_comparison(settings)
         self.proposed: tuple[Proposal, ...] = ()
 
     def findings(self) -> Iterator[Examined]:
@@ -91,7 +92,7 @@ class _Visit:
 
     def _with_store(self, targets: list[ManagedTarget]) -> Iterator[Examined]:
         """The lease is what is written to the store for a test: and nobody else loads the targets meanwhile."""
-        record = wiring.comparison_record(self.settings, self.tools.now(), "rehearse doctor")
+        record = comparison_record(self.settings, self.tools.now(), "rehearse doctor")
         record = replace(record, run_id=record.run_id.replace("comparison", "doctor"))
         try:
             with ExitStack() as stack:
@@ -226,7 +227,7 @@ def _clock_findings(settings: Settings, sides: tuple[Side, ...]) -> Iterator[Exa
 def _baseline_findings(settings: Settings, store: Store) -> Iterator[Examined]:
     """Two sides side by side can do without a recording; one side alone cannot."""
     try:
-        wiring.stored_baseline(store, settings.baseline.name, settings)
+        stored_baseline(store, settings.baseline.name, settings)
     except StoreError:
         raise
     except NotReady as error:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from rehearse import wiring
 from rehearse.config import Settings
 from rehearse.doctor.findings import Examined, Grade
 from rehearse.histogram import Histogram
@@ -16,6 +15,7 @@ from rehearse.load.orders import LoadOrder
 from rehearse.load.schedule import Schedule
 from rehearse.model import Block, Incident, RunRecord, Scope, Series, Side, WorkerFinal
 from rehearse.progress import Listener
+from rehearse.wiring.orders import load_order
 
 JOURNEYS = 20
 RATE_PER_S = 4.0
@@ -70,7 +70,7 @@ def try_out(settings: Settings, record: RunRecord, engine: LoadEngine, listener:
 
 def trial_order(settings: Settings, record: RunRecord) -> LoadOrder:
     """The order of a round, with few arrivals, evenly spaced, and few users: each may log in on its own."""
-    order = wiring.load_order(settings, record, 0)
+    order = load_order(settings, record, 0)
     schedule = Schedule(
         rate_per_s=RATE_PER_S,
         arrivals="uniform",

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rehearse import wiring
 from rehearse.config import Settings
 from rehearse.load.engine import BlockClosed, LoadEngine, Tick, Trouble
 from rehearse.load.orders import LoadOrder, ScenarioOrder
 from rehearse.load.schedule import Schedule
 from rehearse.model import Block, RunRecord, Side
 from rehearse.progress import Listener
+from rehearse.wiring.orders import load_order
+from rehearse.wiring.schedules import schedule_of
 
 WARM_UP_S = 2.0
 DRAIN_S = 1.0
@@ -97,7 +98,7 @@ class Load:
         return loaded
 
     def _schedule(self, longest_s: float, block_s: float) -> Schedule:
-        base = wiring.schedule_of(self.settings, self.record.kind).as_poisson()
+        base = schedule_of(self.settings, self.record.kind).as_poisson()
         warm_up_blocks = math.ceil(WARM_UP_S / block_s)
         return replace(
             base,
@@ -114,7 +115,7 @@ class Load:
         through: Mapping[Side, tuple[str, int]],
         scenario: Path | None,
     ) -> LoadOrder:
-        order = wiring.load_order(self.settings, self.record, _FIRST_NUMBER + number)
+        order = load_order(self.settings, self.record, _FIRST_NUMBER + number)
         sides = tuple(
             replace(one, through=through[one.side]) if one.side in through else one for one in order.sides
         )

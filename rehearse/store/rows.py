@@ -1,4 +1,4 @@
-"""Values of `model.py` <-> rows, and the digest over the rows that a verdict rests on."""
+"""Values of `model` <-> rows, and the digest over the rows that a verdict rests on."""
 
 from __future__ import annotations
 

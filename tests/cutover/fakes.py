@@ -13,7 +13,6 @@ from typing import TypeVar
 import numpy as np
 
 from bench.verdict.evidence import finals_of, healthy_rig, histogram
-from rehearse import wiring
 from rehearse.config import Settings, load_settings
 from rehearse.cutover.exhibits import (
     cutover_evidence,
@@ -48,6 +47,7 @@ from rehearse.model import (
 )
 from rehearse.progress import Silence
 from rehearse.store.records import Store
+from rehearse.wiring.records import cutover_record
 
 T = TypeVar("T")
 BEGAN_S = 1_000.0
@@ -250,7 +250,7 @@ class Happening:
         now = datetime(2026, 11, 21, 12, tzinfo=UTC)
         place = order.settings
         with Store.open(self.settings.store_url) as store:
-            record = record_of(self.settings, wiring.cutover_record(place, now, "rehearse cutover"), place)
+            record = record_of(self.settings, cutover_record(place, now, "rehearse cutover"), place)
             journal = Journal(store, record)
             journal.add_exhibit(terms_exhibit(order.terms))
             self._recording = Recording(journal, order)

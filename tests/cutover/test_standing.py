@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from rehearse import wiring
 from rehearse.cutover.exhibits import step_exhibit, terms_exhibit
 from rehearse.cutovers import (
     CutoverTerms,
@@ -26,6 +25,7 @@ from rehearse.errors import ConfigError, NotReady
 from rehearse.holding import process_of
 from rehearse.journal import Journal
 from rehearse.store.records import Store
+from rehearse.wiring.records import cutover_record
 from tests.cutover.fakes import FORWARD, decided_before_drop, project
 
 TERMS = CutoverTerms("here", ("expand", "switch"), forward=("deploy",))
@@ -105,7 +105,7 @@ def keep(store: Store, root: Path, minute: int, told: tuple[str, ...], *, is_und
     settings = project(root)
     order = order_of(settings, str, with_forward=False)
     now = datetime(2026, 11, 21, 12, minute, tzinfo=UTC)
-    record = record_of(settings, wiring.cutover_record(order.settings, now, "test"), order.settings)
+    record = record_of(settings, cutover_record(order.settings, now, "test"), order.settings)
     journal = Journal(store, record)
     journal.add_exhibit(terms_exhibit(replace(order.terms, is_undo_only=is_undo_only)))
     for step in steps(*told):
