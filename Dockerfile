@@ -5,8 +5,8 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1
 RUN python -m venv /opt/rehearse
 ENV PATH=/opt/rehearse/bin:$PATH
 WORKDIR /source
-COPY requirements-image.lock .
-RUN pip install --quiet --require-hashes -r requirements-image.lock
+COPY requirements-run.lock .
+RUN pip install --quiet --require-hashes -r requirements-run.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY rehearse rehearse
 RUN pip install --quiet --no-deps --no-build-isolation .

@@ -1,10 +1,11 @@
 # Needs only git, make and a Python from 3.11 on. Everything else is installed into .venv, at the versions and
-# hashes of requirements.lock. `make PYTHON=/path/to/python3 ...` chooses the Python, ARGS="..." adds arguments.
+# hashes of requirements.lock; of requirements-run.lock, which is a part of it, for what only runs `rehearse`. `make PYTHON=/path/to/python3 ...` chooses the Python, ARGS="..." adds arguments.
 
 PYTHON ?=
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
+RUNS := $(VENV)/.runs
 READY := $(VENV)/.installed
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
@@ -19,10 +20,10 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-demo: $(READY) ## rehearse the sample shop's upgrade, with a report at the end
+demo: $(RUNS) ## rehearse the sample shop's upgrade, with a report at the end
 	@$(BIN)/rehearse demo $(ARGS)
 
-demo-full: $(READY) ## the same with every edge case, clocks that are set (needs faketime) too; about ten minutes
+demo-full: $(RUNS) ## the same with every edge case, clocks that are set (needs faketime) too; about ten minutes
 	@$(BIN)/rehearse demo --full $(ARGS)
 
 test: $(READY) ## run the quick test suite
@@ -36,7 +37,7 @@ check: $(READY) ## check format, lint and types
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 
-bench-demo: $(READY) ## measure how often the demo reaches the right verdict
+bench-demo: $(RUNS) ## measure how often the demo reaches the right verdict
 	@$(BIN)/python bench/demo.py $(ARGS)
 
 bench-load: $(READY) ## measure the load generator itself; about an hour, needs nginx-light (and wrk, hey)
@@ -56,7 +57,7 @@ bench-store: $(READY) ## measure how long a full store takes to look at; ARGS="-
 
 lock: $(READY) ## choose versions anew, within the ranges of pyproject.toml
 	@$(COMPILE) --upgrade --group dev --output-file requirements.lock pyproject.toml
-	@$(COMPILE) --group build --constraint requirements.lock --output-file requirements-image.lock pyproject.toml
+	@$(COMPILE) --group build --constraint requirements.lock --output-file requirements-run.lock pyproject.toml
 
 examples: $(READY) ## rehearse the sample shop anew for the example reports; about five minutes
 	@$(BIN)/python -m bench.examples $(ARGS)
@@ -82,8 +83,12 @@ if [ -z "$$python" ]; then \
 fi
 endef
 
-$(READY): requirements.lock pyproject.toml rehearse/__init__.py
+$(RUNS): requirements-run.lock pyproject.toml rehearse/__init__.py
 	@python=; $(FIND_PYTHON); echo "setting up $(VENV) with $$($$python --version)" >&2; $$python -m venv $(VENV)
-	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --require-hashes -r requirements-run.lock
 	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(READY): requirements.lock $(RUNS)
+	@$(PIP) install --require-hashes -r requirements.lock
 	@touch $@

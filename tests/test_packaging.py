@@ -14,7 +14,7 @@ from rehearse.shop.versions import BEHAVIOURS
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-LOCKS = ["requirements.lock", "requirements-image.lock"]
+LOCKS = ["requirements.lock", "requirements-run.lock"]
 PIN = re.compile(r"^([a-z0-9-]+)==([^ ;\\]+)", re.MULTILINE)
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -55,13 +55,13 @@ def test_every_locked_package_has_a_hash_and_no_address(lock: str) -> None:
 
 
 def test_the_image_gets_the_versions_that_the_tests_ran_with() -> None:
-    assert locked("requirements-image.lock").items() <= locked("requirements.lock").items()
+    assert locked("requirements-run.lock").items() <= locked("requirements.lock").items()
 
 
 def test_everything_that_is_asked_for_is_locked() -> None:
     project, groups = PYPROJECT["project"], PYPROJECT["dependency-groups"]
     runtime = names(project["dependencies"]).union(*map(names, project["optional-dependencies"].values()))
-    assert runtime | names(groups["build"]) <= locked("requirements-image.lock").keys()
+    assert runtime | names(groups["build"]) <= locked("requirements-run.lock").keys()
     assert runtime | names(groups["dev"]) | names(groups["build"]) <= locked("requirements.lock").keys()
 
 
