@@ -6,7 +6,7 @@ slower. Resumable: a line for each comparison.
 
 Wanted: identical code is never ABORT, +50 % is always ABORT, and +10 % is mostly INCONCLUSIVE and says that so few
 rounds cannot decide such a margin. Six comparisons share a baseline. The evidence stays in a store beside the
-lines: `--rejudge` judges it again with the code of now.
+lines: `--rejudge` judges it again with the code and the settings of now.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rehearse import rehearsal
-from rehearse.config import Settings
+from rehearse.config import Settings, policy_of
 from rehearse.demo import KNOWN_GOOD, free_ports, shop_settings
 from rehearse.errors import NotReady
 from rehearse.load.locust_engine import LocustEngine
@@ -75,7 +75,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=20, help="comparisons of each kind")
     parser.add_argument("--steps", type=int, help="stop after so many recordings")
     parser.add_argument(
-        "--rejudge", action="store_true", help="only judge what is stored, with the code of now"
+        "--rejudge",
+        action="store_true",
+        help="only judge what is stored, with the code and the settings of now",
     )
     return parser.parse_args()
 
@@ -107,7 +109,7 @@ def _next(number: int, file: Path) -> bool:
 
 
 def _settings(baseline: str, slowness: float) -> Settings:
-    """The shop's own rehearse.toml with the margins that are usual elsewhere, and the candidate alone under load."""
+    """The shop's own rehearse.toml with the margins and the noise of the defaults, and the candidate alone under load."""
     ports = free_ports(2)
     shop = [
         str(Path(sys.executable)),
@@ -144,6 +146,7 @@ def _settings(baseline: str, slowness: float) -> Settings:
             "objectives.p95": "<=+10%",
             "objectives.p99": {"is": "<=+20%", "advisory": True},
             "objectives.error_ratio": "<=+1pp",
+            "judge.noise.run_to_run_sd": "5%",
             # These are asked in every real rehearsal; here they would only take their time.
             "checks.packs": [],
             "edges.dates": [],
@@ -189,7 +192,8 @@ def _total_p50(result: Result) -> Judgement | None:
 
 def _judged_again(row: Row) -> Row:
     with Store.open(f"sqlite:///{FOLDER}/rehearse.db") as store:
-        result = rehearsal.rejudge(store, row.run_id, FOLDER / "reports" / row.run_id).result
+        policy = policy_of(_settings(row.baseline, SLOWNESS[row.kind]))
+        result = rehearsal.rejudge(store, row.run_id, FOLDER / "reports" / row.run_id, policy).result
     again = _row(row.kind, row.baseline, result, row.took_s)
     print(f"{again.kind:<6} {again.decision:<13} {_percent(again.p50_change):>8}  {again.reasons[:1]}")
     return again
