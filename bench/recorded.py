@@ -109,7 +109,7 @@ def _next(number: int, file: Path) -> bool:
 
 
 def _settings(baseline: str, slowness: float) -> Settings:
-    """The shop's own rehearse.toml with the margins and the noise of the defaults, and the candidate alone under load."""
+    """The shop's own rehearse.toml with the defaults' margins and noise, and the candidate alone under load."""
     ports = free_ports(2)
     shop = [
         str(Path(sys.executable)),
