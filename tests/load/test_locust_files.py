@@ -255,6 +255,18 @@ class Never(Base):
 class Watchman(Base):
     fixed_count = 1
 """,
+        "boundary_days": """
+from itertools import cycle
+from locust import FastHttpUser, task
+from rehearse.instants import Format, boundary_instants
+
+DAYS = cycle([day for instant in boundary_instants() if "-02-29" in (day := instant.written(Format.DATE))])
+
+class Clerk(FastHttpUser):
+    @task
+    def report(self):
+        self.client.get(f"/days?day={next(DAYS)}", name="/days")
+""",
         "parallel": """
 import gevent
 from gevent.pool import Group
@@ -395,6 +407,13 @@ def test_requests_are_named_as_the_file_names_them(played: Played) -> None:
     named = {"GET /item/[id]", "GET /checked", "GET /fast/[id]", "GET /create", "GET /use", "OWN ask"}
     assert named <= names
     assert {"GET /parallel/head", "GET /parallel/body", "GET /login/area"} <= names
+
+
+def test_a_scenario_can_ask_for_boundary_instants_itself(played: Played) -> None:
+    _, left, right = played
+    days = [{line.rpartition("=")[2] for line in site.requests if "/days?" in line} for site in (left, right)]
+    assert days[0] == days[1]
+    assert "2028-02-29" in str(days[0])
 
 
 def test_a_login_on_the_way_into_a_task_set_belongs_to_the_arrival_that_led_there(played: Played) -> None:
