@@ -70,7 +70,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "stages": LEAVES | {"store"},
     "cutover_results": LEAVES | {"cutover", "journal", "report", "store"},
-    "promotion": STORY | {"rehearsal", "wiring", "checking"},
+    "promotion": STORY | {"rehearsal", "cutover_results", "wiring", "checking"},
     "cutting_over": STORY | {"rehearsal", "wiring", "checking", "holding", "renewing"},
     "foresight": STORY | {"wiring", "watch"},
     "watch": STORY | {"wiring"},

@@ -42,7 +42,7 @@ from rehearse.store.sign_offs import add_sign_off, sign_off_of, sign_off_rows
 from rehearse.store.tables import BaselineRow, RunRow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from types import TracebackType
 
     from sqlalchemy.orm import Session
@@ -181,11 +181,11 @@ class Store:
             run = self._row(session, run_id)
             return tuple(final_of(run_id, row) for row in final_rows(session, run))
 
-    def exhibits(self, run_id: str) -> tuple[Exhibit, ...]:
-        """All exhibits of a run by (kind, name). Raises StoreError like `blocks`."""
+    def exhibits(self, run_id: str, kinds: Collection[str] = ()) -> tuple[Exhibit, ...]:
+        """All exhibits of a run by (kind, name), or those of some kinds. Raises StoreError like `blocks`."""
         with self._database.reading() as session:
             run = self._row(session, run_id)
-            return tuple(exhibit_of(run_id, row) for row in exhibit_rows(session, run))
+            return tuple(exhibit_of(run_id, row) for row in exhibit_rows(session, run, kinds))
 
     # baselines
 

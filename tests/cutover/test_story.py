@@ -209,6 +209,15 @@ class Stage:
     def store(self) -> Store:
         return Store.open(self.settings().store_url)
 
+    def ask_for_cutovers(self) -> None:
+        """From now on the gate does."""
+        with (self.root / "rehearse.toml").open("a") as file:
+            file.write('\n[gate]\nrequires = ["cutover"]\nmax_age = "8000h"\n')
+
+    def gate(self, candidate: str = "version=1.0") -> int:
+        """Its exit code."""
+        return self.run("gate", "--candidate", candidate)[0]
+
     def run(self, *args: str) -> tuple[int, str]:
         done = CliRunner().invoke(app, [*args, "--config", str(self.root / "rehearse.toml")])
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
@@ -254,13 +263,36 @@ def test_every_probe_is_sent_over_fresh_and_over_kept_connections(stage: Stage) 
 
 
 def test_the_gate_opens_for_exactly_what_was_cut_over(stage: Stage) -> None:
+    stage.ask_for_cutovers()
     stage.cutover()
-    stage.root.joinpath("rehearse.toml").write_text(
-        stage.root.joinpath("rehearse.toml").read_text()
-        + '\n[gate]\nrequires = ["cutover"]\nmax_age = "8000h"\n'
-    )
-    assert stage.run("gate", "--candidate", "version=1.0")[0] == 0
-    assert stage.run("gate", "--candidate", "version=9.9")[0] == 13
+    assert stage.gate() == 0
+    assert stage.gate("version=9.9") == 13
+
+
+def test_an_abort_before_the_candidate_could_say_its_name_closes_the_gate_until_the_next_go(
+    stage: Stage,
+) -> None:
+    stage.ask_for_cutovers()
+    stage.cutover()
+    stage.runner.scripts[("expand",)] = ScriptedStep(1, 0, "no such table")
+    aborted = stage.cutover().result
+    assert (aborted.verdict.decision, len(aborted.sides)) == (Decision.ABORT, 1)
+    assert stage.gate() == ExitCode.ABORT
+    stage.runner.scripts.clear()
+    stage.cutover()
+    assert stage.gate() == 0
+
+
+def test_a_way_back_says_nothing_about_a_candidate(stage: Stage) -> None:
+    stage.ask_for_cutovers()
+    stage.cutover()
+    stage.site.body = b'{"version": "2.1"}'
+    stage.runner.scripts[("contract",)] = ScriptedStep(1, 0, "no")
+    stage.cutover()
+    stage.runner.scripts.clear()
+    story.undo(stage.settings(), stage.parts(), "rehearse cutover --undo")
+    assert stage.gate("version=2.1") == ExitCode.ABORT
+    assert stage.gate("version=1.0") == 0
 
 
 def test_a_signature_and_an_export_are_those_of_any_verdict(stage: Stage, tmp_path: Path) -> None:
