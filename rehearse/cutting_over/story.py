@@ -29,6 +29,7 @@ from rehearse.cutting_over.steady import Idle, SteadyLoad
 from rehearse.cutting_over.verifying import ScriptedVerifier, Verifier, verifier_of
 from rehearse.cutting_over.walk import Crew, Walk
 from rehearse.errors import Interrupted, NotReady
+from rehearse.holding import holding
 from rehearse.journal import Journal, iso, kept
 from rehearse.load.engine import LoadEngine, LoadEvent
 from rehearse.model import Incident, ReasonCode, RunRecord, RunState, Side
@@ -276,16 +277,15 @@ def restored(settings: Settings, parts: CutoverParts, command: str, person: str)
     """Record that somebody put the environment back by hand. Raises NotReady when nothing is to be put back."""
     clean = cleaner(settings)
     order = order_of(settings, clean, with_forward=False)
+    place = order.settings
     with rehearsal.errors_through(clean), Store.open(wiring.store_url(settings)) as store:
-        standing = standing_in(store, order.terms.place)
-        if standing.is_clear:
-            raise NotReady(f"nothing is to be put back at {order.terms.place}.")
-        record = record_of(
-            settings, wiring.cutover_record(order.settings, parts.now(), command), order.settings
-        )
-        with kept(store, record, parts.now, clean) as journal:
-            terms = replace(order.terms, is_undo_only=True, restored_by=clean(" ".join(person.split())))
-            journal.add_exhibit(terms_exhibit(terms))
-            journal.update(is_complete=True, state=RunState.FINISHED, ended_at=iso(parts.now()))
+        record = record_of(settings, wiring.cutover_record(place, parts.now(), command), place)
+        with holding(store, [place.targets[0].url], record.run_id):
+            if standing_in(store, order.terms.place).is_clear:
+                raise NotReady(f"nothing is to be put back at {order.terms.place}.")
+            with kept(store, record, parts.now, clean) as journal:
+                terms = replace(order.terms, is_undo_only=True, restored_by=clean(" ".join(person.split())))
+                journal.add_exhibit(terms_exhibit(terms))
+                journal.update(is_complete=True, state=RunState.FINISHED, ended_at=iso(parts.now()))
         rehearsal.rejudge(store, record.run_id, wiring.report_dir(settings, record.run_id))
         return journal.record

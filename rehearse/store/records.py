@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from sqlalchemy import Select, select
 from sqlalchemy.exc import IntegrityError
 
 from rehearse.errors import ConfigError, NotReady, StoreError, nearest
-from rehearse.model import RunKind, RunRecord, RunState
+from rehearse.model import Incident, ReasonCode, RunKind, RunRecord, RunState
 from rehearse.store.archive import Imported, export_runs, import_runs
 from rehearse.store.blocks import many_objects
 from rehearse.store.catalogue import (
@@ -262,11 +263,13 @@ class Store:
     def take_leases(
         self, places: Sequence[str], holder: Holder, is_gone: Callable[[Holder], bool | None]
     ) -> None:
-        """Take every place, or none. Raises NotReady, naming who holds one of them."""
+        """Take every place, or none. Raises NotReady, naming who holds one of them. The run of somebody who held one
+        and has gone was cut short: it does not stay as one that goes on."""
 
         def grasp() -> None:
             with self._database.writing() as session:
-                take(session, places, holder, is_gone)
+                for run_id in take(session, places, holder, is_gone):
+                    _cut_short(session, run_id, holder)
 
         _once_more(grasp)
 
@@ -326,6 +329,19 @@ def _once_more(write: Callable[[], T]) -> T:
         if not isinstance(error.__cause__, IntegrityError):
             raise
         return write()
+
+
+def _cut_short(session: Session, run_id: str, found_by: Holder) -> None:
+    row = session.scalar(select(RunRow).where(RunRow.run_id == run_id).with_for_update())
+    if row is None or row.state != RunState.RUNNING:
+        return
+    sentence = (
+        f"it was killed before the rehearsal was over; run {found_by.run_id} found that {found_by.since}"
+    )
+    with suppress(StoreError):  # one that cannot be read is nobody's obstacle
+        record = record_of(row)
+        incidents = (*record.incidents, Incident(ReasonCode.INTERRUPTED, sentence))
+        fill(row, replace(record, state=RunState.INTERRUPTED, incidents=incidents))
 
 
 def _newest_first() -> Select[RunRow]:

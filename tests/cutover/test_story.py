@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,13 +17,17 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.verdict.evidence import finals_of, healthy_rig, histogram
-from rehearse import rehearsal
+from rehearse import rehearsal, wiring
 from rehearse.cli import app
 from rehearse.config import Settings, load_settings
+from rehearse.cutover.exhibits import process_exhibit, step_exhibit, terms_exhibit
 from rehearse.cutover.steps import RunningStep, ScriptedRunner, ScriptedStep
+from rehearse.cutovers import Direction, StepProcess, StepRecord
 from rehearse.cutting_over import orders, story
 from rehearse.disruptions import ProbeLog, Sample, SampleOutcome
 from rehearse.errors import ConfigError, ExitCode, Interrupted, NotReady, TargetRefused
+from rehearse.holding import holding, is_gone, process_of
+from rehearse.journal import Journal, iso
 from rehearse.load.engine import BlockClosed, LoadEvent, LoadStarted, Tick, WorkerDone
 from rehearse.load.orders import LoadOrder
 from rehearse.model import (
@@ -38,6 +43,7 @@ from rehearse.model import (
 )
 from rehearse.prober.orders import ProberOrder
 from rehearse.progress import Silence
+from rehearse.store.leases import Holder
 from rehearse.store.records import Store
 from tests.servers import Site, serving
 
@@ -281,6 +287,59 @@ def test_an_abort_before_the_candidate_could_say_its_name_closes_the_gate_until_
     stage.runner.scripts.clear()
     stage.cutover()
     assert stage.gate() == 0
+
+
+def killed(stage: Stage, *steps: StepRecord) -> str:
+    """A cutover of this very moment whose process is gone, as a kill leaves it."""
+    settings, clock = stage.settings(), stage.parts().now()
+    order = orders.order_of(settings, str, with_forward=False)
+    record = orders.record_of(settings, wiring.cutover_record(order.settings, clock, "test"), order.settings)
+    gone = f"{process_of(os.getpid())}0"
+    with stage.store() as store:
+        holder = Holder("token", record.run_id, "here", os.getpid(), gone, iso(clock))
+        store.take_leases([order.terms.place], holder, is_gone)
+        journal = Journal(store, record)
+        journal.add_exhibit(terms_exhibit(order.terms))
+        for step in steps:
+            journal.add_exhibit(step_exhibit(step))
+            journal.add_exhibit(process_exhibit(StepProcess(step.number, os.getpid(), gone)))
+    return record.run_id
+
+
+def state_of(stage: Stage, run_id: str) -> RunState:
+    with stage.store() as store:
+        return store.run(run_id).state
+
+
+EXPAND_BEGUN = StepRecord(1, Direction.APPLY, "expand", "expand", 1.0)
+
+
+def test_after_a_kill_the_gate_is_closed_and_the_way_back_leaves_nothing_half_recorded(stage: Stage) -> None:
+    stage.ask_for_cutovers()
+    stage.cutover()
+    run_id = killed(stage, EXPAND_BEGUN)
+    assert stage.gate() == ExitCode.NOT_READY
+    assert state_of(stage, run_id) is RunState.RUNNING
+    story.undo(stage.settings(), stage.parts(), "rehearse cutover --undo")
+    assert state_of(stage, run_id) is RunState.INTERRUPTED
+    assert stage.gate() == ExitCode.NOT_READY
+    stage.cutover()
+    assert stage.gate() == 0
+
+
+def test_who_puts_it_back_by_hand_closes_the_run_that_was_killed(stage: Stage) -> None:
+    run_id = killed(stage, EXPAND_BEGUN)
+    with pytest.raises(NotReady, match="left steps behind"):
+        stage.cutover()
+    assert state_of(stage, run_id) is RunState.INTERRUPTED
+    with (
+        stage.store() as store,
+        holding(store, [stage.site.url], "another"),
+        pytest.raises(NotReady, match="another rehearsal is loading"),
+    ):
+        story.restored(stage.settings(), stage.parts(), "x", "Ada")
+    story.restored(stage.settings(), stage.parts(), "x", "Ada")
+    stage.cutover()
 
 
 def test_a_way_back_says_nothing_about_a_candidate(stage: Stage) -> None:
