@@ -234,8 +234,9 @@ class TakenBack:
     is_back: bool
 
 
-def undo(settings: Settings, parts: CutoverParts, command: str) -> TakenBack:
-    """Take back what an earlier cutover left, in reverse. Raises NotReady when there is nothing, or no way back."""
+def undo(settings: Settings, parts: CutoverParts, command: str, *, has_ended: bool = False) -> TakenBack:
+    """Take back what an earlier cutover left, in reverse. Raises NotReady when there is nothing, or no way back; and
+    when the command that was cut off may still run, unless somebody says that it `has_ended`."""
     clean = cleaner(settings)
     order = order_of(settings, clean, with_forward=False)
     place = order.settings
@@ -244,7 +245,7 @@ def undo(settings: Settings, parts: CutoverParts, command: str) -> TakenBack:
         record = record_of(settings, wiring.cutover_record(place, parts.now(), command), place)
         with rehearsal.alone(store, targets, record, parts.for_load):
             standing = standing_in(store, order.terms.place)
-            check_way_back(standing, order)
+            check_way_back(standing, order, has_ended=has_ended)
             if targets[0].answers():
                 targets[0].prove()
             with kept(store, record, parts.now, clean) as journal:

@@ -164,6 +164,12 @@ class Store:
         with self._database.reading() as session:
             return tuple(record_of(row) for row in session.scalars(_newest_first().limit(limit)))
 
+    def run_ids(self, kind: RunKind) -> tuple[str, ...]:
+        """Every run of that kind, the one that began last first."""
+        with self._database.reading() as session:
+            ids = _newest_first().with_only_columns(RunRow.run_id).where(RunRow.kind == kind.value)
+            return tuple(session.scalars(ids))
+
     def summaries(self, limit: int) -> tuple[RunSummary, ...]:
         """One line for each of the runs that began last, newest first; reads neither records nor blocks."""
         with self._database.reading() as session:

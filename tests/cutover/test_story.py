@@ -289,8 +289,8 @@ def test_an_abort_before_the_candidate_could_say_its_name_closes_the_gate_until_
     assert stage.gate() == 0
 
 
-def killed(stage: Stage, *steps: StepRecord) -> str:
-    """A cutover of this very moment whose process is gone, as a kill leaves it."""
+def killed(stage: Stage, *steps: StepRecord, command: str = "") -> str:
+    """A cutover of this very moment whose process is gone, as a kill leaves it; `command` is which its own was."""
     settings, clock = stage.settings(), stage.parts().now()
     order = orders.order_of(settings, str, with_forward=False)
     record = orders.record_of(settings, wiring.cutover_record(order.settings, clock, "test"), order.settings)
@@ -302,7 +302,7 @@ def killed(stage: Stage, *steps: StepRecord) -> str:
         journal.add_exhibit(terms_exhibit(order.terms))
         for step in steps:
             journal.add_exhibit(step_exhibit(step))
-            journal.add_exhibit(process_exhibit(StepProcess(step.number, os.getpid(), gone)))
+            journal.add_exhibit(process_exhibit(StepProcess(step.number, os.getpid(), command or gone)))
     return record.run_id
 
 
@@ -325,6 +325,15 @@ def test_after_a_kill_the_gate_is_closed_and_the_way_back_leaves_nothing_half_re
     assert stage.gate() == ExitCode.NOT_READY
     stage.cutover()
     assert stage.gate() == 0
+
+
+def test_from_elsewhere_the_way_back_waits_for_somebody_who_has_looked(stage: Stage) -> None:
+    killed(stage, EXPAND_BEGUN, command="another machine 17")
+    with pytest.raises(NotReady, match="--undo --ended"):
+        story.undo(stage.settings(), stage.parts(), "rehearse cutover --undo")
+    assert stage.runner.ran == []
+    back = story.undo(stage.settings(), stage.parts(), "rehearse cutover --undo --ended", has_ended=True)
+    assert back.is_back
 
 
 def test_who_puts_it_back_by_hand_closes_the_run_that_was_killed(stage: Stage) -> None:
@@ -401,6 +410,8 @@ def test_an_undo_that_fails_leaves_it_open_and_a_person_can_close_it(stage: Stag
     back = story.undo(stage.settings(), stage.parts(), "rehearse cutover --undo")
     assert not back.is_back
     assert back.comparison.result.verdict.decision is Decision.ABORT
+    code, told = stage.run("runs", "prune", "--keep", "0")
+    assert (code, told) == (0, "0 removed\n"), "it would be forgotten that something was left"
     stage.minutes += 1
     with pytest.raises(NotReady, match="left steps behind"):
         stage.cutover()
@@ -487,6 +498,8 @@ def test_options_that_contradict_each_other_are_refused(stage: Stage) -> None:
     for given in (("--undo", "--dry-run"), ("--forward", "--undo"), ("--undo", "--restored-by", "Ada")):
         code, out = stage.run("cutover", *given)
         assert (code, "do not go together" in out) == (ExitCode.USAGE_ERROR, True)
+    code, out = stage.run("cutover", "--ended")
+    assert (code, "about --undo alone" in out) == (ExitCode.USAGE_ERROR, True)
 
 
 def test_the_result_says_how_it_was_for_machines(stage: Stage) -> None:
