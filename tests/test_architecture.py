@@ -68,7 +68,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "stages",
         "cutover_results",
     },
-    "stages": LEAVES | {"store"},
+    "stages": LEAVES | {"store", "checks", "cutover_results"},
     "cutover_results": LEAVES | {"cutover", "journal", "report", "store"},
     "promotion": STORY | {"rehearsal", "cutover_results", "wiring", "checking"},
     "cutting_over": STORY | {"rehearsal", "wiring", "checking", "holding", "renewing"},
