@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rehearse.cutover.exhibits import cutover_evidence
+from rehearse.cutover.exhibits import TERMS, cutover_evidence
 from rehearse.journal import evidence_of
 from rehearse.judge.brackets import brackets_of
 from rehearse.judge.cutover import judge_cutover
-from rehearse.model import Result, RunRecord, Verdict
+from rehearse.model import Result, RunKind, RunRecord, Verdict
 from rehearse.report.assemble import assemble
 from rehearse.report.cutover import cutover_result
 
@@ -30,3 +30,11 @@ def cutover_result_of(store: Store, record: RunRecord) -> Result:
     brackets = brackets_of(blocks, found)
     result = assemble(record, brackets.compared, record.verdict or Verdict(), brackets.reference)
     return replace(result, cutover=cutover_result(found, blocks))
+
+
+def only_takes_back(store: Store, record: RunRecord) -> bool:
+    """Whether a run was the way back of an earlier cutover, and nothing else: then it met no candidate."""
+    if record.kind is not RunKind.CUTOVER:
+        return False
+    terms = cutover_evidence(store.exhibits(record.run_id, (TERMS,))).terms
+    return terms is not None and terms.is_undo_only

@@ -222,6 +222,11 @@ class PastCutover:
     processes: tuple[StepProcess, ...] = ()
 
     @property
+    def begins_anew(self) -> bool:
+        """Whether what was before it does not matter: somebody had put all of it back by then."""
+        return bool(self.terms.restored_by or (self.steps and not self.terms.is_undo_only))
+
+    @property
     def running(self) -> StepProcess | None:
         """The command of its last step, when nobody knows of its end."""
         last = self.steps[-1] if self.steps else None

@@ -13,7 +13,8 @@ from rehearse.checks.runner import CheckRunner
 from rehearse.codec import digest_of
 from rehearse.config import Settings, policy_hash
 from rehearse.config.exit_plan import faults_of
-from rehearse.errors import ConfigError, StoreError, nearest
+from rehearse.cutover_results import only_takes_back
+from rehearse.errors import ConfigError, RehearseError, StoreError, nearest
 from rehearse.exit_plan import Fault
 from rehearse.judge.checks import judge_checks
 from rehearse.judge.gate import Found, GateRuling, GateTerms, Rehearsed, are_two, rule_on
@@ -136,8 +137,20 @@ def gate(settings: Settings, store: Store, facts: Mapping[str, str], stage: str,
         stage=_stage(settings, stage),
         freeze=settings.exit_plan.plan.freeze,
     )
-    runs = [_rehearsed(record) for record in store.runs(MOST_RUNS)]
+    runs = [_rehearsed(record) for record in store.runs(MOST_RUNS) if not _met_nobody(store, record)]
     return rule_on(terms, runs, lambda run: _found(settings, store, run), now)
+
+
+def _met_nobody(store: Store, record: RunRecord) -> bool:
+    """Whether it was a way back alone. One that cannot be read is no reason to look past it."""
+    try:
+        return not _facts(record) and only_takes_back(store, record)
+    except RehearseError:
+        return False
+
+
+def _facts(record: RunRecord) -> Mapping[str, str]:
+    return next((one.facts for one in record.targets if one.side is Side.CANDIDATE), {})
 
 
 def _candidate(settings: Settings, facts: Mapping[str, str]) -> Mapping[str, str]:
@@ -171,7 +184,7 @@ def _rehearsed(record: RunRecord) -> Rehearsed:
         kind=record.kind,
         state=record.state,
         started_at=record.started_at,
-        facts=next((one.facts for one in record.targets if one.side is Side.CANDIDATE), {}),
+        facts=_facts(record),
         policy=record.provenance.get("policy", ""),
         stage=record.provenance.get(STAGE_KEY, ""),
         is_advisory=record.is_advisory,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from rehearse.checks.exhibits import check_evidence
+from rehearse.cutover_results import only_takes_back
+from rehearse.judge.checks import judge_checks
 from rehearse.model import (
     IDENTITY_KEY,
     STAGE_KEY,
@@ -20,49 +23,65 @@ from rehearse.model import (
 if TYPE_CHECKING:
     from rehearse.store.records import Store
 
+KINDS = (RunKind.COMPARISON, RunKind.CUTOVER, RunKind.CHECKS)  # which a gate can ask for
 MOST_RUNS = 1000  # that are looked through, the newest
 
 
 def standings_of(store: Store, record: RunRecord) -> tuple[StageStanding, ...]:
-    """One for each stage, in their order; nothing when there are none. The newest comparison of a stage counts."""
+    """For each stage, in their order, the newest run of each kind; nothing when there are no stages."""
     stages = record.provenance.get(STAGES_KEY, "").split()
     if not stages:
         return ()
-    wanted = _what(record)
-    newest: dict[str, RunRecord] = {}
+    newest: dict[tuple[str, RunKind], RunRecord] = {}
     for other in (record, *store.runs(MOST_RUNS)):
-        stage = other.provenance.get(STAGE_KEY, "")
-        is_newer = stage not in newest or other.started_at > newest[stage].started_at
-        if is_newer and _counts(other) and _what(other) == wanted:
-            newest[stage] = other
-    return tuple(_standing(store, stage, newest.get(stage)) for stage in stages)
+        key = other.provenance.get(STAGE_KEY, ""), other.kind
+        is_newer = key not in newest or other.started_at > newest[key].started_at
+        if is_newer and _counts(other) and _may_be_same(store, other, record):
+            newest[key] = other
+    return tuple(standing for stage in stages for standing in _standings(store, stage, newest))
 
 
 def _counts(record: RunRecord) -> bool:
-    is_over = record.state is not RunState.RUNNING
-    return record.kind is RunKind.COMPARISON and is_over and not record.is_advisory
+    return record.kind in KINDS and record.state is not RunState.RUNNING and not record.is_advisory
 
 
-def _what(record: RunRecord) -> tuple[str, Mapping[str, str]]:
-    """The policy and the candidate: by the facts that name it, else by all that are no bare numbers, which may move."""
+def _may_be_same(store: Store, other: RunRecord, record: RunRecord) -> bool:
+    """Under the same policy, and of the same candidate; one that is not GO and never said of which may have been."""
+    if other.provenance.get("policy") != record.provenance.get("policy"):
+        return False
+    wanted, named = _named(record), _named(other)
+    if named == wanted:
+        return True
+    is_unsaid = set(named) < set(wanted) and all(wanted[key] == value for key, value in named.items())
+    return is_unsaid and _decision(store, other) is not Decision.GO and not only_takes_back(store, other)
+
+
+def _named(record: RunRecord) -> Mapping[str, str]:
+    """What names the candidate: the facts that are said to, else all of them, as for a gate."""
     facts = next((one.facts for one in record.targets if one.side is Side.CANDIDATE), {})
-    named = record.provenance.get(IDENTITY_KEY, "").split()
-    words = {
-        key: value
-        for key, value in facts.items()
-        if (key in named if named else not value.lstrip("-").isdigit())
-    }
-    return record.provenance.get("policy", ""), words
+    keys = record.provenance.get(IDENTITY_KEY, "").split()
+    return {key: value for key, value in facts.items() if not keys or key in keys}
 
 
-def _standing(store: Store, stage: str, record: RunRecord | None) -> StageStanding:
-    if record is None:
-        return StageStanding(stage)
-    signed = store.sign_offs(record.run_id)
-    return StageStanding(
-        stage,
-        record.run_id,
-        record.started_at,
-        record.verdict.decision if record.verdict is not None else Decision.INCONCLUSIVE,
-        signed[-1].decision if signed else None,
-    )
+def _decision(store: Store, record: RunRecord) -> Decision:
+    if record.kind is RunKind.CHECKS and record.state is RunState.FINISHED:
+        return judge_checks(check_evidence(store.exhibits(record.run_id))).decision
+    return record.verdict.decision if record.verdict is not None else Decision.INCONCLUSIVE
+
+
+def _standings(
+    store: Store, stage: str, newest: Mapping[tuple[str, RunKind], RunRecord]
+) -> Iterator[StageStanding]:
+    found = [newest[stage, kind] for kind in KINDS if (stage, kind) in newest]
+    for record in found:
+        signed = store.sign_offs(record.run_id)
+        yield StageStanding(
+            stage,
+            record.run_id,
+            record.started_at,
+            _decision(store, record),
+            signed[-1].decision if signed else None,
+            record.kind.value,
+        )
+    if not found:
+        yield StageStanding(stage)

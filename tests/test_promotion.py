@@ -12,10 +12,23 @@ import pytest
 from typer.testing import CliRunner
 
 from rehearse import promotion, rehearsal
+from rehearse.checks.exhibits import end_exhibit, exhibit_of
 from rehearse.cli import app
 from rehearse.errors import ConfigError, ExitCode
 from rehearse.judge.gate import GateRuling
-from rehearse.model import Decision, RunRecord, SignOff
+from rehearse.model import (
+    CheckOutcome,
+    CheckResult,
+    ChecksEnd,
+    Decision,
+    RunKind,
+    RunRecord,
+    RunState,
+    Severity,
+    Side,
+    SignOff,
+    Verdict,
+)
 from rehearse.promotion import Signing
 from tests.project import make_project
 from tests.servers import serving
@@ -70,9 +83,9 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 
 def passed(stage: Stage, world: object = CALM, **changes: object) -> Passed:
-    facts = {"targets.candidate.facts": TOLD}
+    given = {"targets.candidate.facts": TOLD, **changes}
     stage.baseline()
-    comparison = stage.compare(script(blocks_of(world)), **facts, **changes)  # type: ignore[arg-type]
+    comparison = stage.compare(script(blocks_of(world)), **given)  # type: ignore[arg-type]
     return Passed(stage, comparison.result.run_id)
 
 
@@ -286,7 +299,73 @@ def test_the_report_says_which_stage_has_passed_what_for_this_candidate(stage: S
         ("production", None, None),
     ]
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert f"dev: GO, signed GO (run {dev.run_id})" in page
+    assert f"dev: comparison GO, signed GO (run {dev.run_id})" in page
     assert "production: not rehearsed" in page
     assert "not rehearsed" in (folder / "summary.md").read_text(encoding="utf-8")
     assert "stage dev  signed GO  candidate: rows.orders 500, version 2.0" in staging.run("runs", "list")[1]
+
+
+STAGED = {"promotion.stages": ["dev", "staging"]}
+
+
+def standings(found: Passed) -> list[tuple[str, str, str | None]]:
+    """What its report says: stage, kind of run, decision."""
+    code, told = found.run("report", found.run_id)
+    assert code == 0, told
+    told_json = json.loads((found.stage.root / "reports" / found.run_id / "result.json").read_text("utf-8"))
+    return [(one["stage"], one["kind"], one["decision"]) for one in told_json["stages"]]
+
+
+def add(found: Passed, kind: RunKind, minutes: int, verdict: Verdict | None, *, is_named: bool = True) -> str:
+    """Another finished run of the same policy and stage, `minutes` later."""
+    run = replace(
+        found.record,
+        run_id=f"{kind}-{minutes}",
+        kind=kind,
+        state=RunState.RUNNING,
+        started_at=(found.stage.now + timedelta(minutes=minutes)).isoformat(timespec="seconds"),
+        verdict=None,
+        targets=found.record.targets if is_named else (),
+        has_checks=kind is RunKind.CHECKS,
+    )
+    check = CheckResult("INC-1", "test_a.py::test_one", "It broke.", CheckOutcome.PASSED, Severity.ABORT)
+    with found.stage.store() as store:
+        store.begin_run(run)
+        if kind is RunKind.CHECKS:
+            store.add_exhibit(run.run_id, exhibit_of(check, Side.CANDIDATE))
+            store.add_exhibit(run.run_id, end_exhibit(ChecksEnd(1)))
+        store.update_run(replace(run, state=RunState.FINISHED, verdict=verdict))
+    return run.run_id
+
+
+def test_a_stage_shows_its_cutover_and_its_checks_beside_the_comparison(stage: Stage) -> None:
+    dev = passed(stage, **STAGED, **{"promotion.stage": "dev"})
+    add(dev, RunKind.CUTOVER, 1, Verdict(Decision.GO))
+    add(dev, RunKind.CUTOVER, 2, Verdict(Decision.ABORT), is_named=False)  # before the candidate was there
+    add(dev, RunKind.CUTOVER, 3, Verdict(Decision.GO), is_named=False)  # of whichever
+    add(dev, RunKind.CHECKS, 4, None)
+    assert standings(dev) == [
+        ("dev", "comparison", "GO"),
+        ("dev", "cutover", "ABORT"),
+        ("dev", "checks", "GO"),
+        ("staging", "", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("identity", "seen"),
+    [([], None), (["build"], None), (["version"], "GO")],
+    ids=["nothing is said to name it", "the build names it", "the version names it"],
+)
+def test_a_stage_that_saw_another_build_has_not_seen_this_one(
+    stage: Stage, identity: list[str], seen: str | None
+) -> None:
+    def of_build(build: str) -> dict[str, object]:
+        facts = f"""['echo', '{{"version": "2.0", "build": "{build}"}}']"""
+        return {**STAGED, "gate.identity": identity, "targets.candidate.facts": facts}
+
+    passed(stage, **of_build("1234"), **{"promotion.stage": "dev"})
+    stage.now += timedelta(hours=1)
+    later = stage.compare(script(blocks_of(CALM)), **of_build("1300"), **{"promotion.stage": "staging"})
+    found = standings(Passed(stage, later.result.run_id))
+    assert [decision for name, _, decision in found if name == "dev"] == [seen]

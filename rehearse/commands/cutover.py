@@ -40,6 +40,13 @@ def cutover(
     undo: Annotated[
         bool, typer.Option("--undo", help="Take back what a cutover that was cut short left behind.")
     ] = False,
+    ended: Annotated[
+        bool,
+        typer.Option(
+            "--ended",
+            help="With --undo, from elsewhere: you looked, and the command that was cut off has ended.",
+        ),
+    ] = False,
     restored_by: Annotated[
         str, typer.Option("--restored-by", help="Record that this person put the environment back by hand.")
     ] = "",
@@ -59,6 +66,8 @@ def cutover(
         raise ConfigError(
             "--forward, --dry-run, --undo, --restored-by: these do not go together; choose one."
         )
+    if ended and not undo:
+        raise ConfigError("--ended: says something about --undo alone; leave it out.")
     settings = settings_of(config, set_, stage)
     if dry_run:
         return _dry_run(settings, forward)
@@ -71,7 +80,7 @@ def cutover(
             out(f"recorded in run {record.run_id}: the environment was put back by hand")
             return ExitCode.GO
         if undo:
-            return _undo(settings, parts, as_json)
+            return _undo(settings, parts, has_ended=ended, as_json=as_json)
         comparison = story.cutover(settings, parts, command_line(), with_forward=forward)
     return show_comparison(comparison, as_json)
 
@@ -98,10 +107,10 @@ def _parts_with(progress: Listener) -> CutoverParts:
     return CutoverParts(LocustEngine(), progress, lambda: datetime.now(UTC))
 
 
-def _undo(settings: Settings, parts: CutoverParts, as_json: bool) -> ExitCode:
+def _undo(settings: Settings, parts: CutoverParts, *, has_ended: bool, as_json: bool) -> ExitCode:
     from rehearse.cutting_over import story
 
-    found = story.undo(settings, parts, command_line())
+    found = story.undo(settings, parts, command_line(), has_ended=has_ended)
     if as_json:
         out_json(found.comparison.result)
     elif found.is_back:

@@ -189,13 +189,14 @@ def prune(
     """Remove old runs, and print each.
 
     What a baseline's name means stays, so does what a comparison that stays refers to, the last finished run of its
-    kind, what somebody signed, and what is under way.
+    kind, what somebody signed, what is under way, and the cutovers from which is known where an environment stands.
     """
+    from rehearse.cutting_over.standing import runs_of_standings
     from rehearse.store.catalogue import Pruning
 
     before = _moment_before(older_than) if older_than else None
     with store_of(settings_of(config, set_)) as store:
-        found = store.prune(Pruning(keep, before), is_dry=dry_run)
+        found = store.prune(Pruning(keep, before, runs_of_standings(store)), is_dry=dry_run)
     _list(found)
     out(f"{len(found)} {'would be removed; nothing was changed' if dry_run else 'removed'}")
     return ExitCode.GO

@@ -109,8 +109,10 @@ class Question(Section):
 class ByHand(Section):
     """Commands for a step that the exit plan has in words."""
 
-    run: Argv | None = Field(default=None, description="In place of its `run`.", repr=False)
-    undo: Argv | None = Field(default=None, description="In place of its `undo`.", repr=False)
+    run: Argv | None = Field(
+        default=None, description="Where its `run` is in words, or left out.", repr=False
+    )
+    undo: Argv | None = Field(default=None, description="Where its `undo` is in words.", repr=False)
 
 
 class CutoverSettings(Section):

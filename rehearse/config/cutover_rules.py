@@ -13,6 +13,7 @@ from rehearse.errors import nearest
 
 MOST_PROBES = 8  # each is sent twice: over fresh and over kept connections
 _READS = ("GET", "HEAD")
+_REPLACES = "replaces a command of the exit plan, which has to be rehearsed as it is; leave it out, or change {} there"
 _NEEDS_EFFECTS = "writes, and safety.side_effects = true is needed for that"
 
 
@@ -93,10 +94,20 @@ def _of_ignored(one: Question, where: Where) -> Iterator[Mistake]:
 
 
 def _of_by_hand(settings: Settings) -> Iterator[Mistake]:
-    plan = settings.exit_plan
-    steps = [*(step.name for step in plan.steps), *(step.name for step in plan.forward)]
-    for name in settings.cutover.by_hand:
-        if name not in steps:
+    """What the plan has as a command is rehearsed as it is, and what it has not is not made up."""
+    plan = settings.exit_plan.plan
+    planned = {step.name: (step.run, step.undo) for step in plan.steps}
+    planned |= {step.name: (step.run, ()) for step in plan.forward}
+    for name, own in settings.cutover.by_hand.items():
+        where: Where = ("cutover", "by_hand", name)
+        if name not in planned:
+            yield Mistake(where, f"is no step of the exit plan. {nearest(name, planned)}")
+            continue
+        run, undo = planned[name]
+        for key, given, deed in (("run", own.run, run), ("undo", own.undo, undo)):
+            if given is not None and deed and not isinstance(deed, str):
+                yield Mistake((*where, key), _REPLACES.format(key))
+        if own.undo is not None and not undo:
             yield Mistake(
-                ("cutover", "by_hand", name), f"is no step of the exit plan. {nearest(name, steps)}"
+                (*where, "undo"), "is there, and the exit plan has none; say there, in words, what it is"
             )

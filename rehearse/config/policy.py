@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from rehearse.config.effective import secrets_of
+from rehearse.config.redaction import redact_argv
 from rehearse.config.settings import Settings
 from rehearse.databases import is_database
 from rehearse.model import (
@@ -136,10 +137,24 @@ def policy_hash(settings: Settings) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _of_cutover(settings: Settings) -> str:
-    """What is asked of a cutover; not where it takes place, how hard it is loaded, and what its commands are there."""
-    elsewhere = {"target", "rate", "database", "by_hand", "probes", "every_s"}
-    return settings.cutover.model_dump_json(context={"root": settings.root}, exclude=elsewhere)
+def _of_cutover(settings: Settings) -> Mapping[str, object]:
+    """What is asked of a cutover, and what is done for steps in words; not where, and how hard it is loaded. What
+    probes carry is secret, and another in each stage."""
+    cutover, elsewhere = settings.cutover, ("target", "rate", "database", "by_hand", "probes", "every_s")
+    terms = cutover.model_dump(
+        mode="json",
+        context={"root": settings.root},
+        exclude=dict.fromkeys(elsewhere, True) | {"same": {"__all__": {"run"}}},
+    )
+    return {
+        **terms,
+        "probes": [(one.name, one.method, one.path, one.write) for one in cutover.probes],
+        "commands": {one.name: redact_argv(one.run or ()) for one in cutover.same},
+        "by hand": {
+            name: (redact_argv(one.run or ()), redact_argv(one.undo or ()))
+            for name, one in cutover.by_hand.items()
+        },
+    }
 
 
 def _told(settings: Settings) -> dict[str, Mapping[str, object]]:

@@ -10,7 +10,7 @@ from datetime import date
 from itertools import chain
 
 from rehearse.config import Settings, effective_toml, policy_hash, policy_of
-from rehearse.config.cutover import ProbeSettings
+from rehearse.config.cutover import ByHand, ProbeSettings
 from rehearse.config.targets import Target
 from rehearse.cutovers import CutoverTerms, Direction
 from rehearse.databases import is_database, shown_url
@@ -134,9 +134,8 @@ def _steps(settings: Settings) -> Iterator[StepOrder]:
     by_hand = settings.cutover.by_hand
     is_after_return = False
     for step in settings.exit_plan.plan.steps:
-        own = by_hand.get(step.name)
-        run = (own.run if own is not None else None) or _command(step.run)
-        undo = (own.undo if own is not None else None) or _command(step.undo)
+        own = by_hand.get(step.name, ByHand())
+        run, undo = _command(step.run) or own.run or (), _command(step.undo) or own.undo or ()
         is_after_return = is_after_return or step.is_point_of_no_return
         obstacle = _obstacle(step.name, run, undo, step.undo, is_after_return=is_after_return)
         yield StepOrder(step.name, run, undo, step.verify, step.timeout_s, step.window, obstacle)
@@ -161,8 +160,8 @@ def _obstacle(
 
 def _forward(settings: Settings) -> Iterator[StepOrder]:
     for step in settings.exit_plan.plan.forward:
-        own = settings.cutover.by_hand.get(step.name)
-        run = (own.run if own is not None else None) or _command(step.run)
+        own = settings.cutover.by_hand.get(step.name, ByHand())
+        run = _command(step.run) or own.run or ()
         yield StepOrder(step.name, run, (), step.verify, step.timeout_s)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rehearse.cutover.exhibits import OF_STANDING, cutover_evidence
 from rehearse.cutovers import PastCutover, Standing, StepOutcome, standing_after
 from rehearse.cutting_over.orders import CutoverOrder
@@ -11,23 +13,34 @@ from rehearse.model import RunKind
 from rehearse.store.leases import Holder
 from rehearse.store.records import Store
 
-MOST_RUNS = 1000  # that are looked through, the newest
-
 
 def standing_in(store: Store, place: str) -> Standing:
     """What was left there. A run that begins anew only does so where nothing was left, so older ones do not matter."""
     found: list[PastCutover] = []
-    for record in store.runs(MOST_RUNS):
-        if record.kind is not RunKind.CUTOVER:
-            continue
-        exhibits = store.exhibits(record.run_id)
-        evidence = cutover_evidence(one for one in exhibits if one.kind in OF_STANDING)
-        if evidence.terms is None or evidence.terms.place != place:
-            continue
-        found.append(PastCutover(record.run_id, evidence.terms, evidence.steps, evidence.processes))
-        if evidence.terms.restored_by or (evidence.steps and not evidence.terms.is_undo_only):
-            break
+    for run in _past_cutovers(store):
+        if run.terms.place == place:
+            found.append(run)
+            if run.begins_anew:
+                break
     return standing_after(reversed(found))
+
+
+def runs_of_standings(store: Store) -> frozenset[str]:
+    """The runs from which is known where each environment stands: without them it would be forgotten."""
+    found, settled = set[str](), set[str]()
+    for run in _past_cutovers(store):
+        if run.terms.place not in settled:
+            found.add(run.run_id)
+            settled.update([run.terms.place] if run.begins_anew else [])
+    return frozenset(found)
+
+
+def _past_cutovers(store: Store) -> Iterator[PastCutover]:
+    """All of them, newest first; each is only read when it is asked for."""
+    for run_id in store.run_ids(RunKind.CUTOVER):
+        evidence = cutover_evidence(store.exhibits(run_id, OF_STANDING))
+        if evidence.terms is not None:
+            yield PastCutover(run_id, evidence.terms, evidence.steps, evidence.processes)
 
 
 def refuse_to_start_anew(standing: Standing) -> None:
@@ -35,7 +48,7 @@ def refuse_to_start_anew(standing: Standing) -> None:
     if standing.is_clear:
         return
     listed = ", ".join(repr(name) for name in standing.open)
-    where = f"{_last(standing)}{_still_running(standing)}"
+    where = f"{_last(standing)}{_cut_off(standing)}"
     raise NotReady(
         f"run {standing.run_id} left steps behind: {where}; begun and not taken back: {listed}. Nothing was touched"
         " now. `rehearse cutover --undo` runs their undo, the last one first; if you have put the environment back by"
@@ -55,26 +68,31 @@ def _last(standing: Standing) -> str:
     return f"{how} {last.direction} {last.name!r}"
 
 
-def _still_running(standing: Standing) -> str:
-    """A command can outlive a `rehearse` that was killed."""
-    process = standing.process
-    if (
-        process is None
-        or is_gone(Holder("", standing.run_id, "", process.pid, process.process, "")) is not False
-    ):
-        return ""
-    return f", and its command still runs (process {process.pid})"
+def _still_runs(standing: Standing) -> bool | None:
+    """Whether the command that was cut off outlived its `rehearse`; None: that cannot be seen from here."""
+    if standing.process is None:
+        return False
+    is_over = is_gone(Holder("", standing.run_id, "", standing.process.pid, standing.process.process, ""))
+    return None if is_over is None else not is_over
 
 
-def check_way_back(standing: Standing, order: CutoverOrder) -> None:
-    """Raise NotReady when there is nothing to take back or no way back, ConfigError when a step is not in the plan."""
+def _cut_off(standing: Standing) -> str:
+    which = f"(process {standing.process.pid})" if standing.process is not None else ""
+    return {
+        False: "",
+        True: f", and its command still runs {which}",
+        None: f", and whether its command still runs {which} cannot be seen from here",
+    }[_still_runs(standing)]
+
+
+def check_way_back(standing: Standing, order: CutoverOrder, *, has_ended: bool = False) -> None:
+    """Raise NotReady when there is nothing to take back or no way back, ConfigError when a step is not in the plan.
+
+    With `has_ended` somebody has looked, where it cannot be seen from here, and the command that was cut off has ended.
+    """
     if standing.is_clear:
         raise NotReady(f"nothing is to be taken back at {order.terms.place}: no cutover left a step behind.")
-    if running := _still_running(standing):
-        raise NotReady(
-            f"{_last(standing)}{running}: an undo beside it would race it. Wait for it to end, or end it:"
-            f" kill -- -{standing.process.pid if standing.process else ''}"
-        )
+    _refuse_to_race(standing, has_ended=has_ended)
     steps = {step.name: step for step in order.steps}
     for name in standing.open:
         if name not in steps:
@@ -89,3 +107,18 @@ def check_way_back(standing: Standing, order: CutoverOrder) -> None:
             f"step {last.name!r} was begun, and `rehearse` has no undo for it: {last.obstacle}. Go forward, or restore"
             " the backup, and then say `rehearse cutover --restored-by NAME`."
         )
+
+
+def _refuse_to_race(standing: Standing, *, has_ended: bool) -> None:
+    """Only a command that is seen to have ended has ended, or one that somebody has looked for."""
+    still_runs = _still_runs(standing)
+    if still_runs is False or (still_runs is None and has_ended):
+        return
+    pid = standing.process.pid if standing.process is not None else ""
+    advice = f"Wait for it to end, or end it: kill -- -{pid}"
+    if still_runs is None:
+        advice = (
+            "It was begun on another machine, in another container, or before a restart: look there. Once it has ended,"
+            " say so: `rehearse cutover --undo --ended`."
+        )
+    raise NotReady(f"{_last(standing)}{_cut_off(standing)}: an undo beside it would race it. {advice}")

@@ -29,6 +29,7 @@ from rehearse.cutting_over.steady import Idle, SteadyLoad
 from rehearse.cutting_over.verifying import ScriptedVerifier, Verifier, verifier_of
 from rehearse.cutting_over.walk import Crew, Walk
 from rehearse.errors import Interrupted, NotReady
+from rehearse.holding import holding
 from rehearse.journal import Journal, iso, kept
 from rehearse.load.engine import LoadEngine, LoadEvent
 from rehearse.model import Incident, ReasonCode, RunRecord, RunState, Side
@@ -235,8 +236,9 @@ class TakenBack:
     is_back: bool
 
 
-def undo(settings: Settings, parts: CutoverParts, command: str) -> TakenBack:
-    """Take back what an earlier cutover left, in reverse. Raises NotReady when there is nothing, or no way back."""
+def undo(settings: Settings, parts: CutoverParts, command: str, *, has_ended: bool = False) -> TakenBack:
+    """Take back what an earlier cutover left, in reverse. Raises NotReady when there is nothing, or no way back; and
+    when the command that was cut off may still run, unless somebody says that it `has_ended`."""
     clean = cleaner(settings)
     order = order_of(settings, clean, with_forward=False)
     place = order.settings
@@ -245,7 +247,7 @@ def undo(settings: Settings, parts: CutoverParts, command: str) -> TakenBack:
         record = record_of(settings, cutover_record(place, parts.now(), command), place)
         with rehearsal.alone(store, targets, record, parts.for_load):
             standing = standing_in(store, order.terms.place)
-            check_way_back(standing, order)
+            check_way_back(standing, order, has_ended=has_ended)
             if targets[0].answers():
                 targets[0].prove()
             with kept(store, record, parts.now, clean) as journal:
@@ -278,14 +280,15 @@ def restored(settings: Settings, parts: CutoverParts, command: str, person: str)
     """Record that somebody put the environment back by hand. Raises NotReady when nothing is to be put back."""
     clean = cleaner(settings)
     order = order_of(settings, clean, with_forward=False)
+    place = order.settings
     with rehearsal.errors_through(clean), Store.open(settings.store_url) as store:
-        standing = standing_in(store, order.terms.place)
-        if standing.is_clear:
-            raise NotReady(f"nothing is to be put back at {order.terms.place}.")
-        record = record_of(settings, cutover_record(order.settings, parts.now(), command), order.settings)
-        with kept(store, record, parts.now, clean) as journal:
-            terms = replace(order.terms, is_undo_only=True, restored_by=clean(" ".join(person.split())))
-            journal.add_exhibit(terms_exhibit(terms))
-            journal.update(is_complete=True, state=RunState.FINISHED, ended_at=iso(parts.now()))
+        record = record_of(settings, cutover_record(place, parts.now(), command), place)
+        with holding(store, [place.targets[0].url], record.run_id):
+            if standing_in(store, order.terms.place).is_clear:
+                raise NotReady(f"nothing is to be put back at {order.terms.place}.")
+            with kept(store, record, parts.now, clean) as journal:
+                terms = replace(order.terms, is_undo_only=True, restored_by=clean(" ".join(person.split())))
+                journal.add_exhibit(terms_exhibit(terms))
+                journal.update(is_complete=True, state=RunState.FINISHED, ended_at=iso(parts.now()))
         rehearsal.rejudge(store, record.run_id, report_dir(settings, record.run_id))
         return journal.record

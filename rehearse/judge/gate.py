@@ -1,6 +1,7 @@
 """Whether a candidate may be promoted: by stored runs of exactly it, under exactly this policy. Closed by default.
 
-The newest run of a kind speaks for all of them: a GO of yesterday does not outlive an ABORT of today.
+The newest run of a kind speaks for all of them: a GO of yesterday does not outlive an ABORT of today. A run that never
+said which candidate it was is not one of another candidate: it closes, and never opens.
 """
 
 from __future__ import annotations
@@ -37,10 +38,18 @@ class Rehearsed:
     kind: RunKind
     state: RunState
     started_at: str
-    facts: Mapping[str, str]  # of its candidate
+    facts: Mapping[str, str]  # of its candidate; none: it did not come so far as to say
     policy: str
     stage: str
     is_advisory: bool
+
+    def is_of_another(self, candidate: Mapping[str, str]) -> bool:
+        """Whether it said something else of its candidate; one that said nothing may have been any."""
+        return any(self.facts.get(key, value) != value for key, value in candidate.items())
+
+    def unsaid(self, candidate: Mapping[str, str]) -> tuple[str, ...]:
+        """The facts that it did not say."""
+        return tuple(key for key in candidate if key not in self.facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,7 @@ def _rule_on_kind(
     look: Callable[[Rehearsed], Found],
     now: datetime,
 ) -> GateRuling:
-    left = [run for run in runs if run.kind is kind and run.state is not RunState.RUNNING]
+    left = [run for run in runs if run.kind is kind]
     for is_fit, why_not in _sieves(terms, kind):
         fit = [run for run in left if is_fit(run)]
         if not fit:
@@ -107,16 +116,35 @@ def _rule_on_kind(
             return GateRuling(ExitCode.NOT_READY, (f"{why_not}{newest}",))
         left = fit
     run = left[0]
-    late = _out_of_time(terms, run, now)
-    code, sentence = (ExitCode.NOT_READY, late) if late else _by_evidence(terms, look(run))
+    code, sentence = _by_run(terms, run, look, now)
     return GateRuling(code, (f"{kind} {run.run_id}: {sentence}",), (run.run_id,))
+
+
+def _by_run(
+    terms: GateTerms, run: Rehearsed, look: Callable[[Rehearsed], Found], now: datetime
+) -> tuple[ExitCode, str]:
+    if run.state is RunState.RUNNING:
+        how = "it is under way, or was killed. Wait, or rehearse again"
+        return ExitCode.NOT_READY, f"is the newest, and has not finished{_unsaid(terms, run)}: {how}"
+    if late := _out_of_time(terms, run, now):
+        return ExitCode.NOT_READY, late
+    code, sentence = _by_evidence(terms, look(run))
+    unsaid = _unsaid(terms, run)
+    if unsaid and code is ExitCode.GO:
+        code = ExitCode.NOT_READY
+    return code, f"{sentence}{unsaid}{'. Rehearse again' if unsaid else ''}"
+
+
+def _unsaid(terms: GateTerms, run: Rehearsed) -> str:
+    unsaid = ", ".join(run.unsaid(terms.candidate))
+    return f", and never said {unsaid} of its candidate, which may have been this one" if unsaid else ""
 
 
 def _sieves(terms: GateTerms, kind: RunKind) -> Iterator[tuple[Callable[[Rehearsed], bool], str]]:
     named = ", ".join(f"{key} {value}" for key, value in terms.candidate.items())
     yield (lambda _: True), f"no {kind} is stored"
     yield (
-        lambda run: all(run.facts.get(key) == value for key, value in terms.candidate.items()),
+        lambda run: not run.is_of_another(terms.candidate),
         f"no {kind} is of the candidate {named}",
     )
     yield (

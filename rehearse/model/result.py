@@ -111,13 +111,15 @@ class SignOff:
 
 @dataclass(frozen=True, slots=True)
 class StageStanding:
-    """What one stage on the way to production has seen of this candidate under this policy; no run: nothing."""
+    """What one stage on the way to production has seen of this candidate under this policy, by one kind of run; no run:
+    nothing."""
 
     stage: str
     run_id: str = ""
     started_at: str = ""
     decision: Decision | None = None
     signed: Decision | None = None  # what a person decided last
+    kind: str = ""  # of the run
 
 
 @dataclass(frozen=True, slots=True)

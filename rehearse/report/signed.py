@@ -49,11 +49,11 @@ def sign_off_sentence(sign_off: SignOff, verdict: Verdict | None) -> str:
 
 
 def stage_sentence(standing: StageStanding) -> str:
-    """`staging: GO, signed GO (run ...)`, or that nothing is there."""
+    """`staging: comparison GO, signed GO (run ...)`, or that nothing is there."""
     if not standing.run_id:
         return f"{standing.stage}: not rehearsed"
     signed = f", signed {standing.signed}" if standing.signed is not None else ""
-    return f"{standing.stage}: {standing.decision}{signed} (run {standing.run_id})"
+    return f"{standing.stage}: {standing.kind} {standing.decision}{signed} (run {standing.run_id})"
 
 
 def _pipeline(ci: Mapping[str, str]) -> str:

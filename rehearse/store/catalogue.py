@@ -50,6 +50,7 @@ class Pruning:
 
     keep: int  # of each kind of run
     before: str | None = None  # ISO 8601 in UTC; None: however young
+    needed: frozenset[str] = frozenset()  # runs from which is known where an environment stands
 
 
 def run_summaries(session: Session, limit: int) -> tuple[RunSummary, ...]:
@@ -83,13 +84,14 @@ def current_names(session: Session, run: RunRow) -> tuple[str, ...]:
 def prunable(session: Session, pruning: Pruning) -> tuple[RunSummary, ...]:
     """What `pruning` lets go, newest first. Never a baseline that a name means, or that a comparison which stays
     refers to; never the last finished run of its kind; never one that is under way, that somebody
-    signed, or a cutover that was cut short."""
+    signed, or a cutover that was cut short or is needed."""
     rows = session.execute(
         select(
             RunRow.run_id, RunRow.kind, RunRow.state, RunRow.started_at, RunRow.baseline_run_id, RunRow.signed
         ).order_by(RunRow.started_at.desc(), RunRow.number.desc())
     ).all()
     kept = {one.run_id for one in baseline_summaries(session)} | set(session.scalars(select(LeaseRow.run_id)))
+    kept |= pruning.needed
     kept.update(row.run_id for row in rows if row.signed)
     # What a cutover that was cut short left behind is known from it alone.
     kept.update(row.run_id for row in rows if row.kind == RunKind.CUTOVER and row.state != RunState.FINISHED)

@@ -13,7 +13,7 @@ from rehearse.store.sign_offs import verify_sign_offs
 from rehearse.store.tables import BlockRow, ExhibitRow, FinalRow, RunRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from sqlalchemy.orm import Session
 
@@ -31,9 +31,11 @@ def final_rows(session: Session, run: RunRow) -> Iterator[FinalRow]:
     yield from session.scalars(query.order_by(FinalRow.side, FinalRow.round, FinalRow.worker))
 
 
-def exhibit_rows(session: Session, run: RunRow) -> Iterator[ExhibitRow]:
-    """By (kind, name)."""
+def exhibit_rows(session: Session, run: RunRow, kinds: Collection[str] = ()) -> Iterator[ExhibitRow]:
+    """By (kind, name); of these kinds alone, if some are named."""
     query = select(ExhibitRow).where(ExhibitRow.run_number == run.number)
+    if kinds:
+        query = query.where(ExhibitRow.kind.in_(kinds))
     # Sorted here: databases do not agree on the order of texts, and the digest depends on it.
     yield from sorted(session.scalars(query), key=lambda row: (row.kind, row.name))
 

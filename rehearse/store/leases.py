@@ -32,23 +32,26 @@ class Holder:
 
 def take(
     session: Session, places: Sequence[str], holder: Holder, is_gone: Callable[[Holder], bool | None]
-) -> None:
-    """Take every place, or none. `is_gone` knows of a holder on this machine whether it has ended; None: cannot tell.
+) -> frozenset[str]:
+    """Take every place, or none; the runs of those who held one and have gone. `is_gone` knows of a holder on this
+    machine whether it has ended; None: cannot tell.
 
     Raises NotReady, naming who holds one of them.
     """
-    now_s = _now_s(session)
+    now_s, gone = _now_s(session), set[str]()
     # Everybody in the same order: two who want the same two never wait for each other.
     for place in sorted(places):
         row = session.scalar(select(LeaseRow).where(LeaseRow.place == place).with_for_update())
         if row is not None:
             _refuse_if_held(row, now_s, is_gone)
+            gone.add(row.run_id)
             session.delete(row)
             session.flush()
         names = ("token", "run_id", "host", "pid", "process", "since")
         told = {name: getattr(holder, name) for name in names}
         session.add(LeaseRow(place=place, renewed_at_s=now_s, **told))
         session.flush()
+    return frozenset(gone)
 
 
 def renew(session: Session, token: str) -> int:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from sqlalchemy import Select, select
 from sqlalchemy.exc import IntegrityError
 
 from rehearse.errors import ConfigError, NotReady, StoreError, nearest
-from rehearse.model import RunKind, RunRecord, RunState
+from rehearse.model import Incident, ReasonCode, RunKind, RunRecord, RunState
 from rehearse.store.archive import Imported, export_runs, import_runs
 from rehearse.store.blocks import many_objects
 from rehearse.store.catalogue import (
@@ -42,7 +43,7 @@ from rehearse.store.sign_offs import add_sign_off, sign_off_of, sign_off_rows
 from rehearse.store.tables import BaselineRow, RunRow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from types import TracebackType
 
     from sqlalchemy.orm import Session
@@ -163,6 +164,12 @@ class Store:
         with self._database.reading() as session:
             return tuple(record_of(row) for row in session.scalars(_newest_first().limit(limit)))
 
+    def run_ids(self, kind: RunKind) -> tuple[str, ...]:
+        """Every run of that kind, the one that began last first."""
+        with self._database.reading() as session:
+            ids = _newest_first().with_only_columns(RunRow.run_id).where(RunRow.kind == kind.value)
+            return tuple(session.scalars(ids))
+
     def summaries(self, limit: int) -> tuple[RunSummary, ...]:
         """One line for each of the runs that began last, newest first; reads neither records nor blocks."""
         with self._database.reading() as session:
@@ -181,11 +188,11 @@ class Store:
             run = self._row(session, run_id)
             return tuple(final_of(run_id, row) for row in final_rows(session, run))
 
-    def exhibits(self, run_id: str) -> tuple[Exhibit, ...]:
-        """All exhibits of a run by (kind, name). Raises StoreError like `blocks`."""
+    def exhibits(self, run_id: str, kinds: Collection[str] = ()) -> tuple[Exhibit, ...]:
+        """All exhibits of a run by (kind, name), or those of some kinds. Raises StoreError like `blocks`."""
         with self._database.reading() as session:
             run = self._row(session, run_id)
-            return tuple(exhibit_of(run_id, row) for row in exhibit_rows(session, run))
+            return tuple(exhibit_of(run_id, row) for row in exhibit_rows(session, run, kinds))
 
     # baselines
 
@@ -262,11 +269,13 @@ class Store:
     def take_leases(
         self, places: Sequence[str], holder: Holder, is_gone: Callable[[Holder], bool | None]
     ) -> None:
-        """Take every place, or none. Raises NotReady, naming who holds one of them."""
+        """Take every place, or none. Raises NotReady, naming who holds one of them. The run of somebody who held one
+        and has gone was cut short: it does not stay as one that goes on."""
 
         def grasp() -> None:
             with self._database.writing() as session:
-                take(session, places, holder, is_gone)
+                for run_id in take(session, places, holder, is_gone):
+                    _cut_short(session, run_id, holder)
 
         _once_more(grasp)
 
@@ -326,6 +335,19 @@ def _once_more(write: Callable[[], T]) -> T:
         if not isinstance(error.__cause__, IntegrityError):
             raise
         return write()
+
+
+def _cut_short(session: Session, run_id: str, found_by: Holder) -> None:
+    row = session.scalar(select(RunRow).where(RunRow.run_id == run_id).with_for_update())
+    if row is None or row.state != RunState.RUNNING:
+        return
+    sentence = (
+        f"it was killed before the rehearsal was over; run {found_by.run_id} found that {found_by.since}"
+    )
+    with suppress(StoreError):  # one that cannot be read is nobody's obstacle
+        record = record_of(row)
+        incidents = (*record.incidents, Incident(ReasonCode.INTERRUPTED, sentence))
+        fill(row, replace(record, state=RunState.INTERRUPTED, incidents=incidents))
 
 
 def _newest_first() -> Select[RunRow]:

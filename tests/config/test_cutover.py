@@ -60,6 +60,18 @@ MISTAKES = [
     ("".join(f'[[cutover.probes]]\nname = "x{n}"\npath = "/x"\n' for n in range(9)), "8 at most"),
     ('[cutover]\nversion_header = "X"\nversion_key = "v"\n', "leave one of them out"),
     ('[cutover.by_hand."expnd"]\nrun = ["x"]\n', "Did you mean 'expand'?"),
+    (
+        '[cutover.by_hand.expand]\nundo = ["x"]\n',
+        "cutover.by_hand.expand.undo: replaces a command of the exit",
+    ),
+    (
+        '[[exit_plan.forward]]\nname = "fix"\nrun = ["x"]\n[cutover.by_hand.fix]\nrun = ["y"]\n',
+        "cutover.by_hand.fix.run: replaces a command of the exit",
+    ),
+    (
+        '[[exit_plan.forward]]\nname = "fix"\n[cutover.by_hand.fix]\nundo = ["y"]\n',
+        "cutover.by_hand.fix.undo: is there, and the exit plan has none",
+    ),
     (SURVIVAL.format('path = "/rows"', FINE), "rows could not be told apart"),
     (SURVIVAL.format(FINE, 'path = "/rows"'), "has no {row} in it"),
     (SURVIVAL.format(FINE, 'path = "/rows/{row}", sql = "select 1 where 1 = :row"'), "one of both"),
@@ -114,21 +126,52 @@ run = ["do", "--token=canary-hand-4711"]
     assert "canary" not in repr(settings)
 
 
-def test_where_it_takes_place_is_no_part_of_the_policy_and_what_is_accepted_is(tmp_path: Path) -> None:
+PROBE = '[[cutover.probes]]\nname = "look"\npath = "/x"\nmethod = "PUT"\nwrite = true\n'
+BY_HAND = '[cutover.by_hand.expand]\nrun = ["do", "--token=canary-1"]\n'
+SAME = '[[cutover.same]]\nname = "x"\nrun = ["dump", "--password", "canary-1"]\n'
+POLICIES: dict[str, tuple[str, str, bool]] = {
+    "the rate and the environment": (
+        '[cutover]\nrate = 7\nevery = "1s"\n[cutover.target]\nurl = "http://127.0.0.1:8"\n',
+        '[cutover]\ndatabase = "postgresql://x:canary@127.0.0.1/y"\n',
+        True,
+    ),
+    "what a probe carries": (PROBE, PROBE + 'body = "canary"\nheaders = { X-Key = "canary" }\n', True),
+    "the token of a command by hand": (BY_HAND, BY_HAND.replace("canary-1", "canary-2"), True),
+    "the password of a question": (SAME, SAME.replace("canary-1", "canary-2"), True),
+    "another probe": ("", PROBE, False),
+    "the name of a probe": (PROBE, PROBE.replace("look", "see"), False),
+    "the path of a probe": (PROBE, PROBE.replace("/x", "/y"), False),
+    "the method of a probe": (PROBE, PROBE.replace("PUT", "POST"), False),
+    "a probe that writes": (PROBE, PROBE.replace("write = true", ""), False),
+    "a command by hand": ("", BY_HAND, False),
+    "another command by hand": (BY_HAND, BY_HAND.replace("do", "undo"), False),
+    "a question": ("", SAME, False),
+    "the command of a question": (SAME, SAME.replace("dump", "list"), False),
+    "rows that must survive": ("", SURVIVAL.format(FINE, FINE), False),
+    "the longest outage": ("", '[cutover]\nlongest_outage = "5s"\n', False),
+    "all outages together": ("", '[cutover]\ntotal_outage = "5s"\n', False),
+    "the time for the way back": ("", '[cutover]\nundo_within = "5s"\n', False),
+    "the time for the way forward": ("", '[cutover]\nforward_within = "5s"\n', False),
+}
+
+
+@pytest.mark.parametrize("case", POLICIES)
+def test_what_is_asked_and_accepted_is_the_policy_and_not_where_it_takes_place(
+    case: str, tmp_path: Path
+) -> None:
     def hash_of(more: str) -> str:
         assert load(tmp_path, more) == ""
         return policy_hash(load_settings(tmp_path / "rehearse.toml", {}, {}))
 
-    plain = hash_of("[cutover]\n")
-    assert hash_of('[cutover]\nrate = 7\n[cutover.target]\nurl = "http://127.0.0.1:8"\n') == plain
-    assert hash_of('[cutover]\nlongest_outage = "5s"\n') != plain
+    before, after, is_same = POLICIES[case]
+    assert (hash_of(before) == hash_of(after)) is is_same
 
 
 def test_the_example_of_the_page_loads(tmp_path: Path) -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "cutover.md").read_text(encoding="utf-8")
     example = page.partition("```toml\n")[2].partition("```")[0]
     (tmp_path / "visit.py").write_text("")
-    base = BASE.replace('name = "expand"', 'name = "let customers in"')
+    base = BASE.replace('name = "expand"', 'name = "let customers in"').replace('["contract"]', '"Click."')
     (tmp_path / "rehearse.toml").write_text(base + example)
     settings = load_settings(tmp_path / "rehearse.toml", {"DB_PASSWORD": "canary-4711"}, {})
     assert settings.exit_plan.steps[-1].window == "old app, new schema"

@@ -20,13 +20,21 @@ from rehearse.cutovers import (
     standing_after,
 )
 from rehearse.cutting_over.orders import order_of, record_of
-from rehearse.cutting_over.standing import check_way_back, refuse_to_start_anew, standing_in
+from rehearse.cutting_over.standing import (
+    check_way_back,
+    refuse_to_start_anew,
+    runs_of_standings,
+    standing_in,
+)
 from rehearse.errors import ConfigError, NotReady
 from rehearse.holding import process_of
-from rehearse.journal import Journal
+from rehearse.journal import Journal, iso
+from rehearse.model import RunState
+from rehearse.store.catalogue import Pruning
 from rehearse.store.records import Store
 from rehearse.wiring.records import cutover_record
 from tests.cutover.fakes import FORWARD, decided_before_drop, project
+from tests.store.examples import change
 
 TERMS = CutoverTerms("here", ("expand", "switch"), forward=("deploy",))
 DONE, BEGUN, FAILED = StepOutcome.DONE, StepOutcome.BEGUN, StepOutcome.FAILED
@@ -101,18 +109,30 @@ def test_the_refusal_says_where_it_stands_and_what_to_do() -> None:
 # --- out of the store ---------------------------------------------------------------------------------------------
 
 
-def keep(store: Store, root: Path, minute: int, told: tuple[str, ...], *, is_undo_only: bool = False) -> str:
+def keep(
+    store: Store,
+    root: Path,
+    minute: int,
+    told: tuple[str, ...],
+    *,
+    is_undo_only: bool = False,
+    is_finished: bool = False,
+    place: str = "",
+) -> str:
     settings = project(root)
     order = order_of(settings, str, with_forward=False)
     now = datetime(2026, 11, 21, 12, minute, tzinfo=UTC)
     record = record_of(settings, cutover_record(order.settings, now, "test"), order.settings)
+    terms = replace(order.terms, is_undo_only=is_undo_only, place=place or order.terms.place)
     journal = Journal(store, record)
-    journal.add_exhibit(terms_exhibit(replace(order.terms, is_undo_only=is_undo_only)))
+    journal.add_exhibit(terms_exhibit(terms))
     for step in steps(*told):
         journal.add_exhibit(step_exhibit(replace(step, outcome=BEGUN)))
         if step.outcome is not BEGUN:
             journal.add_exhibit(step_exhibit(step))
-    return order.terms.place
+    if is_finished:
+        journal.update(state=RunState.FINISHED, ended_at=iso(now))
+    return terms.place
 
 
 def test_the_store_knows_after_a_kill_and_after_the_undo(tmp_path: Path) -> None:
@@ -128,6 +148,32 @@ def test_the_store_knows_after_a_kill_and_after_the_undo(tmp_path: Path) -> None
         assert standing_in(store, place).is_clear
 
 
+def test_it_is_known_however_many_other_runs_came_since(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    with Store.open(f"sqlite:///{file}") as store:
+        place = keep(store, tmp_path, 0, ("apply expand begun",))
+        change(
+            file,
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)"
+            " INSERT INTO runs (run_id, kind, state, started_at, title, document)"
+            " SELECT 'later-' || i, 'comparison', state, '2026-11-22', title, document FROM runs, n",
+        )
+        assert standing_in(store, place).open == ("expand",)
+
+
+def test_pruning_leaves_every_run_from_which_is_known_where_an_environment_stands(tmp_path: Path) -> None:
+    with Store.open(f"sqlite:///{tmp_path / 'store.db'}") as store:
+        place = keep(store, tmp_path, 0, ("apply expand", "undo expand"), is_finished=True)
+        keep(store, tmp_path, 1, ("apply expand", "apply switch", "undo switch failed"), is_finished=True)
+        keep(store, tmp_path, 2, ("undo switch", "undo expand failed"), is_undo_only=True, is_finished=True)
+        elsewhere = "shop.example:80"
+        keep(store, tmp_path, 3, ("apply expand", "undo expand"), place=elsewhere, is_finished=True)
+        keep(store, tmp_path, 4, ("apply expand", "undo expand"), place=elsewhere, is_finished=True)
+        gone = store.prune(Pruning(keep=0, needed=runs_of_standings(store)))
+        assert [one.started_at[14:16] for one in gone] == ["03", "00"]
+        assert standing_in(store, place).open == ("expand",)
+
+
 def test_a_command_that_outlived_a_kill_is_not_raced_by_its_undo(tmp_path: Path) -> None:
     runs = steps("apply expand begun")
     order = order_of(project(tmp_path), str, with_forward=False)
@@ -137,8 +183,22 @@ def test_a_command_that_outlived_a_kill_is_not_raced_by_its_undo(tmp_path: Path)
         refuse_to_start_anew(found)
     with pytest.raises(NotReady, match="would race it"):
         check_way_back(found, order)
+    with pytest.raises(NotReady, match="would race it"):
+        check_way_back(found, order, has_ended=True)  # it is seen to run: nobody can say otherwise
     another = replace(alive, process=f"{alive.process}0")  # the number is somebody else's by now
     check_way_back(standing_after([PastCutover("run-1", TERMS, runs, (another,))]), order)
+
+
+@pytest.mark.parametrize("process", ["", "another-boot pid:[1] 17"], ids=["not told", "elsewhere"])
+def test_a_command_that_cannot_be_seen_from_here_may_still_run(tmp_path: Path, process: str) -> None:
+    order = order_of(project(tmp_path), str, with_forward=False)
+    runs = steps("apply expand begun")
+    found = standing_after([PastCutover("run-1", TERMS, runs, (StepProcess(1, 4711, process),))])
+    with pytest.raises(NotReady, match=r"still runs \(process 4711\) cannot be seen from here"):
+        refuse_to_start_anew(found)
+    with pytest.raises(NotReady, match=r"would race it\..*look there.*--undo --ended"):
+        check_way_back(found, order)
+    check_way_back(found, order, has_ended=True)
 
 
 def test_a_step_that_left_the_plan_cannot_be_taken_back_by_a_command(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,13 +17,17 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.verdict.evidence import finals_of, healthy_rig, histogram
-from rehearse import rehearsal
+from rehearse import rehearsal, wiring
 from rehearse.cli import app
 from rehearse.config import Settings, load_settings
+from rehearse.cutover.exhibits import process_exhibit, step_exhibit, terms_exhibit
 from rehearse.cutover.steps import RunningStep, ScriptedRunner, ScriptedStep
+from rehearse.cutovers import Direction, StepProcess, StepRecord
 from rehearse.cutting_over import orders, story
 from rehearse.disruptions import ProbeLog, Sample, SampleOutcome
 from rehearse.errors import ConfigError, ExitCode, Interrupted, NotReady, TargetRefused
+from rehearse.holding import holding, is_gone, process_of
+from rehearse.journal import Journal, iso
 from rehearse.load.engine import BlockClosed, LoadEvent, LoadStarted, Tick, WorkerDone
 from rehearse.load.orders import LoadOrder
 from rehearse.model import (
@@ -38,6 +43,7 @@ from rehearse.model import (
 )
 from rehearse.prober.orders import ProberOrder
 from rehearse.progress import Silence
+from rehearse.store.leases import Holder
 from rehearse.store.records import Store
 from tests.servers import Site, serving
 
@@ -209,6 +215,15 @@ class Stage:
     def store(self) -> Store:
         return Store.open(self.settings().store_url)
 
+    def ask_for_cutovers(self) -> None:
+        """From now on the gate does."""
+        with (self.root / "rehearse.toml").open("a") as file:
+            file.write('\n[gate]\nrequires = ["cutover"]\nmax_age = "8000h"\n')
+
+    def gate(self, candidate: str = "version=1.0") -> int:
+        """Its exit code."""
+        return self.run("gate", "--candidate", candidate)[0]
+
     def run(self, *args: str) -> tuple[int, str]:
         done = CliRunner().invoke(app, [*args, "--config", str(self.root / "rehearse.toml")])
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
@@ -254,13 +269,98 @@ def test_every_probe_is_sent_over_fresh_and_over_kept_connections(stage: Stage) 
 
 
 def test_the_gate_opens_for_exactly_what_was_cut_over(stage: Stage) -> None:
+    stage.ask_for_cutovers()
     stage.cutover()
-    stage.root.joinpath("rehearse.toml").write_text(
-        stage.root.joinpath("rehearse.toml").read_text()
-        + '\n[gate]\nrequires = ["cutover"]\nmax_age = "8000h"\n'
-    )
-    assert stage.run("gate", "--candidate", "version=1.0")[0] == 0
-    assert stage.run("gate", "--candidate", "version=9.9")[0] == 13
+    assert stage.gate() == 0
+    assert stage.gate("version=9.9") == 13
+
+
+def test_an_abort_before_the_candidate_could_say_its_name_closes_the_gate_until_the_next_go(
+    stage: Stage,
+) -> None:
+    stage.ask_for_cutovers()
+    stage.cutover()
+    stage.runner.scripts[("expand",)] = ScriptedStep(1, 0, "no such table")
+    aborted = stage.cutover().result
+    assert (aborted.verdict.decision, len(aborted.sides)) == (Decision.ABORT, 1)
+    assert stage.gate() == ExitCode.ABORT
+    stage.runner.scripts.clear()
+    stage.cutover()
+    assert stage.gate() == 0
+
+
+def killed(stage: Stage, *steps: StepRecord, command: str = "") -> str:
+    """A cutover of this very moment whose process is gone, as a kill leaves it; `command` is which its own was."""
+    settings, clock = stage.settings(), stage.parts().now()
+    order = orders.order_of(settings, str, with_forward=False)
+    record = orders.record_of(settings, wiring.cutover_record(order.settings, clock, "test"), order.settings)
+    gone = f"{process_of(os.getpid())}0"
+    with stage.store() as store:
+        holder = Holder("token", record.run_id, "here", os.getpid(), gone, iso(clock))
+        store.take_leases([order.terms.place], holder, is_gone)
+        journal = Journal(store, record)
+        journal.add_exhibit(terms_exhibit(order.terms))
+        for step in steps:
+            journal.add_exhibit(step_exhibit(step))
+            journal.add_exhibit(process_exhibit(StepProcess(step.number, os.getpid(), command or gone)))
+    return record.run_id
+
+
+def state_of(stage: Stage, run_id: str) -> RunState:
+    with stage.store() as store:
+        return store.run(run_id).state
+
+
+EXPAND_BEGUN = StepRecord(1, Direction.APPLY, "expand", "expand", 1.0)
+
+
+def test_after_a_kill_the_gate_is_closed_and_the_way_back_leaves_nothing_half_recorded(stage: Stage) -> None:
+    stage.ask_for_cutovers()
+    stage.cutover()
+    run_id = killed(stage, EXPAND_BEGUN)
+    assert stage.gate() == ExitCode.NOT_READY
+    assert state_of(stage, run_id) is RunState.RUNNING
+    story.undo(stage.settings(), stage.parts(), "rehearse cutover --undo")
+    assert state_of(stage, run_id) is RunState.INTERRUPTED
+    assert stage.gate() == ExitCode.NOT_READY
+    stage.cutover()
+    assert stage.gate() == 0
+
+
+def test_from_elsewhere_the_way_back_waits_for_somebody_who_has_looked(stage: Stage) -> None:
+    killed(stage, EXPAND_BEGUN, command="another machine 17")
+    with pytest.raises(NotReady, match="--undo --ended"):
+        story.undo(stage.settings(), stage.parts(), "rehearse cutover --undo")
+    assert stage.runner.ran == []
+    back = story.undo(stage.settings(), stage.parts(), "rehearse cutover --undo --ended", has_ended=True)
+    assert back.is_back
+
+
+def test_who_puts_it_back_by_hand_closes_the_run_that_was_killed(stage: Stage) -> None:
+    run_id = killed(stage, EXPAND_BEGUN)
+    with pytest.raises(NotReady, match="left steps behind"):
+        stage.cutover()
+    assert state_of(stage, run_id) is RunState.INTERRUPTED
+    with (
+        stage.store() as store,
+        holding(store, [stage.site.url], "another"),
+        pytest.raises(NotReady, match="another rehearsal is loading"),
+    ):
+        story.restored(stage.settings(), stage.parts(), "x", "Ada")
+    story.restored(stage.settings(), stage.parts(), "x", "Ada")
+    stage.cutover()
+
+
+def test_a_way_back_says_nothing_about_a_candidate(stage: Stage) -> None:
+    stage.ask_for_cutovers()
+    stage.cutover()
+    stage.site.body = b'{"version": "2.1"}'
+    stage.runner.scripts[("contract",)] = ScriptedStep(1, 0, "no")
+    stage.cutover()
+    stage.runner.scripts.clear()
+    story.undo(stage.settings(), stage.parts(), "rehearse cutover --undo")
+    assert stage.gate("version=2.1") == ExitCode.ABORT
+    assert stage.gate("version=1.0") == 0
 
 
 def test_a_signature_and_an_export_are_those_of_any_verdict(stage: Stage, tmp_path: Path) -> None:
@@ -310,6 +410,8 @@ def test_an_undo_that_fails_leaves_it_open_and_a_person_can_close_it(stage: Stag
     back = story.undo(stage.settings(), stage.parts(), "rehearse cutover --undo")
     assert not back.is_back
     assert back.comparison.result.verdict.decision is Decision.ABORT
+    code, told = stage.run("runs", "prune", "--keep", "0")
+    assert (code, told) == (0, "0 removed\n"), "it would be forgotten that something was left"
     stage.minutes += 1
     with pytest.raises(NotReady, match="left steps behind"):
         stage.cutover()
@@ -396,6 +498,8 @@ def test_options_that_contradict_each_other_are_refused(stage: Stage) -> None:
     for given in (("--undo", "--dry-run"), ("--forward", "--undo"), ("--undo", "--restored-by", "Ada")):
         code, out = stage.run("cutover", *given)
         assert (code, "do not go together" in out) == (ExitCode.USAGE_ERROR, True)
+    code, out = stage.run("cutover", "--ended")
+    assert (code, "about --undo alone" in out) == (ExitCode.USAGE_ERROR, True)
 
 
 def test_the_result_says_how_it_was_for_machines(stage: Stage) -> None:

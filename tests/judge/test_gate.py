@@ -54,7 +54,7 @@ CLOSED: dict[str, tuple[GateTerms, tuple[Rehearsed, ...], ExitCode, str]] = {
         TERMS,
         (replace(RUN, state=RunState.RUNNING),),
         ExitCode.NOT_READY,
-        "no comparison is stored",
+        "comparison run-1: is the newest, and has not finished: it is under way, or was killed",
     ),
     "only a baseline": (TERMS, (replace(RUN, kind=RunKind.BASELINE),), ExitCode.NOT_READY, "is stored"),
     "another digest": (
@@ -67,7 +67,7 @@ CLOSED: dict[str, tuple[GateTerms, tuple[Rehearsed, ...], ExitCode, str]] = {
         replace(TERMS, candidate={"build": "7"}),
         (RUN,),
         ExitCode.NOT_READY,
-        "no comparison is of the candidate build 7",
+        "never said build of its candidate",
     ),
     "no candidate is named": (replace(TERMS, candidate={}), (RUN,), ExitCode.NOT_READY, "no candidate"),
     "nothing is required": (replace(TERMS, requires=()), (RUN,), ExitCode.NOT_READY, "nothing can be proven"),
@@ -178,6 +178,58 @@ def test_a_go_does_not_outlive_an_abort_of_the_same_candidate() -> None:
     look = {"run-1": GO, "run-2": ABORT}
     ruling = rule_on(TERMS, (later, RUN), lambda run: look[run.run_id], NOW)
     assert (ruling.code, ruling.run_ids) == (ExitCode.ABORT, ("run-2",))
+
+
+LATER = replace(RUN, run_id="run-2", started_at="2026-11-21T11:00:00+00:00")
+
+
+@pytest.mark.parametrize(
+    ("facts", "found", "code"),
+    [
+        ({}, ABORT, ExitCode.ABORT),
+        ({}, UNKNOWN, ExitCode.INCONCLUSIVE),
+        ({}, replace(GO, trouble="is failed"), ExitCode.NOT_READY),
+        ({}, GO, ExitCode.NOT_READY),
+        (
+            {},
+            replace(ABORT, sign_offs=(signed(Decision.GO, Decision.ABORT, second="Bo"),)),
+            ExitCode.NOT_READY,
+        ),
+        ({"version": "2.0"}, ABORT, ExitCode.ABORT),
+        ({"version": "2.0"}, GO, ExitCode.NOT_READY),
+    ],
+)
+def test_a_later_run_that_never_said_which_candidate_it_was_closes_and_never_opens(
+    facts: dict[str, str], found: Found, code: ExitCode
+) -> None:
+    look = {"run-1": GO, "run-2": found}
+    ruling = rule_on(TERMS, (replace(LATER, facts=facts), RUN), lambda run: look[run.run_id], NOW)
+    assert (ruling.code, ruling.run_ids) == (code, ("run-2",))
+    assert "digest of its candidate, which may have been this one" in ruling.sentences[0]
+
+
+@pytest.mark.parametrize("facts", [CANDIDATE, {}], ids=["of this candidate", "of an unknown one"])
+def test_a_later_run_that_has_not_finished_closes_it(facts: dict[str, str]) -> None:
+    running = replace(LATER, facts=facts, state=RunState.RUNNING)
+    ruling = ruled(runs=(running, RUN))
+    assert (ruling.code, ruling.run_ids) == (ExitCode.NOT_READY, ("run-2",))
+    assert "rehearse again" in ruling.sentences[0]
+    assert ruled(runs=(RUN, replace(running, started_at="2026-11-21T09:00:00+00:00"))).is_open
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(LATER, facts={"version": "2.1", "digest": "sha256:bb"}),
+        replace(LATER, facts={}, policy="policy-0"),
+        replace(LATER, facts={}, is_advisory=True),
+        replace(LATER, facts={}, kind=RunKind.CUTOVER),
+    ],
+)
+def test_a_later_run_that_is_beside_the_point_closes_nothing(other: Rehearsed) -> None:
+    assert ruled(runs=(replace(other, state=RunState.RUNNING), RUN)).is_open
+    look = {"run-1": GO, "run-2": ABORT}
+    assert rule_on(TERMS, (other, RUN), lambda run: look[run.run_id], NOW).is_open
 
 
 def test_the_abort_of_another_candidate_says_nothing_about_this_one() -> None:

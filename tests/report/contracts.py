@@ -68,7 +68,15 @@ SIGN_OFFS = (
 )  # fmt: skip
 STAGES = (
     StageStanding(
-        "dev", "20261120-090000-comparison-00aa", "2026-11-20T09:00:00+00:00", Decision.GO, Decision.GO
+        "dev",
+        "20261120-090000-comparison-00aa",
+        "2026-11-20T09:00:00+00:00",
+        Decision.GO,
+        Decision.GO,
+        "comparison",
+    ),
+    StageStanding(
+        "dev", "20261120-100000-cutover-00ab", "2026-11-20T10:00:00+00:00", Decision.ABORT, None, "cutover"
     ),
     StageStanding("production"),
 )

@@ -10,9 +10,11 @@ import pytest
 from sqlalchemy import update
 
 from rehearse.errors import NotReady
+from rehearse.model import RunKind, RunState
 from rehearse.store import Store
 from rehearse.store.leases import LEASE_S, Holder
 from rehearse.store.tables import LeaseRow
+from tests.store.examples import keep, record
 
 FIRST = Holder("t1", "run-1", "build-7", 4242, "", "2026-11-02T10:00:00+00:00")
 SECOND = replace(FIRST, token="t2", run_id="run-2", host="build-8")
@@ -47,6 +49,29 @@ def test_a_holder_that_has_ended_is_not_waited_for(store: Store) -> None:
     store.take_leases(["a:80"], FIRST, cannot_tell)
     store.take_leases(["a:80"], SECOND, lambda holder: holder.pid == FIRST.pid)
     assert store.renew_leases("t1") == 0, "whoever was taken over can see it"
+
+
+def test_the_run_of_a_holder_that_has_ended_was_cut_short(store: Store) -> None:
+    for run_id, kind in (("run-1", RunKind.CUTOVER), ("run-3", RunKind.COMPARISON)):
+        store.begin_run(record(run_id, kind))
+    store.take_leases(["a:80", "b:80"], FIRST, cannot_tell)
+    with pytest.raises(NotReady):
+        store.take_leases(["a:80"], SECOND, cannot_tell)
+    assert store.run("run-1").state is RunState.RUNNING, "who cannot be seen may live"
+    store.take_leases(["a:80", "b:80"], SECOND, lambda _: True)
+    cut_short = store.run("run-1")
+    assert (cut_short.state, cut_short.ended_at) == (RunState.INTERRUPTED, None)
+    assert cut_short.incidents[-1].code == "interrupted"
+    assert "run run-2 found that" in cut_short.incidents[-1].sentence
+    assert store.run("run-3").state is RunState.RUNNING, "another one, of other targets"
+
+
+def test_a_finished_run_whose_target_was_never_given_back_stays_finished(store: Store) -> None:
+    keep(store, record("run-1", RunKind.COMPARISON))
+    store.take_leases(["a:80"], FIRST, cannot_tell)
+    store.take_leases(["a:80"], SECOND, lambda _: True)
+    assert store.run("run-1").state is RunState.FINISHED
+    store.verify("run-1")
 
 
 def silent_for(store: Store, seconds: float) -> None:
