@@ -116,7 +116,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "allowlist": {"errors"},
     "tls": set(),
     "redaction": set(),
-    "logs": {"redaction"},
+    "logs": {"errors", "redaction"},
     "process_groups": {"errors"},
     "told_by_lines": {"errors"},
     "databases": {"allowlist", "errors"},

@@ -241,15 +241,22 @@ class _Child:
         stderr = self._process.stderr
         if stderr is None:
             return
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         left = MOST_LOG_BYTES
-        with suppress(ValueError, OSError), path.open("ab") as log:
+        with suppress(ValueError, OSError), _opened(path) as log:
             for line in clean_lines(stderr.readline, clean):
                 if left > 0:
                     text = line.encode()[:left]
                     left -= len(text)
                     log.write(text)
                     log.flush()
+        with suppress(ValueError, OSError):  # no room for it, or none of our business any more
+            while stderr.read(1 << 16):
+                pass
+
+
+def _opened(path: Path) -> IO[bytes]:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path.open("ab")
 
 
 def _close(pipe: IO[bytes] | None) -> None:
