@@ -93,6 +93,13 @@ def baseline(
         str | None,
         typer.Option("--name", metavar="NAME", help="Store it under this name, over baseline.name."),
     ] = None,
+    accept_candidate: Annotated[
+        bool,
+        typer.Option(
+            "--accept-candidate",
+            help="Record what was rehearsed as a candidate and was not GO: from now on it is the known-good version.",
+        ),
+    ] = False,
     stage: StageOption = None,
     config: ConfigOption = None,
     set_: SetOption = None,
@@ -110,7 +117,7 @@ def baseline(
 
     settings = settings_of(config, set_, stage)
     with progress_on(quiet) as progress, _watched(parts_with(progress), metrics_host, metrics_port) as parts:
-        record = rehearsal.baseline(settings, parts, name, command_line())
+        record = rehearsal.baseline(settings, parts, name, command_line(), accepts_candidate=accept_candidate)
     if as_json:
         out_json(record)
     else:

@@ -31,6 +31,7 @@ from rehearse.judge.edges import edge_results
 from rehearse.judge.forecast_words import forecast_lines
 from rehearse.judge.policies import policy_differences
 from rehearse.judge.verdict import baseline_findings, judge
+from rehearse.known_version import check_no_failed_candidate, check_same_version, tells_version
 from rehearse.load.engine import LoadEngine, Tick
 from rehearse.load.tapped import TappedEngine
 from rehearse.metrics.exhibits import series_of
@@ -103,10 +104,13 @@ class Comparison:
 # --- baseline ---------------------------------------------------------------------------------------------------
 
 
-def baseline(settings: Settings, parts: Parts, name: str | None, command: str) -> RunRecord:
+def baseline(
+    settings: Settings, parts: Parts, name: str | None, command: str, *, accepts_candidate: bool = False
+) -> RunRecord:
     """Record known-good behaviour, on both targets when there are two (A/A), and name it.
 
-    Raises NotReady when a target is not ready or what was recorded is not known-good; nothing is named then.
+    Raises NotReady when a target is not ready or what was recorded is not known-good; nothing is named then. What was
+    rehearsed as a candidate and was not GO is known-good only when somebody says so: `accepts_candidate`.
     """
     name = name or settings.baseline.name
     targets = allowed_targets(settings, sides_of_baseline(settings))
@@ -122,6 +126,7 @@ def baseline(settings: Settings, parts: Parts, name: str | None, command: str) -
         for target in targets:
             stack.enter_context(target)
         _bring_up(targets, journal, parts)
+        _check_known_good(settings, store, journal.record, parts, accepts_candidate=accepts_candidate)
         _keep_states(targets, journal, Moment.BEFORE, parts)
         check_same_data(journal, None)
         check_queries(settings, [target.spec.side for target in targets], parts.listener)
@@ -144,6 +149,17 @@ def baseline(settings: Settings, parts: Parts, name: str | None, command: str) -
         return journal.record
 
 
+def _check_known_good(
+    settings: Settings, store: Store, record: RunRecord, parts: Parts, *, accepts_candidate: bool
+) -> None:
+    identity = settings.gate.identity
+    check_same_version(record, settings.baseline.declared_differences, identity)
+    if not accepts_candidate:
+        check_no_failed_candidate(store, record, identity)
+    if not tells_version(record):
+        parts.listener.phase("what runs there is not known: give targets `facts`, so that it is looked at")
+
+
 # --- compare ----------------------------------------------------------------------------------------------------
 
 
@@ -163,6 +179,8 @@ def compare(settings: Settings, parts: Parts, options: CompareOptions) -> Compar
             if options.without_baseline
             else stored_baseline(store, options.baseline_name or settings.baseline.name, settings)
         )
+        if stored is not None:
+            check_same_version(stored, settings.baseline.declared_differences, settings.gate.identity)
         record = replace(record, is_advisory=options.is_advisory)
         record, reference = refer_to(stored, record, store, settings)
         _foretell(settings, reference, parts, options)

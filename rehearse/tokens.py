@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ TIMEOUT_S = 30.0
 MOST_BYTES = 16 * 1024
 LEAST_CHARACTERS = 4  # a shorter one stands in every text by chance, and could not be kept out of any
 RETRY_S = 5.0
+_FOR_EVER_S = 1e12
 
 _TOLD: set[str] = set()  # every token that any command said: what must never be written anywhere
 
@@ -57,10 +59,13 @@ class TokenSource:
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def header(self) -> Mapping[str, str]:
-        """The header with a token that is still good. Raises NotReady when there is none."""
+        """The header with a token that is still good. Raises NotReady when there is none, and none can be had."""
         with self._lock:
-            if self.is_due() or self._token is None:
+            if self._token is None or self.is_expired():
                 self._ask()
+            elif self.is_due():
+                with suppress(NotReady):  # the last one is still good: it is tried again
+                    self._ask()
             token = self._token
         return {} if token is None else self._header_of(token)
 
@@ -142,7 +147,7 @@ def read_token(said: bytes, now_s: float, command: TokenCommand) -> Token:
 def _from_json(text: str, lifetime_s: float | None, command: TokenCommand) -> tuple[str, float | None]:
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _failed(command, "printed something that begins like JSON and is none") from None
     token = document.get("token", document.get("access_token"))
     expires_in = document.get("expires_in", lifetime_s)
@@ -150,7 +155,8 @@ def _from_json(text: str, lifetime_s: float | None, command: TokenCommand) -> tu
         raise _failed(command, 'printed JSON without a text as its "token"')
     if expires_in is None:
         return token, None
-    if isinstance(expires_in, bool) or not isinstance(expires_in, int | float) or not expires_in > 0:
+    is_number = isinstance(expires_in, int | float) and not isinstance(expires_in, bool)
+    if not is_number or not 0 < expires_in < _FOR_EVER_S:
         raise _failed(command, 'printed an "expires_in" that is not a number of seconds above zero')
     return token, float(expires_in)
 

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -259,6 +260,59 @@ def test_a_disk_that_is_full_before_load_is_one_message(cramped: Rig, command: s
     assert (done.code, "full" in one_message(done)) == (1, True), done
     assert len(cramped.right.requests) <= requests + 10, "no load was sent"
     intact(cramped, filler)
+
+
+FILLS_THE_DISK = "for size in 1M 1k 1; do dd if=/dev/zero bs=$size >> .rehearse/filler 2> /dev/null; done"
+CHECK = f"""
+import subprocess
+
+import pytest
+
+
+@pytest.mark.breakage(id="disk", broke_on="2026-03-02")
+def test_fills_the_disk():
+    # It fills the disk.
+    print("words for the log")
+    subprocess.run(["sh", "-c", {FILLS_THE_DISK!r}])
+"""
+
+
+@pytest.mark.parametrize("command", ["compare", "baseline"])
+def test_a_disk_that_a_targets_command_fills_is_one_message(cramped: Rig, command: str) -> None:
+    url = f'url = "{cramped.right.url}"'
+    prepare = ["sh", "-c", f"echo preparing; {FILLS_THE_DISK}; exit 0"]
+    cramped.project.edit(url, f"{url}\nprepare = {json.dumps(prepare)}")
+    done = cramped.project.run(command)
+    assert (done.code, "candidate-prepare.log" in one_message(done)) == (1, True), done
+    cramped.project.edit(f"prepare = {json.dumps(prepare)}", "")
+    intact(cramped, cramped.store.parent / "filler")
+
+
+def test_a_disk_that_a_check_fills_is_one_message_and_never_go(cramped: Rig) -> None:
+    checks = cramped.project.root / "checks"
+    checks.mkdir()
+    (checks / "test_disk.py").write_text(CHECK)
+    done = cramped.project.run("compare", "--without-baseline")
+    assert (done.code, "full" in one_message(done)) == (1, True), done
+    assert json.loads(cramped.project.run("runs", "list", "--json").out)[0]["decision"] != "GO"
+    shutil.rmtree(checks)
+    intact(cramped, cramped.store.parent / "filler")
+
+
+def test_a_disk_without_room_for_an_import_is_one_message_and_nothing_is_half_there(cramped: Rig) -> None:
+    assert cramped.project.run("compare").code in {0, 11}
+    assert cramped.project.run("runs", "export", "latest", "run.rehearse").code == 0
+    with Store.open(sqlite_url(cramped.store)) as store:
+        run_id = store.runs(1)[0].run_id
+    for file in cramped.store.parent.glob("rehearse.db*"):
+        file.unlink()
+    assert cramped.project.run("runs", "import", "baseline.rehearse").code == 0
+    filler = fill(cramped.store.parent)
+    done = cramped.project.run("runs", "import", "run.rehearse")
+    assert (done.code, "full" in one_message(done)) == (1, True), done
+    filler.unlink()
+    assert run_id not in cramped.project.run("runs", "list").out
+    assert cramped.project.run("runs", "import", "run.rehearse").code == 0
 
 
 @pytest.mark.parametrize("command", ["compare", "baseline"])

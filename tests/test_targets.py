@@ -17,11 +17,12 @@ import psutil
 import pytest
 
 from rehearse.allowlist import AllowList
-from rehearse.errors import ExitCode, NotReady, TargetRefused
+from rehearse.errors import DiskFull, ExitCode, NotReady, RehearseError, TargetRefused
 from rehearse.model import Side
 from rehearse.targets import ManagedTarget, TargetSpec
+from tests.presence import absent
 from tests.project import Project, make_project
-from tests.servers import serving
+from tests.servers import free_port, serving
 
 Make = Callable[..., ManagedTarget]
 
@@ -258,6 +259,42 @@ def test_a_failure_quotes_no_words_of_an_earlier_round(target: Make, tmp_path: P
 def test_a_failure_quotes_what_was_said_on_stdout_too(target: Make) -> None:
     with pytest.raises(NotReady, match=r"exit code 3.*no space left"):
         target(NOWHERE, prepare=shell("echo no space left; exit 3")).bring_up()
+
+
+@pytest.mark.parametrize("step", ["prepare", "reset", "restart"])
+def test_a_disk_without_room_for_what_a_command_says_is_one_message(
+    target: Make, tmp_path: Path, step: str
+) -> None:
+    no_room_for(tmp_path / "logs" / f"candidate-{step}.log")
+    with pytest.raises(DiskFull, match=f"candidate-{step}.log cannot be written: the disk is full"):
+        target(NOWHERE, **{step: shell("echo done")}).bring_up()
+
+
+def test_a_disk_without_room_for_what_a_started_process_said_still_ends_it(
+    target: Make, tmp_path: Path
+) -> None:
+    no_room_for(tmp_path / "logs" / "candidate-start.log")
+    port = free_port()
+    serve = f"echo on my way; echo $$ > pid; exec {sys.executable} -m http.server {port} --bind 127.0.0.1"
+    started = target(f"http://127.0.0.1:{port}", start=shell(serve), ready="/")
+    started.bring_up()
+    with pytest.raises(DiskFull, match="the disk is full"):
+        started.stop()
+    wait_for(lambda: has_ended(pid_in(tmp_path / "pid")))
+
+
+def test_a_log_that_cannot_be_written_at_all_is_one_message(target: Make, tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("a file where the folder should be")
+    with pytest.raises(RehearseError, match=r"candidate-prepare\.log cannot be written"):
+        target(NOWHERE, prepare=shell("echo done")).bring_up()
+
+
+def no_room_for(log: Path) -> None:
+    """Whatever is written there, the disk is full."""
+    if not Path("/dev/full").exists():
+        absent("there is no /dev/full here")
+    log.parent.mkdir()
+    log.symlink_to("/dev/full")
 
 
 def test_start_refuses_when_something_answers_there_already(target: Make) -> None:

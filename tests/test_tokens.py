@@ -82,6 +82,8 @@ WRONG = [
     b'{"token": "abcd1234", "expires_in": true}',
     b'{"token": "abcd1234", "expires_in": "soon"}',
     b'{"token": "abcd1234", "expires_in": NaN}',
+    b'{"token": "abcd1234", "expires_in": 1' + b"0" * 400 + b"}",
+    b'{"token":' + b"[" * 100_000,
 ]
 
 
@@ -131,6 +133,20 @@ def test_a_token_is_asked_for_once_and_again_before_it_expires(tmp_path: Path) -
     assert source.is_due()
     assert source.header() == {"Authorization": "Bearer secret-2"}
     assert set(tokens.told()) >= {"secret-1", "secret-2"}, "an expired one is still a secret"
+
+
+def test_while_the_last_token_is_good_a_command_that_fails_hinders_nobody(tmp_path: Path) -> None:
+    clock = Clock()
+    program = COUNTING + "\nif number in (2, 3): raise SystemExit(1)"
+    source = TokenSource(python(program, tmp_path), clock)
+    headers = FreshHeaders({}, source)
+    assert headers["Authorization"] == "Bearer secret-1"
+    clock.now_s += 51
+    assert headers["Authorization"] == "Bearer secret-1"
+    clock.now_s += 9
+    with pytest.raises(NotReady, match="exit code 1"):
+        _ = headers["Authorization"]
+    assert headers["Authorization"] == "Bearer secret-4", "also when it was asked a moment ago"
 
 
 def test_a_renewal_that_fails_is_tried_again_and_is_an_error_once_the_token_has_expired(

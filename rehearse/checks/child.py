@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import pytest
 
@@ -151,14 +151,24 @@ def take_order() -> CheckOrder:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    line = stdin.readline()
-    threading.Thread(target=_end_with, args=(stdin,), daemon=True).start()
-    return from_jsonable(CheckOrder, json.loads(line))
+    order = from_jsonable(CheckOrder, json.loads(stdin.readline()))
+    headers = {
+        side.side.value: side.headers
+        for side in (order.context.baseline, order.context.candidate)
+        if side is not None
+    }
+    threading.Thread(target=_listen, args=(stdin, headers), daemon=True).start()
+    return order
 
 
-def _end_with(stdin: IO[bytes]) -> None:
-    """`rehearse` is gone: end this process, what checks began in its group, and commands in groups of their own."""
-    stdin.read()
+def _listen(stdin: IO[bytes], headers: Mapping[str, Mapping[str, str]]) -> None:
+    """A further line has the headers of each side from now on; clients take them at their next request.
+
+    At the end `rehearse` is gone: end this process, what checks began in its group, and commands in their own groups.
+    """
+    for line in stdin:
+        for side, now in json.loads(line).items():
+            cast("dict[str, str]", headers[side]).update(now)
     kill_live_groups()
     os.killpg(os.getpgid(0), signal.SIGKILL)
 

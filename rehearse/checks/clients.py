@@ -31,6 +31,7 @@ def client_for(context: CheckContext, side: CheckedSide, on_refusal: Refuse = la
 
     allow_list = AllowList(context.allow, context.production, side.other_sides)
     check_way(side.url, side.proxy, allow_list)
+    began_with = dict(side.headers)
 
     def before(request: httpx.Request) -> None:
         """At every request, those after a redirect among them."""
@@ -40,13 +41,16 @@ def client_for(context: CheckContext, side: CheckedSide, on_refusal: Refuse = la
         except TargetRefused as refusal:
             on_refusal(str(refusal))
             raise
-        if host_and_port(str(request.url)) != host_and_port(side.url):
-            for name in side.headers:  # what was meant for this side's own host
+        is_own_host = host_and_port(str(request.url)) == host_and_port(side.url)
+        for name, value in began_with.items():
+            if not is_own_host:
                 request.headers.pop(name, None)
+            elif request.headers.get(name) == value:  # and not one that the check chose
+                request.headers[name] = side.headers[name]  # a token may have been renewed meanwhile
 
     return httpx.Client(
         base_url=side.url,
-        headers=dict(side.headers),
+        headers=began_with,
         timeout=context.request_timeout_s,
         verify=_tls(side.tls) if urlsplit(side.url).scheme == "https" else True,
         trust_env=False,  # no proxy from the environment: it could lead elsewhere

@@ -21,6 +21,7 @@ from pathlib import Path
 from time import monotonic
 from typing import IO, Protocol
 
+from rehearse.checks.context import CheckedSide
 from rehearse.checks.orders import (
     MESSAGES,
     Began,
@@ -32,6 +33,7 @@ from rehearse.checks.orders import (
     Trouble,
 )
 from rehearse.codec import CodecError, from_jsonable, to_jsonable
+from rehearse.errors import NotReady
 from rehearse.logs import clean_lines
 from rehearse.model import CheckOutcome, CheckResult
 from rehearse.process_groups import begin_group, kill_group
@@ -104,7 +106,11 @@ class _Run:
         self._running = None
         self._must_move_by = monotonic() + COLLECT_TIMEOUT_S
         only = self._order.only if self._waiting is None else tuple(self._waiting)
-        child = _Child(replace(self._order, only=only), self._clean)
+        try:
+            child = _Child(replace(self._order, only=only), self._clean)
+        except NotReady as error:
+            yield from self._shut_out(error)
+            return
         try:
             while True:
                 message = child.next(min(self._must_move_by, self._ends_at))
@@ -114,8 +120,15 @@ class _Run:
             yield from self._left_behind(child, message)
         except TimeoutError:
             yield from self._too_long()
+        except NotReady as error:
+            yield from self._shut_out(error)
         finally:
             child.close()
+
+    def _shut_out(self, error: NotReady) -> Iterator[CheckMessage]:
+        """There are no credentials any more: what would be asked now says nothing about an upgrade."""
+        self._ends_at = monotonic()
+        yield Trouble(str(error))
 
     def _take(self, message: CheckMessage) -> Iterator[CheckMessage]:
         self._must_move_by = monotonic() + self._order.context.timeout_s
@@ -174,6 +187,9 @@ class _Child:
     """One child process, and the two threads that read what it says."""
 
     def __init__(self, order: CheckOrder, clean: Clean) -> None:
+        self._sides = [side for side in (order.context.baseline, order.context.candidate) if side is not None]
+        self._headers = _headers_of(self._sides)
+        line = json.dumps(to_jsonable(order))
         self._queue: queue.Queue[CheckMessage | None] = queue.Queue()
         self._process = begin_group(
             [sys.executable, "-P", "-m", "rehearse.checks.child"],
@@ -189,15 +205,26 @@ class _Child:
         ]
         for reader in self._readers:
             reader.start()
+        self._tell(line)
+
+    def _tell(self, line: str) -> None:
         stdin = self._process.stdin
         if stdin is not None:
             with suppress(BrokenPipeError):  # how it ended says more
-                stdin.write(json.dumps(to_jsonable(order)).encode() + b"\n")
+                stdin.write(line.encode() + b"\n")
                 stdin.flush()
 
+    def _tell_new_headers(self) -> None:
+        """A token was renewed. Raises NotReady when it has expired, and no other one can be had."""
+        now = _headers_of(self._sides)
+        if now != self._headers:
+            self._headers = now
+            self._tell(json.dumps(now))
+
     def next(self, until: float) -> CheckMessage | None:
-        """What it says next; None at its end. Raises TimeoutError at `until`."""
+        """What it says next; None at its end. Raises TimeoutError at `until`, and NotReady without a good token."""
         while True:
+            self._tell_new_headers()
             is_gone = self._process.poll() is not None
             try:
                 return self._queue.get(timeout=LAST_WORDS_S if is_gone else POLL_S)
@@ -241,15 +268,26 @@ class _Child:
         stderr = self._process.stderr
         if stderr is None:
             return
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         left = MOST_LOG_BYTES
-        with suppress(ValueError, OSError), path.open("ab") as log:
+        with suppress(ValueError, OSError), _opened(path) as log:
             for line in clean_lines(stderr.readline, clean):
                 if left > 0:
                     text = line.encode()[:left]
                     left -= len(text)
                     log.write(text)
                     log.flush()
+        with suppress(ValueError, OSError):  # no room for it, or none of our business any more
+            while stderr.read(1 << 16):
+                pass
+
+
+def _headers_of(sides: Sequence[CheckedSide]) -> dict[str, dict[str, str]]:
+    return {side.side.value: dict(side.headers) for side in sides}
+
+
+def _opened(path: Path) -> IO[bytes]:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path.open("ab")
 
 
 def _close(pipe: IO[bytes] | None) -> None:

@@ -38,7 +38,8 @@ def list_(config: ConfigOption = None, set_: SetOption = None, as_json: JsonOpti
         return ExitCode.GO
     for one in found:
         versions = f"{one.versions} version{'' if one.versions == 1 else 's'}"
-        out(f"{printable(one.name)}  {one.run_id}  {one.recorded_at}  {versions}  {printable(one.title)}")
+        recorded_at = printable(one.recorded_at)
+        out(f"{printable(one.name)}  {one.run_id}  {recorded_at}  {versions}  {printable(one.title)}")
     return ExitCode.GO
 
 

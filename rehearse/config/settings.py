@@ -54,7 +54,7 @@ class BaselineSettings(Section):
     )
     declared_differences: Words = Field(
         default=(),
-        description="Keys of the provenance that the upgrade changes, and that therefore may differ.",
+        description="What the upgrade changes, and thus may differ: keys of the provenance, or facts (`facts.host`).",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from rehearse.errors import NotReady
+from rehearse.errors import DiskFull, NotReady
 from rehearse.logs import ChildLog
 from rehearse.process_groups import begin_group, end_group, exit_code_of
 from rehearse.redaction import Clean
@@ -52,7 +53,10 @@ class ProcessRunner:
 
     def start(self, argv: Sequence[str], log: Path) -> RunningProcess:
         """See StepRunner."""
-        words = ChildLog(log, self.clean)
+        try:
+            words = ChildLog(log, self.clean)
+        except DiskFull as error:
+            raise OSError(errno.ENOSPC, str(error)) from error
         try:
             process = begin_group(argv, self.working_dir, subprocess.DEVNULL, words.file, words.file)
         except BaseException:

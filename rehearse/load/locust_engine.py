@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
@@ -142,10 +142,11 @@ class LocustSession:
                 worker.process.wait()
         for thread in self._readers:
             thread.join(STOP_TIMEOUT_S)
-        for worker in self._workers:
-            if worker.process.stdout is not None:
-                worker.process.stdout.close()
-            worker.log.close()
+        with ExitStack() as logs:  # each is closed, also when there is no room for what another one holds
+            for worker in self._workers:
+                if worker.process.stdout is not None:
+                    worker.process.stdout.close()
+                logs.callback(worker.log.close)
 
     def _launch(self, side: Side, number: int) -> None:
         log = ChildLog(worker_file(self._order, side, number, "log"), self._clean)

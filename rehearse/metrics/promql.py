@@ -13,7 +13,7 @@ from time import time
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, FiniteFloat, ValidationError
 
 from rehearse.allowlist import AllowList, host_and_port, system_resolve
 from rehearse.errors import ConfigError, NotReady
@@ -41,7 +41,7 @@ class Found:
 
 
 class _Row(BaseModel):
-    values: list[tuple[float, str]]
+    values: list[tuple[FiniteFloat, str]]
 
 
 class _Matrix(BaseModel):
@@ -81,9 +81,12 @@ class Prometheus:
         began_s = time()
         answer = self._ask("query", {"query": "time()"})
         try:
-            return float(answer.data["result"][1]) - (began_s + time()) / 2  # type: ignore[index]
+            its_own_s = float(answer.data["result"][1])  # type: ignore[index]
         except (TypeError, KeyError, IndexError, ValueError):
-            raise NotReady(f"{self._label} does not tell its time.") from None
+            its_own_s = math.nan
+        if not math.isfinite(its_own_s):
+            raise NotReady(f"{self._label} does not tell its time.")
+        return its_own_s - (began_s + time()) / 2
 
     def series(self, query: str, window: Window) -> Found:
         """The points of `query`; never raises for what Prometheus says or fails to say."""
@@ -122,7 +125,10 @@ class Prometheus:
         if len(rows) != 1:
             advice = "is the target scraped?" if not rows else "aggregate them, or select one by its labels"
             return f"the query found {len(rows) or 'no'} series; {advice}"
-        return {at: float(value) for at, value in rows[0].values}
+        try:
+            return {at: float(value) for at, value in rows[0].values}
+        except ValueError:
+            raise NotReady(f"{self._label} answers with a value that is not a number") from None
 
     def _ask(self, what: str, parameters: Mapping[str, str]) -> _Answer:
         try:

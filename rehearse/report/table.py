@@ -7,6 +7,7 @@ from io import BytesIO
 
 from rehearse.errors import ConfigError
 from rehearse.model import Block, RequestOutcome, RunRecord, Series
+from rehearse.report.visible import visible
 
 _QUANTILES = {"p50_s": 0.50, "p95_s": 0.95, "p99_s": 0.99}
 # What a spreadsheet would take for a formula: such a text gets a quote in front.
@@ -29,9 +30,9 @@ def table_of(record: RunRecord, blocks: Sequence[Block], ending: str) -> bytes:
         buffer = BytesIO()
         frame.to_parquet(buffer, index=False)
         return buffer.getvalue()
-    for column in ("name", "title"):
+    for column in frame.select_dtypes("string"):
         frame[column] = frame[column].map(_no_formula)
-    return frame.to_csv(index=False, lineterminator="\n").encode("utf-8", "replace")
+    return frame.to_csv(index=False, lineterminator="\n").encode()
 
 
 _COLUMNS = {
@@ -54,7 +55,7 @@ _COLUMNS = {
 
 
 def _rows(record: RunRecord, blocks: Sequence[Block]) -> Iterator[tuple[object, ...]]:
-    run = (record.run_id, str(record.kind), record.title, record.started_at)
+    run = (_text(record.run_id), str(record.kind), _text(record.title), _text(record.started_at))
     for block in blocks:
         place = (str(block.side), str(block.phase), block.round, block.index, block.is_warm_up)
         for series in block.series:
@@ -63,10 +64,16 @@ def _rows(record: RunRecord, blocks: Sequence[Block]) -> Iterator[tuple[object, 
 
 def _numbers(series: Series) -> Iterator[object]:
     judged = series.judged
-    yield from (str(series.scope), series.name)
+    yield from (str(series.scope), _text(series.name))
     yield from (series.count(outcome) for outcome in RequestOutcome)
     yield from (judged.quantile_s(share) for share in _QUANTILES.values())
 
 
+def _text(text: str) -> str:
+    """Half surrogates are no characters, and Arrow takes none."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _no_formula(text: str) -> str:
+    text = visible(text)  # a bare carriage return would begin a row
     return f"'{text}" if text.startswith(_FORMULA) else text

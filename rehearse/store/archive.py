@@ -16,6 +16,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ MAGIC = b"rehearse runs 1\n"
 MOST_BYTES = 64 * 1024 * 1024  # of a file
 MOST_TEXT_BYTES = 256 * 1024 * 1024  # decompressed
 _HEADER = len(MAGIC) + 64 + 1
+_CLOCKS_DIFFER = timedelta(minutes=5)  # between two machines
 # A run's id becomes the name of a folder of reports.
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -145,14 +147,14 @@ def _text(body: bytes) -> str:
 # in
 
 
-def import_runs(session: Session, content: bytes) -> tuple[Imported, ...]:
+def import_runs(session: Session, content: bytes, now: datetime | None = None) -> tuple[Imported, ...]:
     """Keep every run of a file. Raises StoreError for a damaged file, and for a run that is here with other content."""
-    return tuple(_keep(session, packed) for packed in _read(content))
+    return tuple(_keep(session, packed) for packed in _read(content, now))
 
 
-def check_file(content: bytes) -> tuple[tuple[str, str | None], ...]:
+def check_file(content: bytes, now: datetime | None = None) -> tuple[tuple[str, str | None], ...]:
     """The id and the digest of each run in a file. Raises StoreError for anything that an import would refuse."""
-    return tuple((packed.run.run_id, packed.run.digest) for packed in _read(content))
+    return tuple((packed.run.run_id, packed.run.digest) for packed in _read(content, now))
 
 
 def _keep(session: Session, packed: _Packed) -> Imported:
@@ -210,7 +212,7 @@ def _name(session: Session, name: str, run: RunRow) -> bool:
     return True
 
 
-def _read(content: bytes) -> list[_Packed]:
+def _read(content: bytes, now: datetime | None) -> list[_Packed]:
     """The runs of a file, each of them whole and strictly read."""
     try:
         runs = _runs_of(_lines(content))
@@ -220,6 +222,7 @@ def _read(content: bytes) -> list[_Packed]:
         raise _damaged("there is no run in it")
     for packed in runs:
         _check(packed)
+        _check_moments(packed.run, now or datetime.now(UTC))
     return runs
 
 
@@ -305,6 +308,29 @@ def _check(packed: _Packed) -> None:
         raise _damaged(f"run {run.run_id} is not what was sealed when it was finished")
     if packed.names and (record.kind is not RunKind.BASELINE or not is_finished):
         raise _damaged(f"run {run.run_id} is a {record.state} {record.kind}, and is named as a baseline")
+
+
+def _check_moments(run: RunRow, now: datetime) -> None:
+    """When a run began says which of two recordings is the younger: moments as they are stored, and none to come."""
+    for moment in (run.started_at, run.ended_at):
+        if moment is None:
+            continue
+        try:
+            at = datetime.fromisoformat(moment)
+            is_as_stored = (
+                at.tzinfo is not None and at.astimezone(UTC).isoformat(timespec="seconds") == moment
+            )
+        except (ValueError, OverflowError):
+            is_as_stored = False
+        if not is_as_stored:
+            raise _damaged(
+                f"run {run.run_id} has the moment {moment[:40]!r}, and not one in UTC to the second"
+            )
+        if at > now + _CLOCKS_DIFFER:
+            raise StoreError(
+                f"run {run.run_id} has the moment {moment}, and here it is {now.isoformat(timespec='seconds')}. Nothing"
+                " was imported: set the clock of the machine that is wrong, and record again if it is the other one."
+            )
 
 
 def _damaged(why: str) -> StoreError:

@@ -44,6 +44,7 @@ from rehearse.store.tables import BaselineRow, RunRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
+    from datetime import datetime
     from types import TracebackType
 
     from sqlalchemy.orm import Session
@@ -246,13 +247,13 @@ class Store:
                 rows.insert(0, self._row(session, baseline_run_id))
             return export_runs(session, rows)
 
-    def import_file(self, content: bytes) -> tuple[Imported, ...]:
-        """Keep the runs of an exported file, all or none. Raises StoreError for a damaged one, and for a run that is
-        here already with other content."""
+    def import_file(self, content: bytes, now: datetime | None = None) -> tuple[Imported, ...]:
+        """Keep the runs of an exported file, all or none. Raises StoreError for a damaged one, for a run that is here
+        already with other content, and for one that lies in the future of `now` (left out: this moment)."""
 
         def keep() -> tuple[Imported, ...]:
             with self._database.writing() as session:
-                return import_runs(session, content)
+                return import_runs(session, content, now)
 
         return _once_more(keep)
 

@@ -16,6 +16,7 @@ from rehearse.checks.orders import Began, Finished
 from rehearse.checks.runner import PytestRunner
 from rehearse.model import CheckOutcome
 from tests.checks.breaks import Checks, Found
+from tests.presence import absent
 
 ERROR, FAILED, PASSED = CheckOutcome.ERROR, CheckOutcome.FAILED, CheckOutcome.PASSED
 
@@ -137,6 +138,21 @@ def test_a_check_that_breaks_its_process_in_another_way_is_named_too(
 ) -> None:
     assert more_of_it.outcome(check_id) is outcome
     assert why in more_of_it.sentence(check_id)
+
+
+@pytest.mark.live
+def test_a_check_that_says_much_is_not_held_up_by_a_full_disk(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        absent("there is no /dev/full here")
+    checks = Checks(tmp_path)
+    marked = '@pytest.mark.breakage(id="loud")\n'
+    checks.write("test_loud.py", marked + 'def test_loud():\n    os.write(2, b"words\\n" * 100_000)\n')
+    order = checks.order(timeout_s=10.0)
+    Path(order.log).parent.mkdir()
+    Path(order.log).symlink_to("/dev/full")
+    with closing(PytestRunner().run(order, str)) as messages:
+        results = [message.result for message in messages if isinstance(message, Finished)]
+    assert [result.outcome for result in results] == [PASSED], results
 
 
 @pytest.mark.live

@@ -118,6 +118,11 @@ def test_a_hostile_name_gives_no_order_to_a_terminal_or_a_runner(
     assert not any(line.lstrip().startswith("::") for line in shown.splitlines())
 
 
+def test_a_moment_that_somebody_wrote_into_the_store_moves_no_cursor(project: Project) -> None:
+    change(project.file, "UPDATE runs SET started_at = ?", "2026\x1b[2J\x1b[31m")
+    assert "\x1b" not in project.told("baselines", "list")
+
+
 def test_a_run_goes_to_another_machine_with_its_baseline(
     project: Project, make: Callable[[str], Project], tmp_path: Path
 ) -> None:

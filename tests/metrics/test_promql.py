@@ -68,6 +68,8 @@ TROUBLES: dict[str, tuple[Reply, str]] = {
     "two series": (lambda _: matrix(numbers(), numbers()), "found 2 series"),
     "NaN": (lambda _: matrix([*numbers(range(10)), (1010.0, "NaN")]), "not numbers"),
     "infinite": (lambda _: matrix(numbers(value="+Inf")), "not numbers"),
+    "a word": (lambda _: matrix(numbers(value="abc")), "a value that is not a number"),
+    "no moment": (lambda _: matrix([("NaN", "5")]), "not answer with a range"),  # type: ignore[list-item]
     "partial": (lambda _: matrix(numbers(), warnings=["one store is down"]), "one store is down"),
     "nobody there": (refusing, "does not answer: Connection refused"),
     "an error page": (
@@ -104,6 +106,12 @@ def test_a_sample_that_stands_in_for_later_ones_counts_once() -> None:
     assert [at for at, _ in found.points] == [0.0, 1.0, 2.0, 3.0, 4.0]
 
 
+def test_moments_that_are_no_numbers_are_named_too() -> None:
+    found = asked(lambda _: matrix(numbers()), lambda _: matrix(numbers(value="abc")))
+    assert found.points == ()
+    assert "a value that is not a number" in found.trouble
+
+
 def test_values_without_moments_of_their_own_are_kept() -> None:
     refused = httpx.Response(400, json={"status": "error", "error": "expected type instant vector"})
     assert len(asked(lambda _: matrix(numbers()), lambda _: refused).points) == len(ALL)
@@ -121,9 +129,11 @@ def test_its_clock_is_compared_with_ours(monkeypatch: pytest.MonkeyPatch) -> Non
     assert prometheus(lambda _: httpx.Response(200, json=data)).clock_ahead_s() == 3.5
 
 
-def test_a_clock_that_is_not_told_is_not_guessed() -> None:
+@pytest.mark.parametrize("result", [[], [1, "NaN"], [1, "noon"]])
+def test_a_clock_that_is_not_told_is_not_guessed(result: list[object]) -> None:
+    data = {"status": "success", "data": {"resultType": "scalar", "result": result}}
     with pytest.raises(NotReady, match="does not tell its time"):
-        prometheus(lambda _: matrix()).clock_ahead_s()
+        prometheus(lambda _: httpx.Response(200, json=data)).clock_ahead_s()
 
 
 def test_a_host_that_is_not_listed_is_not_asked() -> None:

@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from rehearse.model import RunKind, RunState
 from rehearse.store import Store, rows
 from rehearse.store.archive import MAGIC, MOST_BYTES, check_file, import_runs
 from rehearse.store.packing import pack
-from tests.store.examples import ABORT, block, exhibit, final, finished, keep, record, sqlite_url
+from tests.store.examples import ABORT, block, change, exhibit, final, finished, keep, record, sqlite_url
 
 
 @pytest.fixture
@@ -236,6 +237,48 @@ MADE: dict[str, tuple[Callable[[list[list[object]]], object], str]] = {
     ),
     "nothing at all": (lambda lines: lines.clear(), "is not JSON"),
 }
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "zzzz",
+        "",
+        "=1+1",
+        "2026-11-02",
+        "2026-11-02T10:00:00",
+        "2026-11-02T10:00:00+14:00",
+        "2026-11-02T10:00:00.5+00:00",
+        "9999-12-31T23:59:59-23:59",
+        "2026-11-02T10:00:00+00:00\x1b[2J",
+    ],
+)
+@pytest.mark.parametrize("statement", ["UPDATE runs SET started_at = ?", "UPDATE runs SET ended_at = ?"])
+def test_a_moment_that_is_none_takes_no_name_over(
+    local_store: Store, other: Store, file: Path, moment: str, statement: str
+) -> None:
+    baseline_in(other, "mine", minute=5)
+    keep(local_store, record("made"))
+    change(file, statement, moment)
+    change(file, "UPDATE runs SET digest = ?", local_store.digest("made"))  # as somebody who makes a run up
+    local_store.name_baseline("main", "made")
+    content = local_store.export("made")
+    with pytest.raises(StoreError, match="not one in UTC to the second"):
+        other.import_file(content)
+    assert other.baseline("main").run_id == "mine"
+
+
+def test_a_run_of_the_future_is_refused_but_for_what_clocks_differ_by(
+    local_store: Store, other: Store
+) -> None:
+    baseline_in(local_store)  # it ended at 10:59
+    content = local_store.export("base")
+    with pytest.raises(StoreError, match="set the clock"):
+        other.import_file(content, datetime(2026, 11, 2, 10, 53, tzinfo=UTC))
+    with pytest.raises(StoreError, match="set the clock"):
+        check_file(content, datetime(2026, 11, 2, 9, 0, tzinfo=UTC))
+    assert other.summaries(9) == ()
+    assert other.import_file(content, datetime(2026, 11, 2, 10, 55, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(("change", "message"), MADE.values(), ids=MADE.keys())
