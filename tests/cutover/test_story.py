@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.verdict.evidence import finals_of, healthy_rig, histogram
-from rehearse import rehearsal, wiring
+from rehearse import rehearsal
 from rehearse.cli import app
 from rehearse.config import Settings, load_settings
 from rehearse.cutover.exhibits import process_exhibit, step_exhibit, terms_exhibit
@@ -45,6 +45,7 @@ from rehearse.prober.orders import ProberOrder
 from rehearse.progress import Silence
 from rehearse.store.leases import Holder
 from rehearse.store.records import Store
+from rehearse.wiring.records import cutover_record
 from tests.servers import Site, serving
 
 BLOCK_S = 0.05
@@ -293,7 +294,7 @@ def killed(stage: Stage, *steps: StepRecord, command: str = "") -> str:
     """A cutover of this very moment whose process is gone, as a kill leaves it; `command` is which its own was."""
     settings, clock = stage.settings(), stage.parts().now()
     order = orders.order_of(settings, str, with_forward=False)
-    record = orders.record_of(settings, wiring.cutover_record(order.settings, clock, "test"), order.settings)
+    record = orders.record_of(settings, cutover_record(order.settings, clock, "test"), order.settings)
     gone = f"{process_of(os.getpid())}0"
     with stage.store() as store:
         holder = Holder("token", record.run_id, "here", os.getpid(), gone, iso(clock))
