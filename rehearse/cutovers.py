@@ -166,6 +166,7 @@ class CriterionSeen:
     fired_at_s: float | None = None
     sentence: str = ""
     trouble: str = ""  # why it was not watched
+    blind_s: float = 0.0  # the longest time without an answer, while it was watched
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from rehearse.cutover.exhibits import (
     answer_exhibit,
@@ -44,6 +45,7 @@ from rehearse.judge.exits import UNDONE, UPGRADED
 from rehearse.model import Side
 from rehearse.progress import Listener
 
+T = TypeVar("T")
 LOOK_S = 0.25  # how often somebody looks at the criteria
 
 
@@ -84,13 +86,14 @@ class Walk:
         """Known-good, the upgrade, the candidate, the undo, known-good again; forward, if that is asked for."""
         cutover, crew = self._order.settings.cutover, self._crew
         self._before()
-        self._watch()
-        is_there = self._has_backup() and not crew.trouble() and self._go(self._order.there_and_back)
+        is_there = self._has_backup() and not crew.trouble()
         if is_there:
-            crew.facts(Side.CANDIDATE)
-            is_there = self._measure(PhaseKind.CANDIDATE, "candidate", cutover.budget_s)
-            self._look_for_rows(UPGRADED)
-        self._is_watching = False
+            with self._watched():
+                is_there = self._go(self._order.there_and_back)
+                if is_there:
+                    crew.facts(Side.CANDIDATE)
+                    is_there = self._measure(PhaseKind.CANDIDATE, "candidate", cutover.budget_s)
+                    self._look_for_rows(UPGRADED)
         is_back = self.come_back([step.name for step in self._open()], holds_windows=is_there)
         if is_back:
             self._after_undo()
@@ -114,9 +117,9 @@ class Walk:
         crew, cutover = self._crew, self._order.settings.cutover
         crew.facts(Side.BASELINE)
         for question in crew.questions:
-            crew.pace.ask(question.ask_before)
+            self._ask(question.ask_before)
         if crew.rows is not None:
-            crew.pace.ask(crew.rows.begin)
+            self._ask(crew.rows.begin)
         self._measure(PhaseKind.BEFORE, "before", cutover.budget_s)
 
     def _has_backup(self) -> bool:
@@ -125,7 +128,7 @@ class Walk:
         if not check:
             return True
         self._crew.listener.phase(f"the backup: check {check}")
-        found = self._crew.pace.ask(lambda: self._crew.verifier.verify((check,)))
+        found = self._ask(lambda: self._crew.verifier.verify((check,)))
         self._journal.add_exhibit(backup_exhibit(BackupSeen(check, found.outcome, found.sentence)))
         return found.outcome is StepOutcome.DONE
 
@@ -134,7 +137,7 @@ class Walk:
         self._measure(PhaseKind.AFTER_UNDO, "after the undo", cutover.budget_s)
         self._look_for_rows(UNDONE)
         for question in crew.questions:
-            self._journal.add_exhibit(answer_exhibit(crew.pace.ask(question.ask_after)))
+            self._journal.add_exhibit(answer_exhibit(self._ask(question.ask_after)))
 
     def _forward(self) -> None:
         """The upgrade once more, with what cannot be undone, and then its repair."""
@@ -274,15 +277,28 @@ class Walk:
     def _verify(self, record: StepRecord, step: StepOrder) -> StepRecord:
         if not step.verify:
             return record
-        found = self._crew.pace.ask(lambda: self._crew.verifier.verify(step.verify))
+        found = self._ask(lambda: self._crew.verifier.verify(step.verify))
         now_s = self._crew.pace.now_s()
         return replace(record, outcome=found.outcome, sentence=found.sentence, verified_s=now_s)
 
     # --- what is watched
 
-    def _watch(self) -> None:
-        self._crew.begin_watch(self._crew.pace.now_s())
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Meanwhile somebody looks at the criteria."""
+        crew = self._crew
+        crew.begin_watch(crew.pace.now_s())
+        crew.criteria.begin(crew.pace.now_s())
         self._is_watching = True
+        try:
+            yield
+        finally:
+            self._is_watching = False
+            crew.criteria.rest(crew.pace.now_s())
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        """Its answer; criteria are looked at while it is awaited."""
+        return self._crew.pace.ask(question, self._look)
 
     def _look(self) -> None:
         now_s = self._crew.pace.now_s()
@@ -297,4 +313,4 @@ class Walk:
     def _look_for_rows(self, when: str) -> None:
         rows = self._crew.rows
         if rows is not None:
-            self._journal.add_exhibit(rows_exhibit(self._crew.pace.ask(lambda: rows.look(when))))
+            self._journal.add_exhibit(rows_exhibit(self._ask(lambda: rows.look(when))))

@@ -241,7 +241,9 @@ def _criterion_row(cutover: CutoverResult, seen: CriterionSeen) -> CriterionRow:
         return CriterionRow(seen, Outcome.FAIL, f"fired after {at}: {seen.sentence}")
     if seen.trouble:
         return CriterionRow(seen, Outcome.INCONCLUSIVE, f"not watched: {seen.trouble}")
-    return CriterionRow(seen, Outcome.PASS, "watched all the time, and quiet")
+    return CriterionRow(
+        seen, Outcome.PASS, f"quiet; never longer than {length(seen.blind_s)} without an answer"
+    )
 
 
 def _clock(cutover: CutoverResult) -> str:

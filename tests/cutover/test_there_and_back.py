@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from rehearse.cutover.steps import ScriptedStep
 from rehearse.cutovers import BackupSeen, Direction, PhaseKind, StepOutcome
-from rehearse.cutting_over.verifying import Verified
+from rehearse.cutting_over.verifying import ScriptedVerifier, Verified
 from rehearse.disruptions import ProbeLog
 from rehearse.errors import ConfigError
 from rehearse.judge.exits import exit_faults
@@ -194,6 +195,40 @@ def test_a_criterion_that_fires_turns_back_at_once_and_says_when_and_how_long_it
     assert "fired" in sentence
     assert "the way back took" in sentence
     assert [phase.kind for phase in found.phases].count(PhaseKind.WINDOW) == 1  # who turns back holds nothing
+
+
+def with_a_check(text: str) -> str:
+    return text.replace('run = ["switch"]', 'run = ["switch"]\nverify = ["A"]')
+
+
+def test_criteria_are_looked_at_while_a_check_of_a_step_is_asked(tmp_path: Path) -> None:
+    happening = blue_green(tmp_path, change=with_a_check)
+    happening.answers_take_s = 6.0
+    happening.effects[("switch",)] = set_to(version="2.0", failing=0.8)
+    happening.effects[("switch", "back")] = set_to(version="1.0", failing=0.0)
+    _, _, found = happening.run()
+    fired = next(one for one in found.criteria if one.fired_at_s is not None)
+    switch = next(step for step in found.steps if step.name == "switch")
+    assert fired.fired_at_s is not None
+    assert switch.ended_s is not None
+    assert switch.verified_s is not None
+    assert switch.ended_s < fired.fired_at_s < switch.verified_s
+    assert PhaseKind.CANDIDATE not in {phase.kind for phase in found.phases}
+
+
+def watched_by_a_check(text: str) -> str:
+    return text.replace('objective = "error_ratio"', 'check = "A"')
+
+
+def test_a_criterion_whose_question_never_ends_is_never_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = Event()
+    monkeypatch.setattr(ScriptedVerifier, "verify", lambda *_: goes_on.wait(60) or Verified())
+    verdict, _, _ = blue_green(tmp_path, change=watched_by_a_check).run()
+    goes_on.set()
+    assert verdict.decision is INCONCLUSIVE
+    assert "was not watched: it never had an answer" in verdict.reasons[0].sentence
 
 
 def test_what_users_get_while_a_long_step_runs_makes_it_turn_back_after_that_step(tmp_path: Path) -> None:
