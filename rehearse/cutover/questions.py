@@ -25,11 +25,15 @@ MOST_BYTES = 50_000_000
 _LONGEST = 160  # characters of a line that is shown
 
 
+class SaysNothing(NotReady):
+    """An answer that proves nothing, however often it is given: empty, or no success."""
+
+
 class Question(Protocol):
     """Something that has an answer."""
 
     def ask(self) -> str:
-        """The answer. Raises NotReady when there is none."""
+        """The answer. Raises NotReady when there is none, SaysNothing for one that proves nothing."""
         ...
 
 
@@ -72,7 +76,10 @@ class PathQuestion:
         found = self.answer(self.path)
         if found is None:
             raise NotReady(f"GET {self.path} has no answer")
-        return f"status {found[0]}\n{found[1].decode(errors='replace')}"
+        status, body = found
+        if status // 100 != 2:
+            raise SaysNothing(f"GET {self.path} answers {status}")
+        return f"status {status}\n{body.decode(errors='replace')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +125,9 @@ class AskedTwice:
             return SameAnswer(self.name, trouble=self.clean(self._trouble or "it was not asked before"))
         try:
             after = self._asked()
+        except SaysNothing as error:
+            difference = self.clean(f"it had an answer before, and now: {error}")
+            return SameAnswer(self.name, _digest(self._before), _digest(""), difference)
         except NotReady as error:
             return SameAnswer(self.name, _digest(self._before), trouble=self.clean(f"after: {error}"))
         difference = self.clean(first_difference(self._before, after))
@@ -125,9 +135,14 @@ class AskedTwice:
 
     def _asked(self) -> str:
         answer = self.question.ask()
+        if not answer.strip():
+            raise SaysNothing("the answer is empty")
         if not self.ignore:
             return answer
-        return "\n".join(line for line in answer.splitlines() if not re.search(self.ignore, line))
+        kept = "\n".join(line for line in answer.splitlines() if not re.search(self.ignore, line))
+        if not kept.strip():
+            raise SaysNothing("all of the answer is ignored")
+        return kept
 
 
 def first_difference(before: str, after: str) -> str:

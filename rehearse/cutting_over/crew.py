@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from rehearse.allowlist import AllowList
@@ -39,13 +39,16 @@ from rehearse.errors import ConfigError
 from rehearse.exit_plan import Criterion
 from rehearse.journal import Journal
 from rehearse.load.engine import BlockClosed, LoadEvent
-from rehearse.model import Block, Objective, Side
+from rehearse.model import Block, Objective, Side, TargetFacts
 from rehearse.redaction import Clean
 from rehearse.sides import headers_of, prometheus_of, tls_of
 from rehearse.targets import ManagedTarget
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+
+_COUNTS = "rows."  # of facts, as those of `state` in targets.py
 
 
 class Recording:
@@ -175,17 +178,24 @@ def _question(settings: Settings, one: QuestionSettings, target: ManagedTarget) 
     return SqlQuestion(_engine(settings), one.sql)
 
 
-class FactsQuestion:
-    """Its own words about itself; numbers, such as counts of rows, may move."""
+class TellsFacts(Protocol):
+    """The part of a target that says what it is."""
 
-    def __init__(self, target: ManagedTarget) -> None:
+    def facts(self) -> TargetFacts:
+        """Raises NotReady when it does not say so."""
+        ...
+
+
+class FactsQuestion:
+    """Its own words about itself. Counts of rows, named as `state` of the target names them, may move."""
+
+    def __init__(self, target: TellsFacts) -> None:
         self._target = target
 
     def ask(self) -> str:
         """See Question."""
         facts = self._target.facts().facts
-        words = {key: value for key, value in facts.items() if not value.lstrip("-").isdigit()}
-        return "\n".join(f"{key} {words[key]}" for key in sorted(words))
+        return "\n".join(f"{key} {facts[key]}" for key in sorted(facts) if not key.startswith(_COUNTS))
 
 
 # --- checks and criteria ------------------------------------------------------------------------------------------

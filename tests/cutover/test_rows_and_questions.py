@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +32,9 @@ from rehearse.cutover.rows import (
     SqlReader,
     SqlWriter,
 )
+from rehearse.cutting_over.crew import FactsQuestion
 from rehearse.errors import NotReady
+from rehearse.model import Side, TargetFacts
 
 
 class Service:
@@ -182,6 +185,70 @@ def test_no_answer_is_no_agreement(answers: tuple[str | NotReady, ...], trouble:
     answer = asked.ask_after()
     assert answer.trouble == trouble
     assert answer.after is None
+
+
+@pytest.mark.parametrize(
+    ("said", "ignore", "trouble"),
+    [
+        ("", "", "before: the answer is empty"),
+        (" \n", "", "before: the answer is empty"),
+        ("-- a\n-- b", "^--", "before: all of the answer is ignored"),
+    ],
+)
+def test_an_answer_that_says_nothing_is_not_the_same_answer(said: str, ignore: str, trouble: str) -> None:
+    asked = AskedTwice("it", Says(said, said), ignore, str)
+    asked.ask_before()
+    assert asked.ask_after().trouble == trouble
+
+
+def test_an_answer_that_says_nothing_any_more_is_another_answer() -> None:
+    asked = AskedTwice("it", Says("create table a", ""), "", str)
+    asked.ask_before()
+    answer = asked.ask_after()
+    assert answer.before != answer.after is not None
+    assert answer.difference == "it had an answer before, and now: the answer is empty"
+
+
+@pytest.mark.parametrize("status", [302, 401, 404, 500])
+def test_a_path_that_never_answers_with_success_proves_nothing(status: int) -> None:
+    asked = AskedTwice("it", PathQuestion(lambda _: (status, b"no"), "/x"), "", str)
+    asked.ask_before()
+    assert asked.ask_after().trouble == f"before: GET /x answers {status}"
+
+
+def test_a_path_that_is_gone_after_the_undo_is_another_answer() -> None:
+    answers = [(200, b"yes"), (404, b"no")]
+    asked = AskedTwice("it", PathQuestion(lambda _: answers.pop(0), "/x"), "", str)
+    asked.ask_before()
+    answer = asked.ask_after()
+    assert answer.before != answer.after is not None
+    assert answer.difference == "it had an answer before, and now: GET /x answers 404"
+
+
+@dataclass
+class TellsFacts:
+    """The part of a target that tells what it is."""
+
+    told: dict[str, str]
+
+    def facts(self) -> TargetFacts:
+        return TargetFacts(Side.CANDIDATE, "shop", "http://127.0.0.1:9", self.told)
+
+
+def test_what_it_says_of_itself_is_all_but_counts_of_rows() -> None:
+    target = TellsFacts({"build": "1234", "schema": "17", "name": "shop", "rows.orders": "5"})
+    asked = AskedTwice("it", FactsQuestion(target), "", str)
+    asked.ask_before()
+    target.told["rows.orders"] = "6"
+    assert asked.ask_after().difference == ""
+    target.told["build"] = "1300"
+    assert asked.ask_after().difference == "line 1 was 'build 1234' and is 'build 1300'"
+
+
+def test_facts_that_are_counts_alone_prove_nothing() -> None:
+    asked = AskedTwice("it", FactsQuestion(TellsFacts({"rows.orders": "5"})), "", str)
+    asked.ask_before()
+    assert asked.ask_after().trouble == "before: the answer is empty"
 
 
 def test_a_line_more_is_a_difference() -> None:
