@@ -137,6 +137,14 @@ class BackupSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class RowCount:
+    """How many rows a stretch of time has seen."""
+
+    taken: int = 0  # the system said that it has them
+    refused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RowsSeen:
     """Whether rows that were written are still there, at one moment."""
 
@@ -145,6 +153,8 @@ class RowsSeen:
     missing: tuple[str, ...] = ()  # a few of those that are gone, in words
     missing_count: int = 0
     trouble: str = ""  # why it cannot be told
+    before: RowCount = RowCount()  # the first step
+    since: RowCount = RowCount()  # the first step began
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ class RowRead(Section):
     value: Text = Field(
         default="", description="Where a number of rows stands in the JSON of `path`: it may not fall behind."
     )
-    sql: Text = Field(default="", description="Returns a row while that of `:row` is there.")
+    sql: Text = Field(default="", description="Returns a row while that of `:row` is there, otherwise none.")
 
 
 class Survival(Section):
@@ -88,7 +88,8 @@ class Survival(Section):
     write: RowWrite = Field(description="How they are written.")
     read: RowRead = Field(description="How they are looked for.")
     every_s: Annotated[Duration, between(0.05, 60, "they are few", write_duration)] = Field(
-        default=1.0, description="How often one is written; at most 500 are."
+        default=1.0,
+        description="How often one is written; at most 250 are before the first step, and 250 since.",
     )
 
 

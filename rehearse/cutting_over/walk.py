@@ -88,6 +88,8 @@ class Walk:
         self._before()
         is_there = self._has_backup() and not crew.trouble()
         if is_there:
+            if crew.rows is not None:
+                crew.rows.upgrade_begins()
             with self._watched():
                 is_there = self._go(self._order.there_and_back)
                 if is_there:

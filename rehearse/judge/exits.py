@@ -10,6 +10,7 @@ from rehearse.cutovers import (
     CutoverTerms,
     Direction,
     PhaseKind,
+    RowsSeen,
     StepOutcome,
     StepRecord,
     time_of,
@@ -207,13 +208,18 @@ def _of_rows(found: CutoverEvidence, terms: CutoverTerms) -> Iterator[Fault]:
                 ReasonCode.DATA_LOST, "rows", sentence, missing=one.missing_count, written=one.written
             )
     for when in (UPGRADED, UNDONE):
-        rows = seen.get(when)
-        why = (
-            "nobody looked" if rows is None else rows.trouble or ("" if rows.written else "none was written")
-        )
-        if why:
+        if why := _why_rows_say_nothing(seen.get(when)):
             sentence = f"{when} it is not known whether the rows are still there: {why}"
             yield fault(ReasonCode.CUTOVER_INCOMPLETE, "rows", sentence, allows_abort=True)
+
+
+def _why_rows_say_nothing(rows: RowsSeen | None) -> str:
+    """Rows from before the upgrade alone say nothing of those that users write while it goes on."""
+    if rows is None:
+        return "nobody looked"
+    if rows.trouble or rows.since.taken:
+        return rows.trouble
+    return f"none was taken since the first step began ({rows.since.refused} were refused)"
 
 
 def _of_answers(found: CutoverEvidence, terms: CutoverTerms) -> Iterator[Fault]:

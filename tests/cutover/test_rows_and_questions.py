@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -140,6 +140,77 @@ def test_rows_that_cannot_be_asked_for_are_trouble() -> None:
 def test_a_system_that_takes_no_row_at_all_ends_it_before_anything_is_touched() -> None:
     with pytest.raises(NotReady, match="read only"), keeping(RowsInMemory(trouble="read only")):
         pass
+
+
+def test_rows_are_counted_before_the_first_step_and_since() -> None:
+    rows = RowsInMemory()
+    with keeping(rows) as keeper:
+        wait_for(keeper, 3)
+        rows.takes_none = "read only"
+        keeper.upgrade_begins()
+        deadline = time.monotonic() + 10
+        while keeper.look("").since.refused < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        seen = keeper.look("now")
+    assert seen.before.taken + seen.since.taken == seen.written
+    assert seen.since.taken <= 1  # one that was under way
+
+
+def test_the_time_before_the_upgrade_does_not_use_up_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rehearse.cutover.rows.MOST_ROWS", 10)
+    with keeping(RowsInMemory()) as keeper:
+        wait_for(keeper, 5)
+        time.sleep(0.05)
+        assert keeper.look("").written == 5
+        keeper.upgrade_begins()
+        wait_for(keeper, 10)
+        assert keeper.look("").since.taken == 5
+
+
+class FindsAll(RowsInMemory):
+    """`select count(*)`, or a page that says what it was asked for."""
+
+    def missing(self, rows: Sequence[int]) -> tuple[int, Sequence[int]]:
+        del rows
+        return 0, ()
+
+
+def test_who_finds_a_row_that_was_never_written_is_not_believed() -> None:
+    with pytest.raises(NotReady, match="which was never written"), keeping(FindsAll()):
+        pass
+
+
+def test_who_finds_all_rows_only_later_is_not_believed_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    with keeping(RowsInMemory()) as keeper:
+        monkeypatch.setattr(
+            RowsInMemory, "missing", FindsAll.missing
+        )  # the candidate's page tells what was asked
+        seen = keeper.look("now")
+    assert "which was never written" in seen.trouble
+
+
+def test_a_page_that_echoes_and_a_query_that_counts_find_what_is_not_there(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'x.db'}", poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("create table marks (id integer)"))
+    writer = SqlWriter(engine, "insert into marks values (:row)")
+    counts = RowKeeper(writer, SqlReader(engine, "select count(*) from marks where id = :row"), 1.0)
+    echo = httpx.MockTransport(lambda request: httpx.Response(200, text=f"no results for {request.url}"))
+    echoes = RowKeeper(
+        writer, HttpReader(lambda: httpx.Client(base_url="http://x", transport=echo), "/?q={row}"), 1.0
+    )
+    for keeper in (counts, echoes):
+        with pytest.raises(NotReady, match="which was never written"):
+            keeper.begin()
+
+
+def test_a_count_is_not_asked_for_a_row_that_is_not_there(service: Service) -> None:
+    writer = HttpWriter(service.client, "/notes", body='{"id": "{row}"}')
+    keeper = RowKeeper(writer, HttpCounter(service.client, "/count", "notes.all"), 60.0)
+    keeper.begin()
+    keeper.end()
+    assert keeper.look("now").trouble == ""
 
 
 # --- questions ----------------------------------------------------------------------------------------------------

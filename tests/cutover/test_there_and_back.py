@@ -278,6 +278,11 @@ def lose_the_load(happening: Happening) -> None:
     happening.at[9.0] = lambda _: setattr(happening, "trouble", "the load generator was killed")
 
 
+def take_no_rows(happening: Happening) -> None:
+    """From shortly before the first step on."""
+    happening.at[6.0] = lambda environment: setattr(environment.rows, "takes_none", "it is read only")
+
+
 MISSING: dict[str, Callable[[Happening], object]] = {
     "no probes": lambda h: setattr(h, "has_probes", False),
     "the prober died": lambda h: setattr(h, "spoil_log", without_end),
@@ -285,6 +290,7 @@ MISSING: dict[str, Callable[[Happening], object]] = {
     "probes at the beginning alone": lambda h: setattr(h, "spoil_log", only_the_beginning),
     "a run that did not end": lambda h: setattr(h, "is_complete", False),
     "rows cannot be asked for": spoil_rows,
+    "no row is taken while the upgrade goes on": take_no_rows,
     "the load was lost": lose_the_load,
     "a step cannot be started": lambda h: h.scripts.update(
         {("switch",): FileNotFoundError(2, "No such file")}

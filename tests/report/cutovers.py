@@ -14,6 +14,7 @@ from rehearse.cutovers import (
     Direction,
     PhaseKind,
     PhaseSeen,
+    RowCount,
     RowsSeen,
     SameAnswer,
     StepOutcome,
@@ -110,8 +111,15 @@ CUTOVER = CutoverResult(
     disruptions=DISRUPTIONS,
     mixed=(MixedWindow(("1.0", "2.0"), BEGAN_S + 28.5, BEGAN_S + 29),),
     rows=(
-        RowsSeen("after the upgrade", 40),
-        RowsSeen("after the undo", 50, ("row 47, number 7 of 50",), 1),
+        RowsSeen("after the upgrade", 40, before=RowCount(18), since=RowCount(22, 3)),
+        RowsSeen(
+            "after the undo",
+            50,
+            ("row 47, number 7 of 50",),
+            1,
+            before=RowCount(18),
+            since=RowCount(32, 3),
+        ),
     ),
     answers=(
         SameAnswer("the schema", "a" * 64, "b" * 64, "line 3 was 'x' and is 'y'"),
