@@ -204,6 +204,13 @@ class CutoverEvidence:
         """The steps of one direction, in their order."""
         return tuple(step for step in self.steps if step.direction is direction)
 
+    def first(self, direction: Direction) -> tuple[StepRecord, ...]:
+        """Each step of one direction once, as it was the first time: the second is on the way forward."""
+        found: dict[str, StepRecord] = {}
+        for step in self.of(direction):
+            found.setdefault(step.name, step)
+        return tuple(found.values())
+
 
 # --- where an environment stands ----------------------------------------------------------------------------------
 
@@ -257,11 +264,12 @@ def standing_after(runs: Iterable[PastCutover]) -> Standing:
         if run.terms.restored_by or run.has_arrived:
             standing = Standing(run.run_id)
         elif run.steps:
-            standing = Standing(run.run_id, run.steps[-1], run.running, _open_after(standing.open, run.steps))
+            standing = Standing(run.run_id, run.steps[-1], run.running, open_after(run.steps, standing.open))
     return standing
 
 
-def _open_after(before: Sequence[str], steps: Iterable[StepRecord]) -> tuple[str, ...]:
+def open_after(steps: Iterable[StepRecord], before: Sequence[str] = ()) -> tuple[str, ...]:
+    """Which steps are begun and not taken back, when those of `before` were."""
     open_ = list(before)
     for step in steps:
         if step.direction is Direction.APPLY and step.name not in open_:

@@ -60,7 +60,8 @@ class Recording:
         self._claims_no_outage = order.terms.tolerance.longest_outage_s == 0
         self._steps: list[tuple[float, float]] = []  # when steps ran, as blocks count
         self._blocks: list[Block] = []
-        self._watched_from_s: float | None = None  # as blocks count
+        self._known_good_to_s: float | None = None  # as blocks count
+        self._watched_from_s = 0.0
         self._load_began_s = 0.0
 
     def begins(self, load_began_s: float) -> None:
@@ -75,17 +76,18 @@ class Recording:
             self._blocks.append(event.block)
 
     def begin_watch(self, now_s: float) -> None:
-        """What is due from now on is watched, and what was due before is known-good."""
+        """What is due from now on is watched, and what was due before the first time is known-good."""
         self._watched_from_s = now_s - self._load_began_s
+        if self._known_good_to_s is None:
+            self._known_good_to_s = self._watched_from_s
 
     def blocks(self) -> Blocks:
         """See Criteria."""
-        from_s = self._watched_from_s
-        if from_s is None:
+        known_good_s = self._known_good_to_s
+        if known_good_s is None:
             return Blocks()
-        before = [
-            one for one in self._blocks if self._cutover.settle_s <= one.start_s and _end_s(one) <= from_s
-        ]
+        settled_s, from_s = self._cutover.settle_s, self._watched_from_s
+        before = [one for one in self._blocks if settled_s <= one.start_s and _end_s(one) <= known_good_s]
         watched = [one for one in self._blocks if one.start_s >= from_s and not self._is_excused(one)]
         newest_s = max(map(_end_s, watched), default=0.0)
         return Blocks(before, [one for one in watched if one.start_s >= newest_s - self._cutover.watch_s])

@@ -137,6 +137,7 @@ def _steps(settings: Settings) -> Iterator[StepOrder]:
         own = by_hand.get(step.name)
         run = (own.run if own is not None else None) or _command(step.run)
         undo = (own.undo if own is not None else None) or _command(step.undo)
+        undo = () if step.is_point_of_no_return else undo
         is_after_return = is_after_return or step.is_point_of_no_return
         obstacle = _obstacle(step.name, run, undo, step.undo, is_after_return=is_after_return)
         yield StepOrder(step.name, run, undo, step.verify, step.timeout_s, step.window, obstacle)

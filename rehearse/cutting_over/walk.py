@@ -33,6 +33,7 @@ from rehearse.cutovers import (
     StepOutcome,
     StepProcess,
     StepRecord,
+    open_after,
 )
 from rehearse.cutting_over.criteria import Blocks, Criteria
 from rehearse.cutting_over.orders import CutoverOrder, StepOrder
@@ -96,7 +97,7 @@ class Walk:
                     crew.facts(Side.CANDIDATE)
                     is_there = self._measure(PhaseKind.CANDIDATE, "candidate", cutover.budget_s)
                     self._look_for_rows(UPGRADED)
-        is_back = self.come_back([step.name for step in self._open()], holds_windows=is_there)
+        is_back = self.come_back(open_after(self._steps), holds_windows=is_there)
         if is_back:
             self._after_undo()
         if is_there and is_back and self._order.forward:
@@ -107,12 +108,14 @@ class Walk:
     def come_back(self, names: Sequence[str], *, holds_windows: bool = False) -> bool:
         """Undo these steps, the last one first; it ends at one that cannot be undone. Who turns back holds nothing."""
         orders = {step.name: step for step in self._order.steps}
-        for name in reversed(names):
-            record = self._do(orders[name], Direction.UNDO)
-            if record.outcome is not StepOutcome.DONE:
+        for step in (orders[name] for name in reversed(names)):
+            if not step.undo:
+                self._crew.listener.phase(f"undo: {step.name}: there is no way back from it")
+                return False
+            if self._do(step, Direction.UNDO).outcome is not StepOutcome.DONE:
                 return False
             if holds_windows:
-                self._hold_window(self._before_it(orders[name]))
+                self._hold_window(self._before_it(step))
         return True
 
     def _before(self) -> None:
@@ -142,12 +145,16 @@ class Walk:
             self._journal.add_exhibit(answer_exhibit(self._ask(question.ask_after)))
 
     def _forward(self) -> None:
-        """The upgrade once more, with what cannot be undone, and then its repair."""
-        runnable = [step for step in self._order.steps if step.run]
-        if self._go(runnable) and all(
+        """The upgrade once more, with what cannot be undone, and then its repair; back, when it does not get there."""
+        with self._watched():
+            is_there = self._go([step for step in self._order.steps if step.run])
+        if not is_there:
+            self.come_back(open_after(self._steps))
+        elif all(
             self._do(step, Direction.FORWARD).outcome is StepOutcome.DONE for step in self._order.forward
         ):
-            self._measure(PhaseKind.REPAIRED, "repaired", self._order.settings.cutover.budget_s)
+            with self._watched():
+                self._measure(PhaseKind.REPAIRED, "repaired", self._order.settings.cutover.budget_s)
 
     # --- phases
 
@@ -208,12 +215,6 @@ class Walk:
             if self._is_watching and self._is_to_turn_back():
                 return False
         return True
-
-    def _open(self) -> list[StepOrder]:
-        """The steps that were begun and not taken back."""
-        undone = {one.name for one in self._steps if one.direction is Direction.UNDO}
-        begun = {one.name for one in self._steps if one.direction is Direction.APPLY}
-        return [step for step in self._order.steps if step.name in begun - undone]
 
     def _do(self, step: StepOrder, direction: Direction) -> StepRecord:
         """One step, stored before it runs and after it."""

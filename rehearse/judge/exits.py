@@ -140,10 +140,7 @@ def _not_forward(found: CutoverEvidence, terms: CutoverTerms) -> Iterator[Fault]
 
 def apply_time(found: CutoverEvidence) -> float | None:
     """How long the steps took the first time."""
-    first: dict[str, StepRecord] = {}
-    for step in found.of(Direction.APPLY):
-        first.setdefault(step.name, step)
-    return time_of(tuple(first.values()))
+    return time_of(found.first(Direction.APPLY))
 
 
 def left_at_decision(found: CutoverEvidence, terms: CutoverTerms) -> float | None:
@@ -154,7 +151,7 @@ def left_at_decision(found: CutoverEvidence, terms: CutoverTerms) -> float | Non
 
 def _of_time(found: CutoverEvidence, terms: CutoverTerms) -> Iterator[Fault]:
     left_s = left_at_decision(found, terms)
-    back_s = time_of(found.of(Direction.UNDO))
+    back_s = time_of(found.first(Direction.UNDO))
     yield from _too_slow("the way back", back_s, terms.undo_within_s, left_s, terms)
     if terms.strategy == "roll-forward" or terms.forward_within_s is not None:
         forward_s = time_of(found.of(Direction.FORWARD))
@@ -185,15 +182,21 @@ def _of_criteria(found: CutoverEvidence, terms: CutoverTerms) -> Iterator[Fault]
     for when in terms.criteria if not terms.is_undo_only else ():
         one = seen.get(when)
         if one is not None and one.fired_at_s is not None:
-            at = duration(one.fired_at_s - found.began_s)
-            back_s = time_of(found.of(Direction.UNDO))
-            back = "the way back never ended" if back_s is None else f"the way back took {duration(back_s)}"
+            at, back = duration(one.fired_at_s - found.began_s), _way_back_after(found, one.fired_at_s)
             sentence = f"after {at} the abort criterion {when!r} fired ({one.sentence}); {back}"
             yield _hard(ReasonCode.CRITERION, when, sentence, fired_s=one.fired_at_s - found.began_s)
         elif one is None or one.trouble:
             why = one.trouble if one is not None else "nobody looked"
             sentence = f"the abort criterion {when!r} was not watched: {why}"
             yield fault(ReasonCode.CUTOVER_INCOMPLETE, when, sentence, allows_abort=True)
+
+
+def _way_back_after(found: CutoverEvidence, moment_s: float) -> str:
+    steps = [step for step in found.of(Direction.UNDO) if step.began_s >= moment_s]
+    if not steps:
+        return "nothing was taken back then"
+    took_s = time_of(steps)
+    return "the way back never ended" if took_s is None else f"the way back took {duration(took_s)}"
 
 
 def _of_rows(found: CutoverEvidence, terms: CutoverTerms) -> Iterator[Fault]:

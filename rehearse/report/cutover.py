@@ -56,7 +56,7 @@ def cutover_result(found: CutoverEvidence, blocks: Sequence[Block]) -> CutoverRe
         criteria=found.criteria,
         backup=found.backup,
         apply_s=apply_time(found),
-        undo_s=time_of(found.of(Direction.UNDO)),
+        undo_s=time_of(found.first(Direction.UNDO)),
         forward_s=time_of(found.of(Direction.FORWARD)),
         left_s=None if left_s is None else max(0.0, left_s),
     )

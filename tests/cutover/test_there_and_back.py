@@ -365,6 +365,76 @@ def test_the_way_forward_applies_it_again_and_is_timed_beside_the_undo(tmp_path:
     assert PhaseKind.REPAIRED in {phase.kind for phase in found.phases}
 
 
+TIDY = """
+[[exit_plan.steps]]
+name = "tidy"
+run = ["tidy"]
+undo = ["untidy"]
+"""
+
+
+def the_second_time(happening: Happening, argv: tuple[str, ...], then: Callable[[], object]) -> None:
+    """What happens when a step's command begins for the second time."""
+    usual = happening.effects.get(argv, lambda _: None)
+
+    def effect(environment: Environment) -> None:
+        usual(environment)
+        if happening.ran.count(argv) == 2:
+            then()
+
+    happening.effects[argv] = effect
+
+
+def test_a_second_apply_that_fails_is_taken_back(tmp_path: Path) -> None:
+    happening = blue_green(tmp_path, FORWARD)
+    happening.with_forward = True
+    the_second_time(
+        happening,
+        ("expand",),
+        lambda: happening.scripts.update({("switch",): ScriptedStep(1, 2, "no such host")}),
+    )
+    verdict, result, _ = happening.run()
+    assert verdict.decision is ABORT
+    assert verdict.reasons[0].code == "step_failed"
+    assert happening.ran[4:] == [("expand",), ("switch",), ("switch", "back"), ("contract",)]
+    assert result.cutover is not None
+    assert result.cutover.left_behind == ()
+    assert result.cutover.undo_s == pytest.approx(0.4, abs=0.1)  # of the way back that was planned
+
+
+def test_a_second_apply_that_fails_behind_the_point_of_no_return_ends_there(tmp_path: Path) -> None:
+    happening = blue_green(tmp_path, NO_RETURN + TIDY + FORWARD, decided_before_drop)
+    happening.with_forward = True
+    happening.scripts[("tidy",)] = ScriptedStep(1, 2, "no")
+    verdict, result, _ = happening.run()
+    assert verdict.decision is ABORT
+    assert happening.ran[4:] == [("expand",), ("switch",), ("drop",), ("tidy",), ("untidy",)]
+    assert result.cutover is not None
+    assert result.cutover.left_behind == ("expand", "switch", "drop")
+
+
+def test_criteria_are_watched_on_the_way_forward_too(tmp_path: Path) -> None:
+    happening = blue_green(tmp_path, FORWARD)
+    happening.with_forward = True
+    the_second_time(happening, ("switch",), lambda: setattr(happening.environment, "failing", 0.8))
+    happening.scripts[("switch",)] = ScriptedStep(0, 150, "")  # three seconds
+    verdict, _, found = happening.run()
+    assert verdict.decision is ABORT
+    fired = next(reason for reason in verdict.reasons if reason.code == "criterion")
+    assert "the way back took" in fired.sentence
+    assert happening.ran[-2:] == [("switch", "back"), ("contract",)]
+    assert found.of(Direction.FORWARD) == ()
+
+
+def test_a_repair_that_breaks_a_criterion_is_no_repair(tmp_path: Path) -> None:
+    happening = blue_green(tmp_path, FORWARD)
+    happening.with_forward = True
+    happening.effects[("deploy", "2.1")] = set_to(version="2.1", failing=0.8)
+    verdict, _, _ = happening.run()
+    assert verdict.decision is ABORT
+    assert "nothing was taken back then" in verdict.reasons[0].sentence
+
+
 def test_a_plan_whose_first_step_is_done_by_hand_is_refused_before_anything_is_touched(
     tmp_path: Path,
 ) -> None:
