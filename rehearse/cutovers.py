@@ -32,6 +32,7 @@ class CutoverTerms:
     forward_within_s: float | None = None
     criteria: tuple[str, ...] = ()  # each of them is to be watched
     questions: tuple[str, ...] = ()  # each is asked before, and after the undo
+    has_schema: bool = False  # one of the questions asks for the schema
     has_survival: bool = False
     backup_check: str = ""  # it must pass before the first step
     least_blocks: int = 1  # of each measured phase

@@ -162,12 +162,15 @@ class CutoverSettings(Section):
     )
     database: Body | None = Field(
         default=None,
-        description="The URL of the database for `sql`. It must be on `safety.allow`. Never shown.",
+        description="The URL of the database for `sql`, whose schema the undo must bring back. It must be on"
+        " `safety.allow`. Never shown.",
     )
     survival: Survival | None = Field(
         default=None, description="Rows that must survive. Left out: not probed."
     )
-    same: tuple[Question, ...] = Field(default=(), description="What the undo must bring back.")
+    same: tuple[Question, ...] = Field(
+        default=(), description="What the undo must bring back besides `facts` and the schema."
+    )
     by_hand: Mapping[str, ByHand] = Field(
         default={}, description="Commands for steps that are in words, by the step's name."
     )

@@ -11,7 +11,14 @@ from rehearse.config import Settings
 from rehearse.config.cutover import Question as QuestionSettings
 from rehearse.config.cutover import Survival
 from rehearse.cutover.exhibits import clock_exhibit
-from rehearse.cutover.questions import AskedTwice, CommandQuestion, PathQuestion, Question, SqlQuestion
+from rehearse.cutover.questions import (
+    AskedTwice,
+    CommandQuestion,
+    PathQuestion,
+    Question,
+    SchemaQuestion,
+    SqlQuestion,
+)
 from rehearse.cutover.rows import (
     HttpCounter,
     HttpReader,
@@ -31,7 +38,7 @@ from rehearse.cutting_over.criteria import (
     check_question,
     series_question,
 )
-from rehearse.cutting_over.orders import FACTS, CutoverOrder, is_measured, unwatchable
+from rehearse.cutting_over.orders import FACTS, SCHEMA, CutoverOrder, asks_schema, is_measured, unwatchable
 from rehearse.cutting_over.verifying import Verifier
 from rehearse.databases import SQLITE, engine_to, read_database_url, way_to
 from rehearse.edges.asking import Place
@@ -167,9 +174,13 @@ def asked_twice(settings: Settings, target: ManagedTarget, clean: Clean) -> tupl
         AskedTwice(clean(one.name), _question(settings, one, target), one.ignore, clean)
         for one in settings.cutover.same
     ]
-    if settings.targets[0].facts is None:
-        return tuple(own)
-    return (AskedTwice(FACTS, FactsQuestion(target), "", clean), *own)
+    given: list[tuple[str, Question]] = []
+    if settings.targets[0].facts is not None:
+        given.append((FACTS, FactsQuestion(target)))
+    if asks_schema(settings.cutover):
+        engine = _engine(settings, side_effects=settings.safety.side_effects)
+        given.append((SCHEMA, SchemaQuestion(engine)))
+    return (*(AskedTwice(name, question, "", clean) for name, question in given), *own)
 
 
 def _question(settings: Settings, one: QuestionSettings, target: ManagedTarget) -> Question:

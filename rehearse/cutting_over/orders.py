@@ -11,7 +11,7 @@ from itertools import chain
 
 from rehearse import wiring
 from rehearse.config import Settings, effective_toml, policy_hash, policy_of
-from rehearse.config.cutover import ProbeSettings
+from rehearse.config.cutover import CutoverSettings, ProbeSettings
 from rehearse.config.targets import Target
 from rehearse.cutovers import CutoverTerms, Direction
 from rehearse.databases import is_database, shown_url
@@ -32,7 +32,7 @@ FEWEST_ARRIVALS = 5  # in a block
 LOST_BLOCKS = 2  # at the two ends of a phase
 FEWEST_BLOCKS = 3
 LONGEST_S = 6 * 3600.0
-FACTS = "what it says of itself"
+FACTS, SCHEMA = "what it says of itself", "the schema"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +184,8 @@ def _terms(
     total_s = cutover.longest_outage_s if cutover.total_outage_s is None else cutover.total_outage_s
     target = place.targets[0]
     facts = (FACTS,) if target.facts is not None else ()
+    schema = (SCHEMA,) if asks_schema(cutover) else ()
+    questions = (*facts, *schema, *(clean(one.name) for one in cutover.same))
     return CutoverTerms(
         place=place_of(target.url),
         steps=tuple(step.name for step in steps),
@@ -194,7 +196,8 @@ def _terms(
         undo_within_s=cutover.undo_within_s,
         forward_within_s=cutover.forward_within_s,
         criteria=tuple(dict.fromkeys(clean(one.when) for one in plan.abort if is_measured(one))),
-        questions=(*facts, *(clean(one.name) for one in cutover.same)),
+        questions=questions,
+        has_schema=SCHEMA in questions,
         has_survival=cutover.survival is not None,
         backup_check=plan.backup.check,
         least_blocks=max(FEWEST_BLOCKS, int(cutover.budget_s / block_s(place)) - LOST_BLOCKS),
@@ -203,6 +206,11 @@ def _terms(
         decide_before=clean(plan.decide_before),
         decider=clean(plan.decider),
     )
+
+
+def asks_schema(cutover: CutoverSettings) -> bool:
+    """Where there is a database, its schema must be as it was; a question of that name asks in its own way."""
+    return cutover.database is not None and SCHEMA not in (one.name for one in cutover.same)
 
 
 def is_measured(one: Criterion) -> bool:
@@ -332,6 +340,8 @@ def _tree(order: CutoverOrder) -> Iterator[str]:
         yield f"7 repaired: {measured}"
     for name in terms.steps[len(terms.there_and_back) :]:
         yield f"not run there and back: {name}: {terms.obstacles.get(name, 'it comes after such a step')}"
+    for question in terms.questions:
+        yield f"must be as before, after the undo: {question}"
     for when in terms.criteria:
         yield f"turns back when: {when}"
 

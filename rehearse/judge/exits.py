@@ -290,11 +290,11 @@ def _remarks(found: CutoverEvidence, terms: CutoverTerms) -> Iterator[tuple[str,
         return
     if not terms.has_survival:
         yield NOT_PROBED, "whether rows survive was not probed; write [cutover.survival]"
+    if not terms.has_schema:
+        advice = "set cutover.database, or ask for it in [[cutover.same]] as 'the schema'"
+        yield NOT_PROBED, f"whether the undo brings back the schema was not asked; {advice}"
     if not terms.questions:
-        yield (
-            NOT_PROBED,
-            "nothing was asked before and after the undo but latency and errors; write [[cutover.same]]",
-        )
+        yield NOT_PROBED, "nothing else was asked either, before and after the undo: write [[cutover.same]]"
     if found.probes is not None and not any(probe.is_write for probe in found.probes.probes):
         yield NOT_PROBED, "no probe writes: an outage of writes alone would not have been seen"
     if terms.decide_s is None and terms.undo_within_s is None:

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from rehearse.cutover.questions import (
     AskedTwice,
     CommandQuestion,
     PathQuestion,
+    SchemaQuestion,
     SqlQuestion,
     first_difference,
 )
@@ -294,6 +295,50 @@ def test_a_path_that_is_gone_after_the_undo_is_another_answer() -> None:
     answer = asked.ask_after()
     assert answer.before != answer.after is not None
     assert answer.difference == "it had an answer before, and now: GET /x answers 404"
+
+
+SCHEMA_CHANGES = {
+    "a table": "create table extra (id integer)",
+    "a column": "alter table notes add column currency varchar(3)",
+    "a type": "drop table kinds; create table kinds (id text)",
+    "an index": "create index notes_text on notes (text)",
+    "a default": "drop table kinds; create table kinds (id integer default 5)",
+    "a view": "create view some as select text from notes",
+}
+
+
+def schema_of(engine: Engine, *statements: str) -> str:
+    with engine.connect() as connection:
+        for statement in (one for given in statements for one in given.split(";")):
+            connection.execute(text(statement))
+    return SchemaQuestion(engine).ask()
+
+
+def a_database(url: str) -> Engine:
+    return create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+
+
+MADE = ("create table notes (id integer primary key, text varchar(20))", "create table kinds (id integer)")
+
+
+@pytest.mark.parametrize("name", SCHEMA_CHANGES)
+def test_a_schema_that_an_undo_leaves_behind_is_another_answer(name: str, tmp_path: Path) -> None:
+    engine = a_database(f"sqlite:///{tmp_path / 'x.db'}")
+    before = schema_of(engine, *MADE)
+    assert first_difference(before, schema_of(engine, SCHEMA_CHANGES[name]))
+
+
+def test_a_schema_does_not_tell_rows_nor_the_order_in_which_it_was_made(tmp_path: Path) -> None:
+    one = a_database(f"sqlite:///{tmp_path / 'one.db'}")
+    other = a_database(f"sqlite:///{tmp_path / 'other.db'}")
+    assert schema_of(one, *MADE) == schema_of(other, *reversed(MADE), "insert into notes values (1, 'a')")
+    assert "column notes.text: nullable True, type VARCHAR(length=20)" in SchemaQuestion(one).ask()
+
+
+def test_a_schema_that_cannot_be_read_is_no_answer(tmp_path: Path) -> None:
+    engine = a_database(f"sqlite:///file:{tmp_path / 'none.db'}?mode=rw&uri=true")
+    with pytest.raises(NotReady, match="the schema cannot be read"):
+        SchemaQuestion(engine).ask()
 
 
 @dataclass

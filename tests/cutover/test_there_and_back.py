@@ -375,7 +375,7 @@ undo = ["untidy"]
 
 def the_second_time(happening: Happening, argv: tuple[str, ...], then: Callable[[], object]) -> None:
     """What happens when a step's command begins for the second time."""
-    usual = happening.effects.get(argv, lambda _: None)
+    usual = happening.effects[argv]
 
     def effect(environment: Environment) -> None:
         usual(environment)
