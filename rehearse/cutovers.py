@@ -15,6 +15,15 @@ from rehearse.disruptions import Disruption, MixedWindow, ProbeLog, Tolerance
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One step as the exit plan has it, for whoever follows it: commands as they are typed, or words."""
+
+    name: str
+    run: str = ""
+    undo: str = ""  # empty: there is no way back from it
+
+
+@dataclass(frozen=True, slots=True)
 class CutoverTerms:
     """What a cutover was to do and what is asked of it, fixed before anything is touched."""
 
@@ -24,6 +33,8 @@ class CutoverTerms:
         default_factory=dict
     )  # steps that are not run there and back, and why
     forward: tuple[str, ...] = ()  # when the way forward is rehearsed too
+    planned: tuple[PlannedStep, ...] = ()  # all of the exit plan, in their order
+    planned_forward: tuple[PlannedStep, ...] = ()  # rehearsed or not
     is_undo_only: bool = False  # it only takes back what an earlier one left
     restored_by: str = ""  # who says that the environment was put back by hand; then nothing is done
     tolerance: Tolerance = field(default_factory=Tolerance)
@@ -317,6 +328,11 @@ class CutoverResult:
     def left_behind(self) -> tuple[str, ...]:
         """The steps that this run began and did not take back."""
         return standing_after([PastCutover("", self.terms, self.steps)]).open
+
+    @property
+    def dead_ends(self) -> tuple[str, ...]:
+        """Those of them that `rehearse` cannot take back."""
+        return tuple(name for name in self.left_behind if name in self.terms.obstacles)
 
 
 def time_of(steps: Sequence[StepRecord]) -> float | None:

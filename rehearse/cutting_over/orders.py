@@ -13,17 +13,18 @@ from rehearse import wiring
 from rehearse.config import Settings, effective_toml, policy_hash, policy_of
 from rehearse.config.cutover import CutoverSettings, ProbeSettings
 from rehearse.config.targets import Target
-from rehearse.cutovers import CutoverTerms, Direction
+from rehearse.cutovers import CutoverTerms, Direction, PlannedStep
 from rehearse.databases import is_database, shown_url
 from rehearse.disruptions import Probe, Tolerance
 from rehearse.errors import ConfigError
-from rehearse.exit_plan import Criterion, Deed, Measured, faults, seconds_after_start
+from rehearse.exit_plan import Criterion, Deed, Measured, Step, faults, seconds_after_start
 from rehearse.holding import place_of
 from rehearse.judge.criteria import WATCHED
 from rehearse.load.orders import LoadOrder
 from rehearse.model import RunRecord, Side
 from rehearse.prober.orders import ProbeRequest, ProberOrder, VersionPlace
 from rehearse.redaction import Clean
+from rehearse.report.runbook import deed
 from rehearse.sides import headers_of
 
 MOST_RATE_PER_S = 20.0  # light: it is there to be disrupted, and not to find limits
@@ -191,6 +192,8 @@ def _terms(
         steps=tuple(step.name for step in steps),
         obstacles={step.name: step.obstacle for step in steps if step.obstacle},
         forward=tuple(step.name for step in forward),
+        planned=tuple(_planned(step, clean) for step in plan.steps),
+        planned_forward=tuple(PlannedStep(clean(one.name), clean(deed(one.run))) for one in plan.forward),
         tolerance=Tolerance(cutover.longest_outage_s, total_s),
         decide_s=seconds_after_start(plan.decide_by),
         undo_within_s=cutover.undo_within_s,
@@ -206,6 +209,11 @@ def _terms(
         decide_before=clean(plan.decide_before),
         decider=clean(plan.decider),
     )
+
+
+def _planned(step: Step, clean: Clean) -> PlannedStep:
+    undo = clean(deed(step.undo)) if step.can_be_undone else ""
+    return PlannedStep(clean(step.name), clean(deed(step.run)), undo)
 
 
 def asks_schema(cutover: CutoverSettings) -> bool:

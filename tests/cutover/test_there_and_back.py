@@ -16,6 +16,7 @@ from rehearse.disruptions import ProbeLog
 from rehearse.errors import ConfigError
 from rehearse.judge.exits import exit_faults
 from rehearse.model import Decision
+from rehearse.report.ways import way_back, way_forward
 from tests.cutover.fakes import FORWARD, Environment, Happening, blue_green, decided_before_drop, set_to
 
 GO, ABORT, INCONCLUSIVE = Decision.GO, Decision.ABORT, Decision.INCONCLUSIVE
@@ -335,6 +336,24 @@ def test_a_step_by_hand_is_not_run_and_the_verdict_says_so(tmp_path: Path) -> No
     assert verdict.decision is INCONCLUSIVE
     assert "by hand" in verdict.reasons[0].sentence
     assert "by_hand" in verdict.reasons[0].sentence
+
+
+def test_a_run_that_stops_early_has_the_whole_planned_way_back_and_forward(tmp_path: Path) -> None:
+    happening = blue_green(tmp_path, BY_HAND + NO_RETURN + FORWARD, decided_before_drop)
+    happening.scripts[("expand",)] = ScriptedStep(1, 2, "no")
+    _, result, _ = happening.run()
+    assert result.cutover is not None
+    told = {row.name: (row.planned, row.why_not) for row in way_back(result.cutover)}
+    by_hand = "it is done by hand; give [cutover.by_hand.'tell the customers'] a command"
+    assert told == {
+        "drop": ("", "there is no way back from it; --forward rehearses it, with the way forward"),
+        "tell the customers": ("by hand: Write to them again.", by_hand),
+        "switch": ("switch back", "the upgrade did not get there"),
+        "expand": ("contract", ""),
+    }
+    assert [(row.planned, row.why_not) for row in way_forward(result.cutover)] == [
+        ("deploy 2.1", "--forward was not asked for")
+    ]
 
 
 def test_a_command_for_a_step_by_hand_makes_it_a_step_like_any_other(tmp_path: Path) -> None:
