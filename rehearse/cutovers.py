@@ -15,6 +15,15 @@ from rehearse.disruptions import Disruption, MixedWindow, ProbeLog, Tolerance
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One step as the exit plan has it, for whoever follows it: commands as they are typed, or words."""
+
+    name: str
+    run: str = ""
+    undo: str = ""  # empty: there is no way back from it
+
+
+@dataclass(frozen=True, slots=True)
 class CutoverTerms:
     """What a cutover was to do and what is asked of it, fixed before anything is touched."""
 
@@ -24,6 +33,8 @@ class CutoverTerms:
         default_factory=dict
     )  # steps that are not run there and back, and why
     forward: tuple[str, ...] = ()  # when the way forward is rehearsed too
+    planned: tuple[PlannedStep, ...] = ()  # all of the exit plan, in their order
+    planned_forward: tuple[PlannedStep, ...] = ()  # rehearsed or not
     is_undo_only: bool = False  # it only takes back what an earlier one left
     restored_by: str = ""  # who says that the environment was put back by hand; then nothing is done
     tolerance: Tolerance = field(default_factory=Tolerance)
@@ -32,6 +43,7 @@ class CutoverTerms:
     forward_within_s: float | None = None
     criteria: tuple[str, ...] = ()  # each of them is to be watched
     questions: tuple[str, ...] = ()  # each is asked before, and after the undo
+    has_schema: bool = False  # one of the questions asks for the schema
     has_survival: bool = False
     backup_check: str = ""  # it must pass before the first step
     least_blocks: int = 1  # of each measured phase
@@ -137,6 +149,14 @@ class BackupSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class RowCount:
+    """How many rows a stretch of time has seen."""
+
+    taken: int = 0  # the system said that it has them
+    refused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RowsSeen:
     """Whether rows that were written are still there, at one moment."""
 
@@ -145,6 +165,8 @@ class RowsSeen:
     missing: tuple[str, ...] = ()  # a few of those that are gone, in words
     missing_count: int = 0
     trouble: str = ""  # why it cannot be told
+    before: RowCount = RowCount()  # the first step
+    since: RowCount = RowCount()  # the first step began
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +188,7 @@ class CriterionSeen:
     fired_at_s: float | None = None
     sentence: str = ""
     trouble: str = ""  # why it was not watched
+    blind_s: float = 0.0  # the longest time without an answer, while it was watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +215,13 @@ class CutoverEvidence:
     def of(self, direction: Direction) -> tuple[StepRecord, ...]:
         """The steps of one direction, in their order."""
         return tuple(step for step in self.steps if step.direction is direction)
+
+    def first(self, direction: Direction) -> tuple[StepRecord, ...]:
+        """Each step of one direction once, as it was the first time: the second is on the way forward."""
+        found: dict[str, StepRecord] = {}
+        for step in self.of(direction):
+            found.setdefault(step.name, step)
+        return tuple(found.values())
 
 
 # --- where an environment stands ----------------------------------------------------------------------------------
@@ -251,11 +281,12 @@ def standing_after(runs: Iterable[PastCutover]) -> Standing:
         if run.terms.restored_by or run.has_arrived:
             standing = Standing(run.run_id)
         elif run.steps:
-            standing = Standing(run.run_id, run.steps[-1], run.running, _open_after(standing.open, run.steps))
+            standing = Standing(run.run_id, run.steps[-1], run.running, open_after(run.steps, standing.open))
     return standing
 
 
-def _open_after(before: Sequence[str], steps: Iterable[StepRecord]) -> tuple[str, ...]:
+def open_after(steps: Iterable[StepRecord], before: Sequence[str] = ()) -> tuple[str, ...]:
+    """Which steps are begun and not taken back, when those of `before` were."""
     open_ = list(before)
     for step in steps:
         if step.direction is Direction.APPLY and step.name not in open_:
@@ -302,6 +333,11 @@ class CutoverResult:
     def left_behind(self) -> tuple[str, ...]:
         """The steps that this run began and did not take back."""
         return standing_after([PastCutover("", self.terms, self.steps)]).open
+
+    @property
+    def dead_ends(self) -> tuple[str, ...]:
+        """Those of them that `rehearse` cannot take back."""
+        return tuple(name for name in self.left_behind if name in self.terms.obstacles)
 
 
 def time_of(steps: Sequence[StepRecord]) -> float | None:

@@ -264,6 +264,11 @@ def _of_criteria(plan: ExitPlan, measured: Measured) -> Iterator[Fault]:
         yield _warning(
             "exit_plan.abort", "is missing: say what makes you turn back; write [[exit_plan.abort]]"
         )
+    for when, count in Counter(one.when for one in plan.abort).items():
+        if count > 1:
+            yield _error(
+                "exit_plan.abort", f"{count} say {when!r}: nobody could tell which one fired; reword one"
+            )
     for number, one in enumerate(plan.abort):
         where = f"exit_plan.abort[{number}]"
         given = [

@@ -114,6 +114,12 @@ HOLES: dict[str, tuple[ExitPlan, str, str, str]] = {
         "exit_plan.abort[0]",
         "names series and check",
     ),
+    "two criteria of one name": (
+        replace(WHOLE, abort=(Criterion("it fails", check="INC-1"), Criterion("it fails", series="locks"))),
+        "error",
+        "exit_plan.abort",
+        "2 say 'it fails'",
+    ),
     "no criterion": (replace(WHOLE, abort=()), "warning", "exit_plan.abort", "is missing"),
     "a step that is verified by no check": (
         replace(WHOLE, steps=(EXPAND, replace(SWITCH, verify=("INC-3",)), CONTRACT)),

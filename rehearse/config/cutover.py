@@ -79,7 +79,7 @@ class RowRead(Section):
     value: Text = Field(
         default="", description="Where a number of rows stands in the JSON of `path`: it may not fall behind."
     )
-    sql: Text = Field(default="", description="Returns a row while that of `:row` is there.")
+    sql: Text = Field(default="", description="Returns a row while that of `:row` is there, otherwise none.")
 
 
 class Survival(Section):
@@ -88,7 +88,8 @@ class Survival(Section):
     write: RowWrite = Field(description="How they are written.")
     read: RowRead = Field(description="How they are looked for.")
     every_s: Annotated[Duration, between(0.05, 60, "they are few", write_duration)] = Field(
-        default=1.0, description="How often one is written; at most 500 are."
+        default=1.0,
+        description="How often one is written; at most 250 are before the first step, and 250 since.",
     )
 
 
@@ -163,12 +164,15 @@ class CutoverSettings(Section):
     )
     database: Body | None = Field(
         default=None,
-        description="The URL of the database for `sql`. It must be on `safety.allow`. Never shown.",
+        description="The URL of the database for `sql`, whose schema the undo must bring back. It must be on"
+        " `safety.allow`. Never shown.",
     )
     survival: Survival | None = Field(
         default=None, description="Rows that must survive. Left out: not probed."
     )
-    same: tuple[Question, ...] = Field(default=(), description="What the undo must bring back.")
+    same: tuple[Question, ...] = Field(
+        default=(), description="What the undo must bring back besides `facts` and the schema."
+    )
     by_hand: Mapping[str, ByHand] = Field(
         default={}, description="Commands for steps that are in words, by the step's name."
     )

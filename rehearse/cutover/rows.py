@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import SystemRandom
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 from urllib.parse import quote
 
 import httpx
 
 from rehearse.codec import CodecError, JsonData, parse_json
-from rehearse.cutovers import RowsSeen
+from rehearse.cutovers import RowCount, RowsSeen
 from rehearse.errors import NotReady
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-MOST_ROWS = 500
+MOST_ROWS = 500  # half of them before the first step, so that it cannot use them up
 PLACE = "{row}"
 _FEW = 5
 _LARGEST_ANSWER = 1 << 20
@@ -36,6 +36,8 @@ class RowWriter(Protocol):
 
 class RowReader(Protocol):
     """Where rows are looked for."""
+
+    tells_apart: ClassVar[bool]  # it looks for each row, and does not count
 
     def begin(self) -> None:
         """Before the first is written. Raises NotReady."""
@@ -78,6 +80,7 @@ class HttpWriter:
 class HttpReader:
     """Asks for each row; its number stands in the answer while it is there."""
 
+    tells_apart: ClassVar[bool] = True
     new_client: NewClient
     path: str
 
@@ -102,6 +105,7 @@ class HttpReader:
 class HttpCounter:
     """A number in the JSON of a path, which may not fall behind what was written."""
 
+    tells_apart: ClassVar[bool] = False
     new_client: NewClient
     path: str
     value: str
@@ -168,6 +172,7 @@ class SqlWriter:
 class SqlReader:
     """A query for each row, which returns something while it is there."""
 
+    tells_apart: ClassVar[bool] = True
     engine: Engine
     sql: str
 
@@ -200,15 +205,23 @@ class RowKeeper:
     every_s: float
     _first: int = field(default_factory=lambda: SystemRandom().randrange(100_000_000, 2_000_000_000))
     _taken: list[int] = field(default_factory=list)
+    _refused: int = 0
+    _at_upgrade: RowCount | None = None  # when the first step began
     _guard: Lock = field(default_factory=Lock)
     _is_over: Event = field(default_factory=Event)
 
     def begin(self) -> None:
         """Start writing. Raises NotReady when nothing can be looked for, or the first row is not taken."""
         self.reader.begin()
+        self._refuse_ghosts()
         self.writer.write(self._first)
         self._taken.append(self._first)
         Thread(target=self._write, name="rows", daemon=True).start()
+
+    def upgrade_begins(self) -> None:
+        """What is taken from now on is taken while the upgrade goes on."""
+        with self._guard:
+            self._at_upgrade = self._count()
 
     def end(self) -> None:
         """Write no more."""
@@ -217,25 +230,54 @@ class RowKeeper:
     def look(self, when: str) -> RowsSeen:
         """Whether all that were taken so far are there."""
         with self._guard:
-            taken = tuple(self._taken)
+            taken, before, since = tuple(self._taken), self._at_upgrade or self._count(), self._since()
+        seen = RowsSeen(when, len(taken), before=before, since=since)
         try:
+            self._refuse_ghosts()
             count, gone = self.reader.missing(taken)
         except NotReady as error:
-            return RowsSeen(when, len(taken), trouble=str(error))
+            return replace(seen, trouble=str(error))
         few = tuple(f"row {row}, number {taken.index(row) + 1} of {len(taken)}" for row in gone[:_FEW])
-        return RowsSeen(when, len(taken), few, count)
+        return replace(seen, missing=few, missing_count=count)
+
+    def _refuse_ghosts(self) -> None:
+        """Who finds a row that was never written would not miss one that is gone."""
+        ghost = self._first - 1
+        if self.reader.tells_apart and self.reader.missing((ghost,))[0] == 0:
+            raise NotReady(
+                f"cutover.survival.read finds row {ghost}, which was never written: it would not miss any. It must"
+                " return nothing, 404, or an answer without the row's number, for a row that is not there"
+            )
+
+    def _count(self) -> RowCount:
+        return RowCount(len(self._taken), self._refused)
+
+    def _since(self) -> RowCount:
+        now, then = self._count(), self._at_upgrade
+        return (
+            RowCount(now.taken - then.taken, now.refused - then.refused) if then is not None else RowCount()
+        )
 
     def _write(self) -> None:
         """A row that was not taken is no row: it is not missed later."""
-        number = 1
-        while number < MOST_ROWS and not self._is_over.wait(self.every_s):
-            row, number = self._first + number, number + 1
-            try:
-                self.writer.write(row)
-            except NotReady:
-                continue
+        row = self._first
+        while not self._is_over.wait(self.every_s):
             with self._guard:
-                self._taken.append(row)
+                stretch = self._count() if self._at_upgrade is None else self._since()
+            if stretch.taken >= MOST_ROWS // 2:
+                continue
+            row += 1
+            is_taken = self._is_taken(row)
+            with self._guard:
+                self._taken += [row] if is_taken else []
+                self._refused += not is_taken
+
+    def _is_taken(self, row: int) -> bool:
+        try:
+            self.writer.write(row)
+        except NotReady:
+            return False
+        return True
 
 
 # --- the fake -----------------------------------------------------------------------------------------------------
@@ -245,13 +287,15 @@ class RowKeeper:
 class RowsInMemory:
     """Keeps rows in memory and forgets on demand; the fake of RowWriter and RowReader."""
 
+    tells_apart: ClassVar[bool] = True
     rows: set[int] = field(default_factory=set)
     trouble: str = ""
+    takes_none: str = ""  # why it refuses to write
 
     def write(self, row: int) -> None:
         """See RowWriter."""
-        if self.trouble:
-            raise NotReady(self.trouble)
+        if self.trouble or self.takes_none:
+            raise NotReady(self.trouble or self.takes_none)
         self.rows.add(row)
 
     def begin(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from rehearse.allowlist import AllowList
@@ -11,7 +11,14 @@ from rehearse.config import Settings
 from rehearse.config.cutover import Question as QuestionSettings
 from rehearse.config.cutover import Survival
 from rehearse.cutover.exhibits import clock_exhibit
-from rehearse.cutover.questions import AskedTwice, CommandQuestion, PathQuestion, Question, SqlQuestion
+from rehearse.cutover.questions import (
+    AskedTwice,
+    CommandQuestion,
+    PathQuestion,
+    Question,
+    SchemaQuestion,
+    SqlQuestion,
+)
 from rehearse.cutover.rows import (
     HttpCounter,
     HttpReader,
@@ -31,7 +38,7 @@ from rehearse.cutting_over.criteria import (
     check_question,
     series_question,
 )
-from rehearse.cutting_over.orders import FACTS, CutoverOrder, is_measured, unwatchable
+from rehearse.cutting_over.orders import FACTS, SCHEMA, CutoverOrder, asks_schema, is_measured, unwatchable
 from rehearse.cutting_over.verifying import Verifier
 from rehearse.databases import SQLITE, engine_to, read_database_url, way_to
 from rehearse.edges.asking import Place
@@ -39,13 +46,16 @@ from rehearse.errors import ConfigError
 from rehearse.exit_plan import Criterion
 from rehearse.journal import Journal
 from rehearse.load.engine import BlockClosed, LoadEvent
-from rehearse.model import Block, Objective, Side
+from rehearse.model import Block, Objective, Side, TargetFacts
 from rehearse.redaction import Clean
 from rehearse.sides import headers_of, prometheus_of, tls_of
 from rehearse.targets import ManagedTarget
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+
+_COUNTS = "rows."  # of facts, as those of `state` in targets.py
 
 
 class Recording:
@@ -57,7 +67,8 @@ class Recording:
         self._claims_no_outage = order.terms.tolerance.longest_outage_s == 0
         self._steps: list[tuple[float, float]] = []  # when steps ran, as blocks count
         self._blocks: list[Block] = []
-        self._watched_from_s: float | None = None  # as blocks count
+        self._known_good_to_s: float | None = None  # as blocks count
+        self._watched_from_s = 0.0
         self._load_began_s = 0.0
 
     def begins(self, load_began_s: float) -> None:
@@ -72,17 +83,18 @@ class Recording:
             self._blocks.append(event.block)
 
     def begin_watch(self, now_s: float) -> None:
-        """What is due from now on is watched, and what was due before is known-good."""
+        """What is due from now on is watched, and what was due before the first time is known-good."""
         self._watched_from_s = now_s - self._load_began_s
+        if self._known_good_to_s is None:
+            self._known_good_to_s = self._watched_from_s
 
     def blocks(self) -> Blocks:
         """See Criteria."""
-        from_s = self._watched_from_s
-        if from_s is None:
+        known_good_s = self._known_good_to_s
+        if known_good_s is None:
             return Blocks()
-        before = [
-            one for one in self._blocks if self._cutover.settle_s <= one.start_s and _end_s(one) <= from_s
-        ]
+        settled_s, from_s = self._cutover.settle_s, self._watched_from_s
+        before = [one for one in self._blocks if settled_s <= one.start_s and _end_s(one) <= known_good_s]
         watched = [one for one in self._blocks if one.start_s >= from_s and not self._is_excused(one)]
         newest_s = max(map(_end_s, watched), default=0.0)
         return Blocks(before, [one for one in watched if one.start_s >= newest_s - self._cutover.watch_s])
@@ -162,9 +174,13 @@ def asked_twice(settings: Settings, target: ManagedTarget, clean: Clean) -> tupl
         AskedTwice(clean(one.name), _question(settings, one, target), one.ignore, clean)
         for one in settings.cutover.same
     ]
-    if settings.targets[0].facts is None:
-        return tuple(own)
-    return (AskedTwice(FACTS, FactsQuestion(target), "", clean), *own)
+    given: list[tuple[str, Question]] = []
+    if settings.targets[0].facts is not None:
+        given.append((FACTS, FactsQuestion(target)))
+    if asks_schema(settings.cutover):
+        engine = _engine(settings, side_effects=settings.safety.side_effects)
+        given.append((SCHEMA, SchemaQuestion(engine)))
+    return (*(AskedTwice(name, question, "", clean) for name, question in given), *own)
 
 
 def _question(settings: Settings, one: QuestionSettings, target: ManagedTarget) -> Question:
@@ -175,17 +191,24 @@ def _question(settings: Settings, one: QuestionSettings, target: ManagedTarget) 
     return SqlQuestion(_engine(settings), one.sql)
 
 
-class FactsQuestion:
-    """Its own words about itself; numbers, such as counts of rows, may move."""
+class TellsFacts(Protocol):
+    """The part of a target that says what it is."""
 
-    def __init__(self, target: ManagedTarget) -> None:
+    def facts(self) -> TargetFacts:
+        """Raises NotReady when it does not say so."""
+        ...
+
+
+class FactsQuestion:
+    """Its own words about itself. Counts of rows, named as `state` of the target names them, may move."""
+
+    def __init__(self, target: TellsFacts) -> None:
         self._target = target
 
     def ask(self) -> str:
         """See Question."""
         facts = self._target.facts().facts
-        words = {key: value for key, value in facts.items() if not value.lstrip("-").isdigit()}
-        return "\n".join(f"{key} {words[key]}" for key in sorted(words))
+        return "\n".join(f"{key} {facts[key]}" for key in sorted(facts) if not key.startswith(_COUNTS))
 
 
 # --- checks and criteria ------------------------------------------------------------------------------------------

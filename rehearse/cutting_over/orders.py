@@ -10,19 +10,20 @@ from datetime import date
 from itertools import chain
 
 from rehearse.config import Settings, effective_toml, policy_hash, policy_of
-from rehearse.config.cutover import ByHand, ProbeSettings
+from rehearse.config.cutover import ByHand, CutoverSettings, ProbeSettings
 from rehearse.config.targets import Target
-from rehearse.cutovers import CutoverTerms, Direction
+from rehearse.cutovers import CutoverTerms, Direction, PlannedStep
 from rehearse.databases import is_database, shown_url
 from rehearse.disruptions import Probe, Tolerance
 from rehearse.errors import ConfigError
-from rehearse.exit_plan import Criterion, Deed, Measured, faults, seconds_after_start
+from rehearse.exit_plan import Criterion, Deed, Measured, Step, faults, seconds_after_start
 from rehearse.holding import place_of
 from rehearse.judge.criteria import WATCHED
 from rehearse.load.orders import LoadOrder
 from rehearse.model import RunRecord, Side
 from rehearse.prober.orders import ProbeRequest, ProberOrder, VersionPlace
 from rehearse.redaction import Clean
+from rehearse.report.runbook import deed
 from rehearse.sides import headers_of
 from rehearse.wiring.orders import load_order
 
@@ -32,7 +33,7 @@ FEWEST_ARRIVALS = 5  # in a block
 LOST_BLOCKS = 2  # at the two ends of a phase
 FEWEST_BLOCKS = 3
 LONGEST_S = 6 * 3600.0
-FACTS = "what it says of itself"
+FACTS, SCHEMA = "what it says of itself", "the schema"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,7 @@ def _steps(settings: Settings) -> Iterator[StepOrder]:
     for step in settings.exit_plan.plan.steps:
         own = by_hand.get(step.name, ByHand())
         run, undo = _command(step.run) or own.run or (), _command(step.undo) or own.undo or ()
+        undo = () if step.is_point_of_no_return else undo
         is_after_return = is_after_return or step.is_point_of_no_return
         obstacle = _obstacle(step.name, run, undo, step.undo, is_after_return=is_after_return)
         yield StepOrder(step.name, run, undo, step.verify, step.timeout_s, step.window, obstacle)
@@ -182,17 +184,22 @@ def _terms(
     total_s = cutover.longest_outage_s if cutover.total_outage_s is None else cutover.total_outage_s
     target = place.targets[0]
     facts = (FACTS,) if target.facts is not None else ()
+    schema = (SCHEMA,) if asks_schema(cutover) else ()
+    questions = (*facts, *schema, *(clean(one.name) for one in cutover.same))
     return CutoverTerms(
         place=place_of(target.url),
         steps=tuple(step.name for step in steps),
         obstacles={step.name: step.obstacle for step in steps if step.obstacle},
         forward=tuple(step.name for step in forward),
+        planned=tuple(_planned(step, clean) for step in plan.steps),
+        planned_forward=tuple(PlannedStep(clean(one.name), clean(deed(one.run))) for one in plan.forward),
         tolerance=Tolerance(cutover.longest_outage_s, total_s),
         decide_s=seconds_after_start(plan.decide_by),
         undo_within_s=cutover.undo_within_s,
         forward_within_s=cutover.forward_within_s,
         criteria=tuple(dict.fromkeys(clean(one.when) for one in plan.abort if is_measured(one))),
-        questions=(*facts, *(clean(one.name) for one in cutover.same)),
+        questions=questions,
+        has_schema=SCHEMA in questions,
         has_survival=cutover.survival is not None,
         backup_check=plan.backup.check,
         least_blocks=max(FEWEST_BLOCKS, int(cutover.budget_s / block_s(place)) - LOST_BLOCKS),
@@ -201,6 +208,16 @@ def _terms(
         decide_before=clean(plan.decide_before),
         decider=clean(plan.decider),
     )
+
+
+def _planned(step: Step, clean: Clean) -> PlannedStep:
+    undo = clean(deed(step.undo)) if step.can_be_undone else ""
+    return PlannedStep(clean(step.name), clean(deed(step.run)), undo)
+
+
+def asks_schema(cutover: CutoverSettings) -> bool:
+    """Where there is a database, its schema must be as it was; a question of that name asks in its own way."""
+    return cutover.database is not None and SCHEMA not in (one.name for one in cutover.same)
 
 
 def is_measured(one: Criterion) -> bool:
@@ -330,6 +347,8 @@ def _tree(order: CutoverOrder) -> Iterator[str]:
         yield f"7 repaired: {measured}"
     for name in terms.steps[len(terms.there_and_back) :]:
         yield f"not run there and back: {name}: {terms.obstacles.get(name, 'it comes after such a step')}"
+    for question in terms.questions:
+        yield f"must be as before, after the undo: {question}"
     for when in terms.criteria:
         yield f"turns back when: {when}"
 

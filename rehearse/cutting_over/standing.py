@@ -101,11 +101,11 @@ def check_way_back(standing: Standing, order: CutoverOrder, *, has_ended: bool =
                 f" from there. {nearest(name, steps)} Put it back for its undo, or undo it by hand and say"
                 " `rehearse cutover --restored-by NAME`."
             )
-    last = steps[standing.open[-1]]
-    if not last.undo:
+    dead_end = next((steps[name] for name in reversed(standing.open) if not steps[name].undo), None)
+    if dead_end is not None:
         raise NotReady(
-            f"step {last.name!r} was begun, and `rehearse` has no undo for it: {last.obstacle}. Go forward, or restore"
-            " the backup, and then say `rehearse cutover --restored-by NAME`."
+            f"step {dead_end.name!r} was begun, and `rehearse` has no undo for it: {dead_end.obstacle}. Nothing was"
+            " touched now. Go forward, or restore the backup, and then say `rehearse cutover --restored-by NAME`."
         )
 
 

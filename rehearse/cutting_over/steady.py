@@ -34,24 +34,34 @@ class Pace(Protocol):
         """Let time pass, and deal with what happens meanwhile."""
         ...
 
-    def ask(self, question: Callable[[], T]) -> T:
-        """What `question` returns or raises, while time passes."""
+    def ask(self, question: Callable[[], T], meanwhile: Callable[[], None]) -> T:
+        """What `question` returns or raises, while time passes; `meanwhile` is called again and again."""
         ...
 
 
-class _Asking(Generic[T]):
+class Asking(Generic[T]):
+    """A question that is being asked, in a thread of its own."""
+
     def __init__(self, ask: Callable[[], T]) -> None:
         self._ask = ask
         self._found: list[T] = []
         self._error: RehearseError | OSError | None = None
+        self._thread = Thread(target=self._run, name="asking", daemon=True)
+        self._thread.start()
 
-    def run(self) -> None:
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody waits for it any longer."""
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
         try:
             self._found.append(self._ask())
         except (RehearseError, OSError) as error:
             self._error = error
 
     def answer(self) -> T:
+        """Its answer, once it is over. Raises what the question raised, and RehearseError for no answer at all."""
         if self._error is not None:
             raise self._error
         if not self._found:
@@ -72,7 +82,7 @@ class Idle:
         """See Pace."""
         time.sleep(for_s)
 
-    def ask(self, question: Callable[[], T]) -> T:
+    def ask(self, question: Callable[[], T], meanwhile: Callable[[], None]) -> T:  # noqa: ARG002
         """See Pace."""
         return question()
 
@@ -126,13 +136,12 @@ class SteadyLoad:
             with suppress(Empty):
                 self._take(self._events.get(timeout=left_s))
 
-    def ask(self, question: Callable[[], T]) -> T:
+    def ask(self, question: Callable[[], T], meanwhile: Callable[[], None]) -> T:
         """See Pace: in a thread of its own, for the load must be attended to."""
-        asking = _Asking(question)
-        thread = Thread(target=asking.run, name="asking", daemon=True)
-        thread.start()
-        while thread.is_alive():
+        asking = Asking(question)
+        while not asking.is_over:
             self.attend(POLL_S)
+            meanwhile()
         return asking.answer()
 
     def end(self) -> None:

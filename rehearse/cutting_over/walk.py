@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from rehearse.cutover.exhibits import (
     answer_exhibit,
@@ -32,6 +33,7 @@ from rehearse.cutovers import (
     StepOutcome,
     StepProcess,
     StepRecord,
+    open_after,
 )
 from rehearse.cutting_over.criteria import Blocks, Criteria
 from rehearse.cutting_over.orders import CutoverOrder, StepOrder
@@ -44,6 +46,7 @@ from rehearse.judge.exits import UNDONE, UPGRADED
 from rehearse.model import Side
 from rehearse.progress import Listener
 
+T = TypeVar("T")
 LOOK_S = 0.25  # how often somebody looks at the criteria
 
 
@@ -84,14 +87,17 @@ class Walk:
         """Known-good, the upgrade, the candidate, the undo, known-good again; forward, if that is asked for."""
         cutover, crew = self._order.settings.cutover, self._crew
         self._before()
-        self._watch()
-        is_there = self._has_backup() and not crew.trouble() and self._go(self._order.there_and_back)
+        is_there = self._has_backup() and not crew.trouble()
         if is_there:
-            crew.facts(Side.CANDIDATE)
-            is_there = self._measure(PhaseKind.CANDIDATE, "candidate", cutover.budget_s)
-            self._look_for_rows(UPGRADED)
-        self._is_watching = False
-        is_back = self.come_back([step.name for step in self._open()], holds_windows=is_there)
+            if crew.rows is not None:
+                crew.rows.upgrade_begins()
+            with self._watched():
+                is_there = self._go(self._order.there_and_back)
+                if is_there:
+                    crew.facts(Side.CANDIDATE)
+                    is_there = self._measure(PhaseKind.CANDIDATE, "candidate", cutover.budget_s)
+                    self._look_for_rows(UPGRADED)
+        is_back = self.come_back(open_after(self._steps), holds_windows=is_there)
         if is_back:
             self._after_undo()
         if is_there and is_back and self._order.forward:
@@ -102,21 +108,23 @@ class Walk:
     def come_back(self, names: Sequence[str], *, holds_windows: bool = False) -> bool:
         """Undo these steps, the last one first; it ends at one that cannot be undone. Who turns back holds nothing."""
         orders = {step.name: step for step in self._order.steps}
-        for name in reversed(names):
-            record = self._do(orders[name], Direction.UNDO)
-            if record.outcome is not StepOutcome.DONE:
+        for step in (orders[name] for name in reversed(names)):
+            if not step.undo:
+                self._crew.listener.phase(f"undo: {step.name}: there is no way back from it")
+                return False
+            if self._do(step, Direction.UNDO).outcome is not StepOutcome.DONE:
                 return False
             if holds_windows:
-                self._hold_window(self._before_it(orders[name]))
+                self._hold_window(self._before_it(step))
         return True
 
     def _before(self) -> None:
         crew, cutover = self._crew, self._order.settings.cutover
         crew.facts(Side.BASELINE)
         for question in crew.questions:
-            crew.pace.ask(question.ask_before)
+            self._ask(question.ask_before)
         if crew.rows is not None:
-            crew.pace.ask(crew.rows.begin)
+            self._ask(crew.rows.begin)
         self._measure(PhaseKind.BEFORE, "before", cutover.budget_s)
 
     def _has_backup(self) -> bool:
@@ -125,7 +133,7 @@ class Walk:
         if not check:
             return True
         self._crew.listener.phase(f"the backup: check {check}")
-        found = self._crew.pace.ask(lambda: self._crew.verifier.verify((check,)))
+        found = self._ask(lambda: self._crew.verifier.verify((check,)))
         self._journal.add_exhibit(backup_exhibit(BackupSeen(check, found.outcome, found.sentence)))
         return found.outcome is StepOutcome.DONE
 
@@ -134,15 +142,19 @@ class Walk:
         self._measure(PhaseKind.AFTER_UNDO, "after the undo", cutover.budget_s)
         self._look_for_rows(UNDONE)
         for question in crew.questions:
-            self._journal.add_exhibit(answer_exhibit(crew.pace.ask(question.ask_after)))
+            self._journal.add_exhibit(answer_exhibit(self._ask(question.ask_after)))
 
     def _forward(self) -> None:
-        """The upgrade once more, with what cannot be undone, and then its repair."""
-        runnable = [step for step in self._order.steps if step.run]
-        if self._go(runnable) and all(
+        """The upgrade once more, with what cannot be undone, and then its repair; back, when it does not get there."""
+        with self._watched():
+            is_there = self._go([step for step in self._order.steps if step.run])
+        if not is_there:
+            self.come_back(open_after(self._steps))
+        elif all(
             self._do(step, Direction.FORWARD).outcome is StepOutcome.DONE for step in self._order.forward
         ):
-            self._measure(PhaseKind.REPAIRED, "repaired", self._order.settings.cutover.budget_s)
+            with self._watched():
+                self._measure(PhaseKind.REPAIRED, "repaired", self._order.settings.cutover.budget_s)
 
     # --- phases
 
@@ -203,12 +215,6 @@ class Walk:
             if self._is_watching and self._is_to_turn_back():
                 return False
         return True
-
-    def _open(self) -> list[StepOrder]:
-        """The steps that were begun and not taken back."""
-        undone = {one.name for one in self._steps if one.direction is Direction.UNDO}
-        begun = {one.name for one in self._steps if one.direction is Direction.APPLY}
-        return [step for step in self._order.steps if step.name in begun - undone]
 
     def _do(self, step: StepOrder, direction: Direction) -> StepRecord:
         """One step, stored before it runs and after it."""
@@ -274,15 +280,28 @@ class Walk:
     def _verify(self, record: StepRecord, step: StepOrder) -> StepRecord:
         if not step.verify:
             return record
-        found = self._crew.pace.ask(lambda: self._crew.verifier.verify(step.verify))
+        found = self._ask(lambda: self._crew.verifier.verify(step.verify))
         now_s = self._crew.pace.now_s()
         return replace(record, outcome=found.outcome, sentence=found.sentence, verified_s=now_s)
 
     # --- what is watched
 
-    def _watch(self) -> None:
-        self._crew.begin_watch(self._crew.pace.now_s())
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Meanwhile somebody looks at the criteria."""
+        crew = self._crew
+        crew.begin_watch(crew.pace.now_s())
+        crew.criteria.begin(crew.pace.now_s())
         self._is_watching = True
+        try:
+            yield
+        finally:
+            self._is_watching = False
+            crew.criteria.rest(crew.pace.now_s())
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        """Its answer; criteria are looked at while it is awaited."""
+        return self._crew.pace.ask(question, self._look)
 
     def _look(self) -> None:
         now_s = self._crew.pace.now_s()
@@ -297,4 +316,4 @@ class Walk:
     def _look_for_rows(self, when: str) -> None:
         rows = self._crew.rows
         if rows is not None:
-            self._journal.add_exhibit(rows_exhibit(self._crew.pace.ask(lambda: rows.look(when))))
+            self._journal.add_exhibit(rows_exhibit(self._ask(lambda: rows.look(when))))

@@ -234,7 +234,7 @@ def _but_for_validity(finding: Finding) -> Finding:
 
 def _proven(found: CutoverEvidence) -> Finding:
     """What GO rests on."""
-    there_s, back_s = apply_time(found), time_of(found.of(Direction.UNDO))
+    there_s, back_s = apply_time(found), time_of(found.first(Direction.UNDO))
     samples = len(found.probes.samples) if found.probes is not None else 0
     sentence = (
         f"the upgrade was applied in {duration(there_s or 0.0)} and taken back in {duration(back_s or 0.0)}, and "

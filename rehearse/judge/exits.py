@@ -10,6 +10,7 @@ from rehearse.cutovers import (
     CutoverTerms,
     Direction,
     PhaseKind,
+    RowsSeen,
     StepOutcome,
     StepRecord,
     time_of,
@@ -139,10 +140,7 @@ def _not_forward(found: CutoverEvidence, terms: CutoverTerms) -> Iterator[Fault]
 
 def apply_time(found: CutoverEvidence) -> float | None:
     """How long the steps took the first time."""
-    first: dict[str, StepRecord] = {}
-    for step in found.of(Direction.APPLY):
-        first.setdefault(step.name, step)
-    return time_of(tuple(first.values()))
+    return time_of(found.first(Direction.APPLY))
 
 
 def left_at_decision(found: CutoverEvidence, terms: CutoverTerms) -> float | None:
@@ -153,7 +151,7 @@ def left_at_decision(found: CutoverEvidence, terms: CutoverTerms) -> float | Non
 
 def _of_time(found: CutoverEvidence, terms: CutoverTerms) -> Iterator[Fault]:
     left_s = left_at_decision(found, terms)
-    back_s = time_of(found.of(Direction.UNDO))
+    back_s = time_of(found.first(Direction.UNDO))
     yield from _too_slow("the way back", back_s, terms.undo_within_s, left_s, terms)
     if terms.strategy == "roll-forward" or terms.forward_within_s is not None:
         forward_s = time_of(found.of(Direction.FORWARD))
@@ -184,15 +182,21 @@ def _of_criteria(found: CutoverEvidence, terms: CutoverTerms) -> Iterator[Fault]
     for when in terms.criteria if not terms.is_undo_only else ():
         one = seen.get(when)
         if one is not None and one.fired_at_s is not None:
-            at = duration(one.fired_at_s - found.began_s)
-            back_s = time_of(found.of(Direction.UNDO))
-            back = "the way back never ended" if back_s is None else f"the way back took {duration(back_s)}"
+            at, back = duration(one.fired_at_s - found.began_s), _way_back_after(found, one.fired_at_s)
             sentence = f"after {at} the abort criterion {when!r} fired ({one.sentence}); {back}"
             yield _hard(ReasonCode.CRITERION, when, sentence, fired_s=one.fired_at_s - found.began_s)
         elif one is None or one.trouble:
             why = one.trouble if one is not None else "nobody looked"
             sentence = f"the abort criterion {when!r} was not watched: {why}"
             yield fault(ReasonCode.CUTOVER_INCOMPLETE, when, sentence, allows_abort=True)
+
+
+def _way_back_after(found: CutoverEvidence, moment_s: float) -> str:
+    steps = [step for step in found.of(Direction.UNDO) if step.began_s >= moment_s]
+    if not steps:
+        return "nothing was taken back then"
+    took_s = time_of(steps)
+    return "the way back never ended" if took_s is None else f"the way back took {duration(took_s)}"
 
 
 def _of_rows(found: CutoverEvidence, terms: CutoverTerms) -> Iterator[Fault]:
@@ -207,13 +211,18 @@ def _of_rows(found: CutoverEvidence, terms: CutoverTerms) -> Iterator[Fault]:
                 ReasonCode.DATA_LOST, "rows", sentence, missing=one.missing_count, written=one.written
             )
     for when in (UPGRADED, UNDONE):
-        rows = seen.get(when)
-        why = (
-            "nobody looked" if rows is None else rows.trouble or ("" if rows.written else "none was written")
-        )
-        if why:
+        if why := _why_rows_say_nothing(seen.get(when)):
             sentence = f"{when} it is not known whether the rows are still there: {why}"
             yield fault(ReasonCode.CUTOVER_INCOMPLETE, "rows", sentence, allows_abort=True)
+
+
+def _why_rows_say_nothing(rows: RowsSeen | None) -> str:
+    """Rows from before the upgrade alone say nothing of those that users write while it goes on."""
+    if rows is None:
+        return "nobody looked"
+    if rows.trouble or rows.since.taken:
+        return rows.trouble
+    return f"none was taken since the first step began ({rows.since.refused} were refused)"
 
 
 def _of_answers(found: CutoverEvidence, terms: CutoverTerms) -> Iterator[Fault]:
@@ -281,11 +290,11 @@ def _remarks(found: CutoverEvidence, terms: CutoverTerms) -> Iterator[tuple[str,
         return
     if not terms.has_survival:
         yield NOT_PROBED, "whether rows survive was not probed; write [cutover.survival]"
+    if not terms.has_schema:
+        advice = "set cutover.database, or ask for it in [[cutover.same]] as 'the schema'"
+        yield NOT_PROBED, f"whether the undo brings back the schema was not asked; {advice}"
     if not terms.questions:
-        yield (
-            NOT_PROBED,
-            "nothing was asked before and after the undo but latency and errors; write [[cutover.same]]",
-        )
+        yield NOT_PROBED, "nothing else was asked either, before and after the undo: write [[cutover.same]]"
     if found.probes is not None and not any(probe.is_write for probe in found.probes.probes):
         yield NOT_PROBED, "no probe writes: an outage of writes alone would not have been seen"
     if terms.decide_s is None and terms.undo_within_s is None:

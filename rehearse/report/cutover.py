@@ -24,6 +24,7 @@ from rehearse.judge.exits import UNDONE, apply_time, left_at_decision
 from rehearse.model import Block, Decision, Outcome, Result, Scope
 from rehearse.report.disruption_chart import DisruptionPicture, Span, disruption_picture
 from rehearse.report.units import duration, length
+from rehearse.report.ways import WayRow, told, way_back, way_forward, way_out
 
 _MOST_KINDS = 3
 _BINS_PER_S = 2
@@ -56,7 +57,7 @@ def cutover_result(found: CutoverEvidence, blocks: Sequence[Block]) -> CutoverRe
         criteria=found.criteria,
         backup=found.backup,
         apply_s=apply_time(found),
-        undo_s=time_of(found.of(Direction.UNDO)),
+        undo_s=time_of(found.first(Direction.UNDO)),
         forward_s=time_of(found.of(Direction.FORWARD)),
         left_s=None if left_s is None else max(0.0, left_s),
     )
@@ -94,7 +95,7 @@ def why_cutover(result: Result, cutover: CutoverResult) -> str:
     """One sentence: what the decision rests on."""
     if cutover.terms.restored_by:
         return "Somebody put the environment back by hand; nothing was rehearsed."
-    back = f"taken back in {length(cutover.undo_s)}" if cutover.undo_s is not None else "not taken back"
+    back = _taken_back(cutover)
     if cutover.terms.is_undo_only:
         return f"What an earlier run had left behind was {back}; nothing was measured."
     there = f"applied in {length(cutover.apply_s)}" if _is_applied(cutover) else "not applied to its end"
@@ -109,12 +110,22 @@ def why_cutover(result: Result, cutover: CutoverResult) -> str:
     return f"{ways}{ending[result.verdict.decision]}"
 
 
+def _taken_back(cutover: CutoverResult) -> str:
+    undone = [step for step in cutover.steps if step.direction is Direction.UNDO]
+    begun = {step.name for step in cutover.steps if step.direction is Direction.APPLY}
+    to_undo = begun.intersection(cutover.terms.there_and_back)
+    is_back = to_undo <= {step.name for step in undone} and all(_is_done(step) for step in undone)
+    if cutover.undo_s is None or not is_back:
+        return "not taken back to its end" if undone else "not taken back"
+    return f"taken back in {length(cutover.undo_s)}"
+
+
+def _is_done(step: StepRecord) -> bool:
+    return step.outcome is StepOutcome.DONE
+
+
 def _is_applied(cutover: CutoverResult) -> bool:
-    done = {
-        step.name
-        for step in cutover.steps
-        if step.direction is Direction.APPLY and step.outcome is StepOutcome.DONE
-    }
+    done = {step.name for step in cutover.steps if step.direction is Direction.APPLY and _is_done(step)}
     return bool(done) and done.issuperset(cutover.terms.there_and_back)
 
 
@@ -125,7 +136,7 @@ def cutover_lines(cutover: CutoverResult) -> Iterator[str]:
     left = f"; {length(cutover.left_s)} left at the decision point" if cutover.left_s is not None else ""
     yield f"Exit: {', '.join(told) or 'no step was done'}{left}"
     if cutover.left_behind:
-        yield f"Begun and not taken back: {', '.join(cutover.left_behind)}: `rehearse cutover --undo`"
+        yield f"Begun and not taken back: {', '.join(cutover.left_behind)}: {way_out(cutover)}"
     for one in cutover.disruptions:
         if one.outages:
             count = len(one.stretches)
@@ -160,15 +171,6 @@ class StepRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ForwardRow:
-    """One step of the repair."""
-
-    number: int
-    step: StepRecord
-    mark: Outcome
-
-
-@dataclass(frozen=True, slots=True)
 class CriterionRow:
     """One abort criterion: quiet, fired, or unwatched."""
 
@@ -183,8 +185,8 @@ class ExitPage:
 
     cutover: CutoverResult
     steps: tuple[StepRow, ...]
-    way_back: tuple[StepRow, ...]  # the last one first
-    forward: tuple[ForwardRow, ...]
+    way_back: tuple[WayRow, ...]  # all that is planned, the last one first
+    forward: tuple[WayRow, ...]
     phases: tuple[PhaseSeen, ...]
     picture: DisruptionPicture | None
     criteria: tuple[CriterionRow, ...]
@@ -203,19 +205,17 @@ def exit_page(result: Result) -> ExitPage | None:
         return None
     rows = tuple(_step_rows(cutover))
     phases = tuple(one for one in cutover.phases if one.phase.kind is not PhaseKind.SETTLING or one.failed)
-    forward = [step for step in cutover.steps if step.direction is Direction.FORWARD]
+    back = way_back(cutover)
     return ExitPage(
         cutover=cutover,
         steps=rows,
-        way_back=tuple(row for row in reversed(rows) if row.back is not None),
-        forward=tuple(
-            ForwardRow(n, one, _MARKS.get(one.outcome, Outcome.ERROR)) for n, one in enumerate(forward, 1)
-        ),
+        way_back=back,
+        forward=way_forward(cutover),
         phases=phases,
         picture=_picture(cutover, phases),
         criteria=tuple(_criterion_row(cutover, one) for one in cutover.criteria),
         said=tuple(step for step in cutover.steps if step.said),
-        clock=_clock(cutover),
+        clock=_clock(cutover, back),
     )
 
 
@@ -228,9 +228,7 @@ def _picture(cutover: CutoverResult, phases: Sequence[PhaseSeen]) -> DisruptionP
 
 def _step_rows(cutover: CutoverResult) -> Iterator[StepRow]:
     for number, name in enumerate(cutover.terms.steps, start=1):
-        own = [step for step in cutover.steps if step.name == name]
-        there = next((step for step in own if step.direction is Direction.APPLY), None)
-        back = next((step for step in own if step.direction is Direction.UNDO), None)
+        there, back = (told(cutover, direction, name) for direction in (Direction.APPLY, Direction.UNDO))
         obstacle = cutover.terms.obstacles.get(name, "" if there or back else "not reached")
         yield StepRow(number, name, there, back, obstacle, name == cutover.terms.decide_before)
 
@@ -241,23 +239,27 @@ def _criterion_row(cutover: CutoverResult, seen: CriterionSeen) -> CriterionRow:
         return CriterionRow(seen, Outcome.FAIL, f"fired after {at}: {seen.sentence}")
     if seen.trouble:
         return CriterionRow(seen, Outcome.INCONCLUSIVE, f"not watched: {seen.trouble}")
-    return CriterionRow(seen, Outcome.PASS, "watched all the time, and quiet")
+    return CriterionRow(
+        seen, Outcome.PASS, f"quiet; never longer than {length(seen.blind_s)} without an answer"
+    )
 
 
-def _clock(cutover: CutoverResult) -> str:
+def _clock(cutover: CutoverResult, back: Sequence[WayRow]) -> str:
     """How the time stands at the decision point."""
     terms = cutover.terms
-    if cutover.undo_s is None:
-        return "The way back was not rehearsed to its end: nobody knows how long it takes."
-    back = f"The way back takes {length(cutover.undo_s)}"
+    missing = [] if terms.is_undo_only else [row.name for row in back if row.is_missing]
+    if cutover.undo_s is None or missing:
+        named = f" (without {', '.join(missing)})" if missing else ""
+        return f"The way back was not rehearsed to its end{named}: nobody knows how long it takes."
+    took = f"The way back takes {length(cutover.undo_s)}"
     if terms.undo_within_s is not None:
-        return f"{back}, and may take {length(terms.undo_within_s)}."
+        return f"{took}, and may take {length(terms.undo_within_s)}."
     if cutover.left_s is None or terms.decide_s is None:
-        return f"{back}. No decision point is given as a time, so nothing says whether that is soon enough."
+        return f"{took}. No decision point is given as a time, so nothing says whether that is soon enough."
     begin_s = terms.decide_s - cutover.undo_s
     if begin_s < 0:
-        return f"{back}: longer than until the decision point, {terms.decide_by}."
+        return f"{took}: longer than until the decision point, {terms.decide_by}."
     return (
-        f"{back}. To be back by the decision point ({terms.decide_by}), begin no later than T+{length(begin_s)};"
+        f"{took}. To be back by the decision point ({terms.decide_by}), begin no later than T+{length(begin_s)};"
         f" {length(cutover.left_s)} are left once the upgrade is applied."
     )

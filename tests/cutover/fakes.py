@@ -160,6 +160,7 @@ class Happening:
     clock_s: float = BEGAN_S
     down: list[tuple[float, float, str]] = field(default_factory=list)  # outages, as they were
     trouble: str = ""
+    answers_take_s: float = 0.0
     at: dict[float, Effect] = field(default_factory=dict)  # things that happen by themselves, by seconds
     _blocks: list[Block] = field(default_factory=list)
     _versions: list[tuple[float, str]] = field(default_factory=lambda: [(BEGAN_S, "1.0")])
@@ -183,8 +184,12 @@ class Happening:
         self.clock_s = until_s
         self._note()
 
-    def ask(self, question: Callable[[], T]) -> T:
-        """See Pace: an answer takes no time."""
+    def ask(self, question: Callable[[], T], meanwhile: Callable[[], None]) -> T:
+        """See Pace."""
+        until_s = self.clock_s + self.answers_take_s
+        while self.clock_s < until_s:
+            self.attend(0.25)
+            meanwhile()
         return question()
 
     def _close(self) -> None:

@@ -208,9 +208,34 @@ def test_a_step_that_left_the_plan_cannot_be_taken_back_by_a_command(tmp_path: P
         check_way_back(found, order)
 
 
-def test_beyond_the_point_of_no_return_undo_is_refused(tmp_path: Path) -> None:
-    drop = '\n[[exit_plan.steps]]\nname = "drop"\nrun = ["drop"]\npoint_of_no_return = true\n'
-    found = standing_after([PastCutover("run-1", TERMS, steps("apply expand", "apply drop begun"))])
-    order = order_of(project(tmp_path, drop + FORWARD, decided_before_drop), str, with_forward=False)
-    with pytest.raises(NotReady, match="no undo for it"):
+BEYOND = """
+[[exit_plan.steps]]
+name = "drop"
+run = ["drop"]
+point_of_no_return = true
+
+[[exit_plan.steps]]
+name = "tidy"
+run = ["tidy"]
+undo = ["untidy"]
+"""
+
+
+@pytest.mark.parametrize("begun", ["drop", "tidy"])
+def test_beyond_the_point_of_no_return_undo_is_refused_before_anything_runs(
+    begun: str, tmp_path: Path
+) -> None:
+    told = ["apply expand", "apply switch", "apply drop", "apply tidy"]
+    told = told[: [one.split()[1] for one in told].index(begun) + 1]
+    found = standing_after([PastCutover("run-1", TERMS, steps(*told[:-1], f"{told[-1]} begun"))])
+    order = order_of(project(tmp_path, BEYOND + FORWARD, decided_before_drop), str, with_forward=False)
+    with pytest.raises(
+        NotReady, match=r"'drop' was begun, and `rehearse` has no undo for it.*Nothing was touched"
+    ):
         check_way_back(found, order)
+
+
+def test_a_point_of_no_return_has_no_undo_whatever_the_plan_says(tmp_path: Path) -> None:
+    more = BEYOND.replace("point_of", 'undo = ["undrop"]\npoint_of')
+    order = order_of(project(tmp_path, more + FORWARD, decided_before_drop), str, with_forward=False)
+    assert [bool(step.undo) for step in order.steps] == [True, True, False, True]

@@ -99,6 +99,18 @@ def test_an_answer_or_an_error_of_a_question_comes_back_while_load_is_attended_t
         raise NotReady("nobody there")
 
     with SteadyLoad(Engine(BEGIN), ORDER, lambda _: None) as load:
-        assert load.ask(lambda: "yes") == "yes"
+        assert load.ask(lambda: "yes", lambda: None) == "yes"
         with pytest.raises(NotReady, match="nobody there"):
-            load.ask(refuse)
+            load.ask(refuse, lambda: None)
+
+
+def test_who_waits_for_an_answer_can_look_at_something_else() -> None:
+    looks: list[float] = []
+
+    def ask() -> str:
+        while len(looks) < 3:
+            time.sleep(0.001)
+        return "yes"
+
+    with SteadyLoad(Engine(BEGIN), ORDER, lambda _: None) as load:
+        assert load.ask(ask, lambda: looks.append(load.now_s())) == "yes"

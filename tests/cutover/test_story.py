@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -194,6 +196,19 @@ class InterruptedRunner(ScriptedRunner):
 
 
 @dataclass
+class MigratingRunner(ScriptedRunner):
+    """A step changes the schema of a database; the undo takes that back, or forgets it."""
+
+    database: Path = Path()
+    statements: Mapping[str, str] = field(default_factory=dict)
+
+    def start(self, argv: Sequence[str], log: Path) -> RunningStep:
+        with closing(sqlite3.connect(self.database)) as connection:
+            connection.execute(self.statements.get(argv[0], "select 1"))
+        return super().start(argv, log)
+
+
+@dataclass
 class Stage:
     root: Path
     site: Site
@@ -257,6 +272,40 @@ def test_the_whole_story_is_go_stored_reported_and_judged_again_the_same(stage: 
     html = next(path for path in found.reports if path.name == "report.html").read_text()
     assert "The exit, as it was rehearsed" in html
     assert "old app, new schema" in html
+
+
+@pytest.mark.parametrize(
+    ("undo", "decision"), [("drop table orders", Decision.GO), ("select 1", Decision.ABORT)]
+)
+def test_where_there_is_a_database_its_schema_must_be_as_it_was_without_a_word_in_the_configuration(
+    undo: str, decision: Decision, stage: Stage
+) -> None:
+    database = stage.root / "shop.db"
+    statements = {"expand": "create table orders (id integer)", "contract": undo}
+    stage.runner = MigratingRunner(database=database, statements=statements)
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("create table notes (id integer)")
+    verdict = stage.cutover(**{"cutover.database": "sqlite:///shop.db"}).result.verdict
+    assert verdict.decision is decision, verdict.reasons
+    assert ("does not bring back the schema" in verdict.reasons[0].sentence) is (decision is Decision.ABORT)
+    assert "the schema" not in " ".join(one.sentence for one in verdict.warnings)
+
+
+def test_that_nobody_asked_for_the_schema_is_always_said(stage: Stage) -> None:
+    verdict = stage.cutover().result.verdict
+    assert verdict.decision is Decision.GO
+    told = [one.sentence for one in verdict.warnings if "the schema" in one.sentence]
+    assert len(told) == 1
+    assert "cutover.database" in told[0]
+
+
+def test_a_question_of_that_name_asks_for_the_schema_in_its_own_way(stage: Stage) -> None:
+    file = stage.root / "rehearse.toml"
+    own = '\n[[cutover.same]]\nname = "the schema"\nrun = ["echo", "tables"]\n'
+    file.write_text(file.read_text().replace("[cutover]", '[cutover]\ndatabase = "sqlite:///shop.db"') + own)
+    terms = orders.order_of(stage.settings(), str, with_forward=False).terms
+    assert terms.questions == ("what it says of itself", "the schema")
+    assert terms.has_schema
 
 
 def test_every_probe_is_sent_over_fresh_and_over_kept_connections(stage: Stage) -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from rehearse.cutover.steps import ScriptedStep
 from rehearse.cutovers import BackupSeen, Direction, PhaseKind, StepOutcome
-from rehearse.cutting_over.verifying import Verified
+from rehearse.cutting_over.verifying import ScriptedVerifier, Verified
 from rehearse.disruptions import ProbeLog
 from rehearse.errors import ConfigError
 from rehearse.judge.exits import exit_faults
 from rehearse.model import Decision
+from rehearse.report.ways import way_back, way_forward
 from tests.cutover.fakes import FORWARD, Environment, Happening, blue_green, decided_before_drop, set_to
 
 GO, ABORT, INCONCLUSIVE = Decision.GO, Decision.ABORT, Decision.INCONCLUSIVE
@@ -196,6 +198,40 @@ def test_a_criterion_that_fires_turns_back_at_once_and_says_when_and_how_long_it
     assert [phase.kind for phase in found.phases].count(PhaseKind.WINDOW) == 1  # who turns back holds nothing
 
 
+def with_a_check(text: str) -> str:
+    return text.replace('run = ["switch"]', 'run = ["switch"]\nverify = ["A"]')
+
+
+def test_criteria_are_looked_at_while_a_check_of_a_step_is_asked(tmp_path: Path) -> None:
+    happening = blue_green(tmp_path, change=with_a_check)
+    happening.answers_take_s = 6.0
+    happening.effects[("switch",)] = set_to(version="2.0", failing=0.8)
+    happening.effects[("switch", "back")] = set_to(version="1.0", failing=0.0)
+    _, _, found = happening.run()
+    fired = next(one for one in found.criteria if one.fired_at_s is not None)
+    switch = next(step for step in found.steps if step.name == "switch")
+    assert fired.fired_at_s is not None
+    assert switch.ended_s is not None
+    assert switch.verified_s is not None
+    assert switch.ended_s < fired.fired_at_s < switch.verified_s
+    assert PhaseKind.CANDIDATE not in {phase.kind for phase in found.phases}
+
+
+def watched_by_a_check(text: str) -> str:
+    return text.replace('objective = "error_ratio"', 'check = "A"')
+
+
+def test_a_criterion_whose_question_never_ends_is_never_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = Event()
+    monkeypatch.setattr(ScriptedVerifier, "verify", lambda *_: goes_on.wait(60) or Verified())
+    verdict, _, _ = blue_green(tmp_path, change=watched_by_a_check).run()
+    goes_on.set()
+    assert verdict.decision is INCONCLUSIVE
+    assert "was not watched: it never had an answer" in verdict.reasons[0].sentence
+
+
 def test_what_users_get_while_a_long_step_runs_makes_it_turn_back_after_that_step(tmp_path: Path) -> None:
     happening = blue_green(tmp_path)
     happening.scripts[("expand",)] = ScriptedStep(0, 300, "")  # six seconds
@@ -243,6 +279,11 @@ def lose_the_load(happening: Happening) -> None:
     happening.at[9.0] = lambda _: setattr(happening, "trouble", "the load generator was killed")
 
 
+def take_no_rows(happening: Happening) -> None:
+    """From shortly before the first step on."""
+    happening.at[6.0] = lambda environment: setattr(environment.rows, "takes_none", "it is read only")
+
+
 MISSING: dict[str, Callable[[Happening], object]] = {
     "no probes": lambda h: setattr(h, "has_probes", False),
     "the prober died": lambda h: setattr(h, "spoil_log", without_end),
@@ -250,6 +291,7 @@ MISSING: dict[str, Callable[[Happening], object]] = {
     "probes at the beginning alone": lambda h: setattr(h, "spoil_log", only_the_beginning),
     "a run that did not end": lambda h: setattr(h, "is_complete", False),
     "rows cannot be asked for": spoil_rows,
+    "no row is taken while the upgrade goes on": take_no_rows,
     "the load was lost": lose_the_load,
     "a step cannot be started": lambda h: h.scripts.update(
         {("switch",): FileNotFoundError(2, "No such file")}
@@ -296,6 +338,24 @@ def test_a_step_by_hand_is_not_run_and_the_verdict_says_so(tmp_path: Path) -> No
     assert "by_hand" in verdict.reasons[0].sentence
 
 
+def test_a_run_that_stops_early_has_the_whole_planned_way_back_and_forward(tmp_path: Path) -> None:
+    happening = blue_green(tmp_path, BY_HAND + NO_RETURN + FORWARD, decided_before_drop)
+    happening.scripts[("expand",)] = ScriptedStep(1, 2, "no")
+    _, result, _ = happening.run()
+    assert result.cutover is not None
+    told = {row.name: (row.planned, row.why_not) for row in way_back(result.cutover)}
+    by_hand = "it is done by hand; give [cutover.by_hand.'tell the customers'] a command"
+    assert told == {
+        "drop": ("", "there is no way back from it; --forward rehearses it, with the way forward"),
+        "tell the customers": ("by hand: Write to them again.", by_hand),
+        "switch": ("switch back", "the upgrade did not get there"),
+        "expand": ("contract", ""),
+    }
+    assert [(row.planned, row.why_not) for row in way_forward(result.cutover)] == [
+        ("deploy 2.1", "--forward was not asked for")
+    ]
+
+
 def test_a_command_for_a_step_by_hand_makes_it_a_step_like_any_other(tmp_path: Path) -> None:
     more = BY_HAND + '[cutover.by_hand."tell the customers"]\nrun = ["mail"]\nundo = ["mail", "again"]\n'
     happening = blue_green(tmp_path, more)
@@ -322,6 +382,76 @@ def test_the_way_forward_applies_it_again_and_is_timed_beside_the_undo(tmp_path:
     assert result.cutover.forward_s
     assert result.cutover.undo_s
     assert PhaseKind.REPAIRED in {phase.kind for phase in found.phases}
+
+
+TIDY = """
+[[exit_plan.steps]]
+name = "tidy"
+run = ["tidy"]
+undo = ["untidy"]
+"""
+
+
+def the_second_time(happening: Happening, argv: tuple[str, ...], then: Callable[[], object]) -> None:
+    """What happens when a step's command begins for the second time."""
+    usual = happening.effects[argv]
+
+    def effect(environment: Environment) -> None:
+        usual(environment)
+        if happening.ran.count(argv) == 2:
+            then()
+
+    happening.effects[argv] = effect
+
+
+def test_a_second_apply_that_fails_is_taken_back(tmp_path: Path) -> None:
+    happening = blue_green(tmp_path, FORWARD)
+    happening.with_forward = True
+    the_second_time(
+        happening,
+        ("expand",),
+        lambda: happening.scripts.update({("switch",): ScriptedStep(1, 2, "no such host")}),
+    )
+    verdict, result, _ = happening.run()
+    assert verdict.decision is ABORT
+    assert verdict.reasons[0].code == "step_failed"
+    assert happening.ran[4:] == [("expand",), ("switch",), ("switch", "back"), ("contract",)]
+    assert result.cutover is not None
+    assert result.cutover.left_behind == ()
+    assert result.cutover.undo_s == pytest.approx(0.4, abs=0.1)  # of the way back that was planned
+
+
+def test_a_second_apply_that_fails_behind_the_point_of_no_return_ends_there(tmp_path: Path) -> None:
+    happening = blue_green(tmp_path, NO_RETURN + TIDY + FORWARD, decided_before_drop)
+    happening.with_forward = True
+    happening.scripts[("tidy",)] = ScriptedStep(1, 2, "no")
+    verdict, result, _ = happening.run()
+    assert verdict.decision is ABORT
+    assert happening.ran[4:] == [("expand",), ("switch",), ("drop",), ("tidy",), ("untidy",)]
+    assert result.cutover is not None
+    assert result.cutover.left_behind == ("expand", "switch", "drop")
+
+
+def test_criteria_are_watched_on_the_way_forward_too(tmp_path: Path) -> None:
+    happening = blue_green(tmp_path, FORWARD)
+    happening.with_forward = True
+    the_second_time(happening, ("switch",), lambda: setattr(happening.environment, "failing", 0.8))
+    happening.scripts[("switch",)] = ScriptedStep(0, 150, "")  # three seconds
+    verdict, _, found = happening.run()
+    assert verdict.decision is ABORT
+    fired = next(reason for reason in verdict.reasons if reason.code == "criterion")
+    assert "the way back took" in fired.sentence
+    assert happening.ran[-2:] == [("switch", "back"), ("contract",)]
+    assert found.of(Direction.FORWARD) == ()
+
+
+def test_a_repair_that_breaks_a_criterion_is_no_repair(tmp_path: Path) -> None:
+    happening = blue_green(tmp_path, FORWARD)
+    happening.with_forward = True
+    happening.effects[("deploy", "2.1")] = set_to(version="2.1", failing=0.8)
+    verdict, _, _ = happening.run()
+    assert verdict.decision is ABORT
+    assert "nothing was taken back then" in verdict.reasons[0].sentence
 
 
 def test_a_plan_whose_first_step_is_done_by_hand_is_refused_before_anything_is_touched(

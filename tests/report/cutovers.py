@@ -14,6 +14,8 @@ from rehearse.cutovers import (
     Direction,
     PhaseKind,
     PhaseSeen,
+    PlannedStep,
+    RowCount,
     RowsSeen,
     SameAnswer,
     StepOutcome,
@@ -44,9 +46,19 @@ def phase(kind: PhaseKind, name: str, from_s: float, to_s: float, failed: int = 
 
 TERMS = CutoverTerms(
     place="shop.staging.example:443",
-    steps=("expand", "switch", "contract"),
-    obstacles={"contract": "there is no way back from it"},
-    forward=("deploy 2.1",),
+    steps=("expand", "switch", "contract", "tell customers"),
+    obstacles={"contract": "there is no way back from it", "tell customers": "it is done by hand"},
+    forward=("deploy 2.1", "let them in"),
+    planned=(
+        PlannedStep("expand", "make expand", "make expand"),
+        PlannedStep("switch", "by hand: Point the load balancer at 2.0.", "by hand: Point it back at 1.0."),
+        PlannedStep("contract", "make contract"),
+        PlannedStep("tell customers", "by hand: Write to them.", "by hand: Write to them again."),
+    ),
+    planned_forward=(
+        PlannedStep("deploy 2.1", "make 'deploy 2.1'"),
+        PlannedStep("let them in", "by hand: Point the load balancer at 2.1."),
+    ),
     tolerance=Tolerance(0.0, 0.0),
     decide_s=600.0,
     criteria=("more fails than is normal", "nobody can log in"),
@@ -110,8 +122,15 @@ CUTOVER = CutoverResult(
     disruptions=DISRUPTIONS,
     mixed=(MixedWindow(("1.0", "2.0"), BEGAN_S + 28.5, BEGAN_S + 29),),
     rows=(
-        RowsSeen("after the upgrade", 40),
-        RowsSeen("after the undo", 50, ("row 47, number 7 of 50",), 1),
+        RowsSeen("after the upgrade", 40, before=RowCount(18), since=RowCount(22, 3)),
+        RowsSeen(
+            "after the undo",
+            50,
+            ("row 47, number 7 of 50",),
+            1,
+            before=RowCount(18),
+            since=RowCount(32, 3),
+        ),
     ),
     answers=(
         SameAnswer("the schema", "a" * 64, "b" * 64, "line 3 was 'x' and is 'y'"),
