@@ -13,11 +13,13 @@ import pytest
 
 from rehearse import rehearsal
 from rehearse.edge_cases import scene
+from rehearse.edge_cases.faults import ToxicFault
 from rehearse.edge_cases.probes import PROBING_S
 from rehearse.edge_cases.running import GUARDED
 from rehearse.edges.exhibits import edge_records, planned_edges
 from rehearse.edges.orders import Counters
 from rehearse.edges.proxy import ScriptedFaultInjector
+from rehearse.edges.toxics import Toxic, ToxicType
 from rehearse.errors import Interrupted, NotReady
 from rehearse.load.engine import (
     BlockClosed,
@@ -201,12 +203,40 @@ def test_a_toxic_that_acted_on_nothing_is_not_run(stage: Stage, monkeypatch: pyt
     assert comparison.result.verdict.decision is Decision.INCONCLUSIVE
 
 
-def test_load_that_does_not_go_through_the_proxy_proves_nothing(stage: Stage) -> None:
-    """A real proxy on a real port; the load goes elsewhere, as with a wrong port."""
-    comparison = compare(stage, FAULT, EdgeEngine(GOOD))
+@pytest.mark.parametrize("toxic", ["timeout", "down", "refuse"])
+def test_load_that_does_not_go_through_the_proxy_proves_nothing(stage: Stage, toxic: str) -> None:
+    """A real proxy on a real port; the load goes elsewhere, as with a wrong port. A closed door refuses nobody then."""
+    comparison = compare(stage, FAULT.replace("timeout", toxic), EdgeEngine(GOOD))
     edge = only_edge(comparison)
     assert edge.outcome is EdgeOutcome.NOT_RUN
     assert "connections of the baseline on which the fault acted: 0" in edge.sentence
+
+
+REFUSE, DOWN = Toxic(ToxicType.REFUSE), Toxic(ToxicType.DOWN)
+STRANGERS = Counters(accepted=5)  # of another case, and gone
+REFUSED = {REFUSE.name: 1}  # the proxy's own look at the door
+CUT = {DOWN.name: 4}
+
+
+@pytest.mark.parametrize(
+    ("toxic", "before", "after", "acted"),
+    [
+        (REFUSE, STRANGERS, Counters(accepted=5, injected=REFUSED), 0),
+        (REFUSE, STRANGERS, Counters(accepted=6, injected=REFUSED), 1),  # somebody came afterwards
+        (REFUSE, Counters(accepted=6), Counters(accepted=6, injected=REFUSED), 1),  # or before
+        (REFUSE, Counters(accepted=5, open=3), Counters(accepted=5, injected=REFUSED), 0),  # who is inside stays
+        (DOWN, Counters(accepted=5, open=3), Counters(accepted=5, injected=CUT), 3),  # and is put out here
+        (DOWN, STRANGERS, Counters(accepted=5, injected={DOWN.name: 1}), 0),
+        (REFUSE, Counters(accepted=6), Counters(accepted=9), 0),  # the door was not closed
+    ],
+)
+def test_a_closed_door_counts_where_clients_of_this_case_come_to_it(
+    toxic: Toxic, before: Counters, after: Counters, acted: int
+) -> None:
+    fault = ToxicFault(ScriptedFaultInjector([before, before, after]), toxic, True, STRANGERS)
+    fault.begin()
+    fault.end()
+    assert fault.acted() == acted
 
 
 def test_ctrl_c_in_the_middle_of_a_fault_clears_it_and_is_never_go(

@@ -18,7 +18,7 @@ from rehearse.edges.orders import Counters
 from rehearse.edges.proxy import FaultInjector
 from rehearse.edges.pulse import PulseRule, PulseSeen
 from rehearse.edges.recovery import RecoveryRule, RecoveryState
-from rehearse.edges.toxics import Stream, Toxic, ToxicType
+from rehearse.edges.toxics import AT_THE_DOOR, Stream, Toxic, ToxicType
 from rehearse.errors import ConfigError, RehearseError
 from rehearse.model import EdgeFamily, EdgeRecord, Side
 
@@ -57,8 +57,12 @@ class Fault(Protocol):
         """From now on. Raises NotReady."""
         ...
 
-    def end(self) -> int:
-        """No longer; on how many connections it really acted. Raises NotReady when that is not known."""
+    def end(self) -> None:
+        """No longer. Raises NotReady when it may still be there."""
+        ...
+
+    def acted(self) -> int:
+        """On how many connections it really did; asked when the load is over. Raises NotReady when it is not known."""
         ...
 
     def attempts(self) -> int | None:
@@ -73,16 +77,28 @@ class ToxicFault:
     injector: FaultInjector
     toxic: Toxic
     is_before_dependency: bool
-    _before: Counters = field(default_factory=Counters)
+    at_start: Counters = field(default_factory=Counters)  # of the case
+    _before: Counters = field(default_factory=Counters)  # the fault
 
     def begin(self) -> None:
         """See Fault."""
         self._before = self.injector.counters()
         self.injector.set(self.toxic)
 
-    def end(self) -> int:
+    def end(self) -> None:
         """See Fault."""
-        return self.injector.clear().acted(self.toxic.name) - self._before.acted(self.toxic.name)
+        self.injector.clear()
+
+    def acted(self) -> int:
+        """See Fault. Who is refused at a closed door is not seen: it counts where clients come to this door at all."""
+        now = self.injector.counters()
+        acted = now.acted(self.toxic.name) - self._before.acted(self.toxic.name)
+        return min(acted, self._clients(now)) if self.toxic.type in AT_THE_DOOR else acted
+
+    def _clients(self, now: Counters) -> int:
+        """Those that were let in before or after, and those that `down` found inside."""
+        inside = self._before.open if self.toxic.type is ToxicType.DOWN else 0
+        return inside + now.accepted - self.at_start.accepted
 
     def attempts(self) -> int | None:
         """See Fault."""
@@ -103,10 +119,8 @@ def fault_kind(case: FaultCase) -> FaultKind:
     def inject(scene: Scene) -> Iterator[Injected]:
         with ExitStack() as stack:
             if case.on != TARGET:
-                yield (
-                    {side: ToxicFault(scene.standing[case.on, side], toxic, True) for side in scene.sides},
-                    {},
-                )
+                standing = {side: scene.standing[case.on, side] for side in scene.sides}
+                yield {side: ToxicFault(one, toxic, True, one.counters()) for side, one in standing.items()}, {}
                 return
             proxies = {side: stack.enter_context(scene.before_target(side)) for side in scene.sides}
             faults = {side: ToxicFault(proxy, toxic, False) for side, proxy in proxies.items()}
@@ -164,11 +178,10 @@ class FaultKind:
                 loaded = scene.load.run(scene.number, longest_s, block_s, injected.at, through, self.scenario)
             finally:
                 injected.end()
-            attempts = {side: fault.attempts() for side, fault in faults.items()}
-        seen = {
-            side: replace(pulse.with_blocks(one, loaded.of(side)), attempts=attempts[side])
-            for side, one in injected.seen.items()
-        }
+            seen = {
+                side: injected.counted(side, pulse.with_blocks(one, loaded.of(side)))
+                for side, one in injected.seen.items()
+            }
         return seen, loaded
 
     def rule(self, scene: Scene, candidate: PulseSeen, baseline: PulseSeen | None) -> EdgeRecord:
@@ -212,19 +225,24 @@ class Pulse:
         if self._is_begun and not self._is_over:
             self._end(None)
 
+    def counted(self, side: Side, seen: PulseSeen) -> PulseSeen:
+        """The same with what only the fault itself can tell, now that the load is over."""
+        if not seen.is_injected:
+            return seen
+        return replace(seen, injected=self.faults[side].acted(), attempts=self.faults[side].attempts())
+
     def _end(self, ahead_s: float | None) -> None:
         self._is_over = True
         for side, fault in self.faults.items():
             begun_s = self.seen[side].fault_from_s
             try:
-                acted = fault.end()
+                fault.end()
             except RehearseError as error:
                 self.seen[side] = PulseSeen(problem=str(error), is_cleaned_up=False)
                 continue
             self.seen[side] = PulseSeen(
                 fault_from_s=begun_s,
                 fault_to_s=begun_s if ahead_s is None else monotonic() + ahead_s,
-                injected=acted,
                 problem="the load ended in the middle of the fault" if ahead_s is None else "",
                 is_injected=ahead_s is not None,
             )
