@@ -224,7 +224,12 @@ CUT = {DOWN.name: 4}
         (REFUSE, STRANGERS, Counters(accepted=5, injected=REFUSED), 0),
         (REFUSE, STRANGERS, Counters(accepted=6, injected=REFUSED), 1),  # somebody came afterwards
         (REFUSE, Counters(accepted=6), Counters(accepted=6, injected=REFUSED), 1),  # or before
-        (REFUSE, Counters(accepted=5, open=3), Counters(accepted=5, injected=REFUSED), 0),  # who is inside stays
+        (
+            REFUSE,
+            Counters(accepted=5, open=3),
+            Counters(accepted=5, injected=REFUSED),
+            0,
+        ),  # who is inside stays
         (DOWN, Counters(accepted=5, open=3), Counters(accepted=5, injected=CUT), 3),  # and is put out here
         (DOWN, STRANGERS, Counters(accepted=5, injected={DOWN.name: 1}), 0),
         (REFUSE, Counters(accepted=6), Counters(accepted=9), 0),  # the door was not closed

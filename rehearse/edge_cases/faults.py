@@ -120,7 +120,10 @@ def fault_kind(case: FaultCase) -> FaultKind:
         with ExitStack() as stack:
             if case.on != TARGET:
                 standing = {side: scene.standing[case.on, side] for side in scene.sides}
-                yield {side: ToxicFault(one, toxic, True, one.counters()) for side, one in standing.items()}, {}
+                yield (
+                    {side: ToxicFault(one, toxic, True, one.counters()) for side, one in standing.items()},
+                    {},
+                )
                 return
             proxies = {side: stack.enter_context(scene.before_target(side)) for side in scene.sides}
             faults = {side: ToxicFault(proxy, toxic, False) for side, proxy in proxies.items()}
