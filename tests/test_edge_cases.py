@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rehearse import rehearsal
-from rehearse.edge_cases import scene
+from rehearse.edge_cases import running, scene
 from rehearse.edge_cases.faults import ToxicFault
 from rehearse.edge_cases.probes import PROBING_S
 from rehearse.edge_cases.running import GUARDED
@@ -42,7 +42,7 @@ from rehearse.model import (
     Side,
 )
 from rehearse.progress import Silence
-from tests.edges.blocks import block
+from tests.edges.blocks import PER_BLOCK, block
 from tests.judge.evidence import recording
 from tests.project import make_project
 from tests.servers import serving
@@ -210,6 +210,44 @@ def test_load_that_does_not_go_through_the_proxy_proves_nothing(stage: Stage, to
     edge = only_edge(comparison)
     assert edge.outcome is EdgeOutcome.NOT_RUN
     assert "connections of the baseline on which the fault acted: 0" in edge.sentence
+
+
+DEPENDENCY = """
+[edges.dependencies.queue]
+baseline = { listen = "127.0.0.1:1", upstream = "127.0.0.1:2" }
+candidate = { listen = "127.0.0.1:3", upstream = "127.0.0.1:4" }
+"""
+
+
+@dataclass
+class Asking(ScriptedFaultInjector):
+    """A dependency that is asked once for each arrival, and more often once the fault is over: it is looked at at
+    every tick, which is a block."""
+
+    storm: int = 1
+    looks: int = 0
+
+    def counters(self) -> Counters:
+        over = len(self.applied) > 1
+        self.looks += PER_BLOCK * (self.storm if over else 1)
+        return Counters(accepted=self.looks, injected={"timeout_downstream": 12 * len(self.applied)})
+
+
+@pytest.mark.parametrize(("storm", "expected"), [(1, EdgeOutcome.PASS), (2, EdgeOutcome.FAIL)])
+def test_who_answers_as_before_and_goes_on_retrying_has_not_recovered(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, storm: int, expected: EdgeOutcome
+) -> None:
+    made: list[Asking] = []
+
+    def make(_: object) -> Asking:
+        made.append(Asking(storm=storm if made else 1))  # the baseline's comes first
+        return made[-1]
+
+    monkeypatch.setattr(running, "FaultProxy", make)
+    fault = FAULT.replace('toxic = "timeout"', 'toxic = "timeout"\non = "queue"')
+    edge = only_edge(compare(stage, fault + DEPENDENCY, EdgeEngine(GOOD)))
+    assert edge.outcome is expected, edge.sentence
+    assert ("asks the dependency 2.0 times for each arrival" in edge.sentence) == (storm == 2)
 
 
 REFUSE, DOWN = Toxic(ToxicType.REFUSE), Toxic(ToxicType.DOWN)

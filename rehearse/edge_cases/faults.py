@@ -16,7 +16,7 @@ from rehearse.edges import pulse
 from rehearse.edges.clients import BadClients, Manner
 from rehearse.edges.orders import Counters
 from rehearse.edges.proxy import FaultInjector
-from rehearse.edges.pulse import PulseRule, PulseSeen
+from rehearse.edges.pulse import Asked, PulseRule, PulseSeen
 from rehearse.edges.recovery import RecoveryRule, RecoveryState
 from rehearse.edges.toxics import AT_THE_DOOR, Stream, Toxic, ToxicType
 from rehearse.errors import ConfigError, RehearseError
@@ -25,7 +25,8 @@ from rehearse.model import EdgeFamily, EdgeRecord, Side
 WINDOW_S = 0.5
 _BEFORE_S = 4.0  # of ordinary load before a fault: what is normal
 _HOLD_S = 1.5  # back to normal for so long
-_ATTEMPTS_RATIO = 1.0  # one more for each arrival is still as good
+_ATTEMPTS_RATIO = 1.0  # one more for each arrival is still as good, until it is back
+_LOOK_S = WINDOW_S / 2  # how often it is asked what reached the dependency
 FAILED_RATIO = 0.10  # more failures in a fault than on the baseline are still as good
 DOES = {
     ToxicType.LATENCY: "is slow",
@@ -65,8 +66,8 @@ class Fault(Protocol):
         """On how many connections it really did; asked when the load is over. Raises NotReady when it is not known."""
         ...
 
-    def attempts(self) -> int | None:
-        """How often a dependency was asked since it began; None where there is none. Raises NotReady."""
+    def asked(self) -> int | None:
+        """How often a dependency was, since the case began; None where there is none. Raises NotReady."""
         ...
 
 
@@ -100,11 +101,11 @@ class ToxicFault:
         inside = self._before.open if self.toxic.type is ToxicType.DOWN else 0
         return inside + now.accepted - self.at_start.accepted
 
-    def attempts(self) -> int | None:
+    def asked(self) -> int | None:
         """See Fault."""
         if not self.is_before_dependency:
             return None
-        return self.injector.counters().attempts_since(self._before)
+        return self.injector.counters().attempts_since(self.at_start)
 
 
 def fault_kind(case: FaultCase) -> FaultKind:
@@ -181,11 +182,8 @@ class FaultKind:
                 loaded = scene.load.run(scene.number, longest_s, block_s, injected.at, through, self.scenario)
             finally:
                 injected.end()
-            seen = {
-                side: injected.counted(side, pulse.with_blocks(one, loaded.of(side)))
-                for side, one in injected.seen.items()
-            }
-        return seen, loaded
+            seen = {side: injected.counted(side) for side in injected.seen}
+        return {side: pulse.with_blocks(one, loaded.of(side)) for side, one in seen.items()}, loaded
 
     def rule(self, scene: Scene, candidate: PulseSeen, baseline: PulseSeen | None) -> EdgeRecord:
         """See Kind."""
@@ -204,37 +202,59 @@ class Pulse:
     faults: Mapping[Side, Fault]
     from_s: float
     seen: dict[Side, PulseSeen] = field(default_factory=dict)
+    _asked: dict[Side, list[Asked]] = field(default_factory=dict)
+    _ahead_s: float = 0.0  # of our clock, the load's
     _is_begun: bool = False
     _is_over: bool = False
 
     def at(self, at_s: float, loaded: Loaded) -> bool:
         """What is due at this moment; True when there is nothing more to see."""
-        ahead_s = at_s - monotonic()
+        self._ahead_s = at_s - monotonic()
+        self._look(_LOOK_S)
         if not self._is_begun and at_s >= self.from_s:
             self._is_begun = True
             for side, fault in self.faults.items():
                 fault.begin()
-                self.seen[side] = PulseSeen(fault_from_s=monotonic() + ahead_s, is_injected=True)
+                self.seen[side] = PulseSeen(fault_from_s=self._now_s, is_injected=True)
         elif self._is_begun and not self._is_over and at_s >= self.from_s + self.kind.case.lasts_s:
-            self._end(ahead_s)
+            self._end()
         return self._is_over and not any(
-            self.kind.is_disturbed(pulse.with_blocks(one, loaded.of(side))) for side, one in self.seen.items()
+            self.kind.is_disturbed(pulse.with_blocks(self._with_asked(side), loaded.of(side)))
+            for side in self.seen
         )
+
+    @property
+    def _now_s(self) -> float:
+        return monotonic() + self._ahead_s
+
+    def _look(self, every_s: float = 0.0) -> None:
+        """Ask every dependency how often it was asked, once the load has begun, and not if that was a moment ago."""
+        for side, fault in self.faults.items():
+            looks = self._asked.setdefault(side, [])
+            if self._now_s < 0 or (looks and self._now_s - looks[-1].at_s < every_s):
+                continue
+            times = fault.asked()
+            if times is not None:
+                looks.append(Asked(self._now_s, times))
+
+    def _with_asked(self, side: Side) -> PulseSeen:
+        return replace(self.seen[side], asked=tuple(self._asked.get(side, ())))
 
     def end(self) -> None:
         """No fault is left, however it ended."""
         for side in self.faults:
             self.seen.setdefault(side, PulseSeen(problem="the load ended before the fault began"))
         if self._is_begun and not self._is_over:
-            self._end(None)
+            self._end("the load ended in the middle of the fault")
 
-    def counted(self, side: Side, seen: PulseSeen) -> PulseSeen:
-        """The same with what only the fault itself can tell, now that the load is over."""
-        if not seen.is_injected:
-            return seen
-        return replace(seen, injected=self.faults[side].acted(), attempts=self.faults[side].attempts())
+    def counted(self, side: Side) -> PulseSeen:
+        """What was seen there with what only the fault itself can tell, now that the load is over."""
+        if not self.seen[side].is_injected:
+            return self.seen[side]
+        self._look()
+        return replace(self._with_asked(side), injected=self.faults[side].acted())
 
-    def _end(self, ahead_s: float | None) -> None:
+    def _end(self, problem: str = "") -> None:
         self._is_over = True
         for side, fault in self.faults.items():
             begun_s = self.seen[side].fault_from_s
@@ -245,7 +265,7 @@ class Pulse:
                 continue
             self.seen[side] = PulseSeen(
                 fault_from_s=begun_s,
-                fault_to_s=begun_s if ahead_s is None else monotonic() + ahead_s,
-                problem="the load ended in the middle of the fault" if ahead_s is None else "",
-                is_injected=ahead_s is not None,
+                fault_to_s=begun_s if problem else self._now_s,
+                problem=problem,
+                is_injected=not problem,
             )

@@ -66,7 +66,7 @@ class BadClients:
         """How many were slow for long enough, or how many requests were given up."""
         return self._acted
 
-    def attempts(self) -> None:
+    def asked(self) -> None:
         """They are no dependency."""
 
     async def _all(self) -> None:

@@ -6,6 +6,7 @@ Pure: blocks of load in, what was seen on each side out, and from both a record.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -42,6 +43,14 @@ class PulseRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """How often the dependency had been asked by some moment, since the case began."""
+
+    at_s: float
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
 class PulseSeen:
     """What one side did around the fault."""
 
@@ -52,10 +61,7 @@ class PulseSeen:
     failed: int = 0  # of these
     waited_p95_s: float | None = None  # until any answer, or until it was given up
     injected: int = 0  # connections on which the toxic acted
-    attempts: int | None = (
-        None  # how often the dependency was asked since the fault began; None: nobody counts that
-    )
-    due_since: int = 0  # arrivals that were due since then
+    asked: tuple[Asked, ...] = ()  # how often the dependency was, as time went on; empty: nobody counts that
     problem: str = ""  # why it was not injected, or not seen to its end
     is_injected: bool = False
     is_cleaned_up: bool = True
@@ -64,11 +70,6 @@ class PulseSeen:
     def failed_ratio(self) -> float | None:
         """Of what was due in the fault."""
         return self.failed / self.requests if self.requests else None
-
-    @property
-    def attempts_ratio(self) -> float | None:
-        """How often the dependency was asked for each arrival since the fault began."""
-        return None if self.attempts is None or not self.due_since else self.attempts / self.due_since
 
 
 # --- from blocks to what was seen ---------------------------------------------------------------------------------
@@ -85,16 +86,15 @@ def with_blocks(seen: PulseSeen, blocks: Iterable[Block]) -> PulseSeen:
     waited = Histogram.merged(one for block in in_fault for one in _durations(block, _ENDED))
     return replace(
         seen,
-        windows=tuple(window_of(block) for block in measured),
+        windows=tuple(window_of(block, seen.asked) for block in measured),
         requests=sum(block.arrivals.planned for block in in_fault),
         failed=sum(block.arrivals.planned - block.arrivals.ok for block in in_fault),
         waited_p95_s=waited.quantile_s(0.95) if waited.count else None,
-        due_since=sum(one.arrivals.planned for one in measured if one.start_s >= seen.fault_from_s),
     )
 
 
-def window_of(block: Block) -> Window:
-    """One block as a moment: arrivals that were due in it, however long they took."""
+def window_of(block: Block, asked: Sequence[Asked] = ()) -> Window:
+    """One block as a moment: arrivals that were due in it, however long they took, and what was asked meanwhile."""
     answered = Histogram.merged(_durations(block, (RequestOutcome.OK,)))
     return Window(
         start_s=block.start_s,
@@ -102,7 +102,25 @@ def window_of(block: Block) -> Window:
         requests=block.arrivals.planned,
         answered=block.arrivals.ok,
         p95_s=answered.quantile_s(0.95) if answered.count else None,
+        attempts=_attempts(asked, block.start_s, block.start_s + block.length_s),
     )
+
+
+def _attempts(asked: Sequence[Asked], from_s: float, to_s: float) -> int | None:
+    """Between two moments; None when nobody counted before the first or after the second."""
+    if not asked or asked[0].at_s > from_s or asked[-1].at_s < to_s:
+        return None
+    return round(_times_by(asked, to_s)) - round(_times_by(asked, from_s))
+
+
+def _times_by(asked: Sequence[Asked], at_s: float) -> float:
+    """By a moment between two looks the share of it."""
+    after = max(1, bisect_left(asked, at_s, key=lambda one: one.at_s))
+    if after == len(asked):
+        return asked[-1].times
+    one, other = asked[after - 1], asked[after]
+    share = (at_s - one.at_s) / (other.at_s - one.at_s) if other.at_s > one.at_s else 1.0
+    return one.times + share * (other.times - one.times)
 
 
 def _durations(block: Block, outcomes: Sequence[RequestOutcome]) -> list[Histogram]:
@@ -113,6 +131,19 @@ def _durations(block: Block, outcomes: Sequence[RequestOutcome]) -> list[Histogr
 def recovery_of(seen: PulseSeen, rule: PulseRule) -> Recovery:
     """Whether, and when, it was back."""
     return judge_recovery(seen.windows, seen.fault_from_s, seen.fault_to_s, rule.recovery)
+
+
+def attempts_ratio(seen: PulseSeen, rule: PulseRule) -> float | None:
+    """How often the dependency was asked for each arrival, from the fault's beginning until it was back.
+
+    Not longer: while the other side is waited for, calm moments would hide the storm.
+    """
+    after_s = recovery_of(seen, rule).after_s
+    until_s = math.inf if after_s is None else seen.fault_to_s + after_s
+    stormy = [one for one in seen.windows if one.end_s > seen.fault_from_s and one.start_s < until_s]
+    known = [(one.attempts, one.requests) for one in stormy if one.attempts is not None]
+    due = sum(requests for _, requests in known)
+    return sum(attempts for attempts, _ in known) / due if due else None
 
 
 # --- from what was seen to a record -------------------------------------------------------------------------------
@@ -133,7 +164,7 @@ def ruled(
     if planned.family is not EdgeFamily.RECOVERY:
         fails = fails_more(_FAILS_MORE, candidate, known, rule.failed_ratio)
         assertions += [fails, _waited_assertion(candidate, known, rule)]
-    if candidate.attempts is not None:
+    if candidate.asked:
         assertions.append(_attempts_assertion(candidate, known, rule))
     seen = {Side.CANDIDATE: candidate} | ({Side.BASELINE: baseline} if baseline is not None else {})
     problems = [one.problem for one in seen.values() if one.problem]
@@ -213,12 +244,15 @@ def _waited_assertion(candidate: PulseSeen, baseline: PulseSeen | None, rule: Pu
 def _attempts_assertion(candidate: PulseSeen, baseline: PulseSeen | None, rule: PulseRule) -> Assertion:
     """Retries that multiply: each of them is load that the dependency has to bear when it can least do so."""
     what = "it asks the dependency no more often than the baseline"
-    mine, theirs = candidate.attempts_ratio, baseline.attempts_ratio if baseline is not None else None
+    mine = attempts_ratio(candidate, rule)
+    theirs = attempts_ratio(baseline, rule) if baseline is not None else None
     numbers = {"attempts_ratio": mine, "baseline_attempts_ratio": theirs}
     if mine is None or theirs is None:
         return Assertion(what, EdgeOutcome.INCONCLUSIVE, "one side's attempts are not known", numbers)
     is_worse = mine > theirs + rule.attempts_ratio
-    sentence = f"{mine:.1f} times for each arrival since the fault began, on the baseline {theirs:.1f}"
+    sentence = (
+        f"{mine:.1f} times for each arrival from the fault until it was back, on the baseline {theirs:.1f}"
+    )
     return Assertion(what, EdgeOutcome.FAIL if is_worse else EdgeOutcome.PASS, sentence, numbers)
 
 
