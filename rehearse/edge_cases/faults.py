@@ -187,7 +187,15 @@ class FaultKind:
 
     def rule(self, scene: Scene, candidate: PulseSeen, baseline: PulseSeen | None) -> EdgeRecord:
         """See Kind."""
-        return pulse.ruled(self.planned, self.injection, candidate, baseline, self.rule_of_it, scene.names)
+        return pulse.ruled(
+            self.planned,
+            self.injection,
+            candidate,
+            baseline,
+            self.rule_of_it,
+            scene.names,
+            scene.settings.objectives.rules,
+        )
 
     def is_disturbed(self, seen: PulseSeen) -> bool:
         """See Kind."""

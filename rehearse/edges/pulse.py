@@ -8,16 +8,19 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from rehearse.edges.recovery import Recovery, RecoveryRule, RecoveryState, Window, judge_recovery
 from rehearse.histogram import Histogram
+from rehearse.judge.stats import binomial_lower
 from rehearse.model import (
     Assertion,
     Block,
     EdgeFamily,
     EdgeOutcome,
     EdgeRecord,
+    Metric,
+    Objective,
     Proof,
     RequestOutcome,
     Scope,
@@ -26,6 +29,7 @@ from rehearse.model import (
 )
 
 _STANDARD_ERRORS = 3.0  # a difference between two shares below this is chance
+_CHANCE = 0.01  # a limit is broken where that is less likely to be chance
 _FAILS_MORE = "it fails no more often in the fault than the baseline"
 _ENDED = (RequestOutcome.OK, RequestOutcome.ERROR, RequestOutcome.TIMEOUT, RequestOutcome.CENSORED)
 
@@ -59,12 +63,19 @@ class PulseSeen:
     fault_to_s: float = 0.0
     requests: int = 0  # due in the fault
     failed: int = 0  # of these
-    waited_p95_s: float | None = None  # until any answer, or until it was given up
+    waited: Histogram = field(
+        default_factory=Histogram
+    )  # of these: until any answer, or until it was given up
     injected: int = 0  # connections on which the toxic acted
     asked: tuple[Asked, ...] = ()  # how often the dependency was, as time went on; empty: nobody counts that
     problem: str = ""  # why it was not injected, or not seen to its end
     is_injected: bool = False
     is_cleaned_up: bool = True
+
+    @property
+    def waited_p95_s(self) -> float | None:
+        """So long at most, but for one in twenty."""
+        return self.waited.quantile_s(0.95)
 
     @property
     def failed_ratio(self) -> float | None:
@@ -89,7 +100,7 @@ def with_blocks(seen: PulseSeen, blocks: Iterable[Block]) -> PulseSeen:
         windows=tuple(window_of(block, seen.asked) for block in measured),
         requests=sum(block.arrivals.planned for block in in_fault),
         failed=sum(block.arrivals.planned - block.arrivals.ok for block in in_fault),
-        waited_p95_s=waited.quantile_s(0.95) if waited.count else None,
+        waited=waited,
     )
 
 
@@ -156,6 +167,7 @@ def ruled(
     baseline: PulseSeen | None,
     rule: PulseRule,
     names: Mapping[Side, str] | None = None,
+    objectives: Iterable[Objective] = (),
 ) -> EdgeRecord:
     """The record of one case. Recovery comes first: what never comes back is worse than all that went before."""
     called = {side: f"the {side}" for side in Side} | dict(names or {})
@@ -164,6 +176,7 @@ def ruled(
     if planned.family is not EdgeFamily.RECOVERY:
         fails = fails_more(_FAILS_MORE, candidate, known, rule.failed_ratio)
         assertions += [fails, _waited_assertion(candidate, known, rule)]
+        assertions += [_limit_assertion(one, candidate, known) for one in with_limit(objectives)]
     if candidate.asked:
         assertions.append(_attempts_assertion(candidate, known, rule))
     seen = {Side.CANDIDATE: candidate} | ({Side.BASELINE: baseline} if baseline is not None else {})
@@ -239,6 +252,66 @@ def _waited_assertion(candidate: PulseSeen, baseline: PulseSeen | None, rule: Pu
     is_worse = mine > max(theirs * 1.5, theirs + rule.slack_s)
     sentence = f"{mine:.2g} s for an answer (p95), on the baseline {theirs:.2g} s"
     return Assertion(what, EdgeOutcome.FAIL if is_worse else EdgeOutcome.PASS, sentence, numbers)
+
+
+def with_limit(objectives: Iterable[Objective]) -> list[Objective]:
+    """Those that ordinary traffic has to keep in a fault too: a time or a share of failures of its own."""
+    return [
+        one
+        for one in objectives
+        if one.limit is not None
+        and not one.is_advisory
+        and (one.metric.quantile is not None or one.metric is Metric.ERROR_RATIO)
+    ]
+
+
+def _limit_assertion(objective: Objective, candidate: PulseSeen, baseline: PulseSeen | None) -> Assertion:
+    """Broken where chance cannot explain it. What the baseline breaks as well is told, and not the upgrade's doing."""
+    mine, theirs = (None if one is None else _beyond(objective, one) for one in (candidate, baseline))
+    what = f"ordinary traffic stays inside its objective in the fault: {_limit_told(objective)}"
+    numbers: dict[str, float | int | str | None] = {
+        "limit": objective.limit,
+        "beyond": mine.count if mine else None,
+        "requests": mine.of if mine else None,
+    }
+    if mine is None or theirs is None:
+        return Assertion(what, EdgeOutcome.INCONCLUSIVE, "one side's traffic is not known", numbers)
+    sentence = f"{_share(mine.ratio)} were beyond it, on the baseline {_share(theirs.ratio)}"
+    if not mine.is_broken:
+        return Assertion(what, EdgeOutcome.PASS, sentence, numbers)
+    if theirs.ratio > theirs.allowed:
+        return Assertion(what, EdgeOutcome.PASS, f"broken on both sides: {sentence}", numbers)
+    return Assertion(what, EdgeOutcome.FAIL, sentence, numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Beyond:
+    """How many of so many requests broke a limit that a share of them may break."""
+
+    count: int
+    of: int
+    allowed: float
+
+    @property
+    def ratio(self) -> float:
+        return self.count / self.of
+
+    @property
+    def is_broken(self) -> bool:
+        return binomial_lower(self.count, self.of, _CHANCE) > self.allowed
+
+
+def _beyond(objective: Objective, seen: PulseSeen) -> _Beyond | None:
+    limit, quantile = objective.limit or 0.0, objective.metric.quantile
+    if quantile is None:
+        return _Beyond(seen.failed, seen.requests, limit) if seen.requests else None
+    late = seen.waited.overflow + sum(count for value_s, count in seen.waited.buckets() if value_s > limit)
+    return _Beyond(late, seen.waited.count, 1 - quantile) if seen.waited.count else None
+
+
+def _limit_told(objective: Objective) -> str:
+    limit = objective.limit or 0.0
+    return f"{objective.metric} < {_share(limit) if objective.metric.quantile is None else f'{limit:g} s'}"
 
 
 def _attempts_assertion(candidate: PulseSeen, baseline: PulseSeen | None, rule: PulseRule) -> Assertion:

@@ -9,7 +9,8 @@ import pytest
 from rehearse.codec import from_bytes, to_bytes
 from rehearse.edges.pulse import Asked, PulseRule, PulseSeen, recovery_of, ruled, with_blocks
 from rehearse.edges.recovery import RecoveryRule, RecoveryState
-from rehearse.model import EdgeFamily, EdgeOutcome, EdgeRecord, Side
+from rehearse.histogram import Histogram
+from rehearse.model import EdgeFamily, EdgeOutcome, EdgeRecord, Metric, Objective, Side
 from tests.edges.blocks import BLOCK_S, PER_BLOCK, around
 
 RULE = PulseRule(
@@ -97,6 +98,47 @@ def asking(in_fault: float, after: float = 1.0, before: float = 1.0, back_s: flo
         looks.append(Asked(at_s, round(times)))
     found = around(Side.CANDIDATE, fault=FAULT, back_s=back_s, to_s=to_s)
     return with_blocks(replace(INJECTED, asked=tuple(looks)), found)
+
+
+SOON, WELL = Objective(Metric.P95, 0.1, limit=0.8), Objective(Metric.ERROR_RATIO, 0.001, limit=0.02)
+
+
+def limited(candidate: PulseSeen, baseline: PulseSeen | None, *objectives: Objective) -> EdgeRecord:
+    return ruled(PLANNED, "the database hangs for 2 s", candidate, baseline, RULE, objectives=objectives)
+
+
+def test_ordinary_traffic_keeps_its_absolute_limits_in_a_fault() -> None:
+    near, beyond = (
+        seen(slow_s=0.7),
+        seen(slow_s=0.9),
+    )  # no more than half and the slack above it: not worse in itself
+    assert record(beyond, near).outcome is EdgeOutcome.PASS
+    found = limited(beyond, near, SOON)
+    assert found.outcome is EdgeOutcome.FAIL
+    assert "ordinary traffic stays inside its objective in the fault: p95 < 0.8 s: " in found.sentence
+    assert limited(near, near, SOON).outcome is EdgeOutcome.PASS
+    assert limited(seen(failed=2), seen(), WELL).outcome is EdgeOutcome.FAIL
+    assert record(seen(failed=2), seen()).outcome is EdgeOutcome.PASS
+
+
+def test_a_limit_that_the_baseline_breaks_as_well_is_told() -> None:
+    found = limited(seen(slow_s=0.9), seen(slow_s=0.9), SOON)
+    assert found.outcome is EdgeOutcome.PASS
+    assert "broken on both sides: " in found.assertions[-1].sentence
+
+
+def test_a_limit_decides_only_where_it_is_one_and_chance_does_not_explain_it() -> None:
+    margin_only, advisory = replace(SOON, limit=None), replace(SOON, is_advisory=True)
+    others = (margin_only, advisory, Objective(Metric.CAPACITY, None, limit=200.0))
+    assert limited(seen(slow_s=0.9), seen(slow_s=0.7), *others).outcome is EdgeOutcome.PASS
+    unlucky = around(Side.CANDIDATE, fault=FAULT, back_s=6.5, to_s=20)
+    few = with_blocks(INJECTED, (replace(one, arrivals=replace(one.arrivals, ok=24)) for one in unlucky))
+    assert limited(few, seen(), replace(WELL, limit=0.03)).outcome is not EdgeOutcome.FAIL  # 4 % of a hundred
+
+
+def test_a_limit_is_not_kept_by_traffic_that_nobody_saw() -> None:
+    assert limited(replace(seen(), waited=Histogram()), seen(), SOON).outcome is EdgeOutcome.INCONCLUSIVE
+    assert limited(seen(), None, SOON).outcome is EdgeOutcome.INCONCLUSIVE
 
 
 def test_retries_that_multiply_at_the_dependency_fail_however_long_it_is_watched_afterwards() -> None:
