@@ -71,7 +71,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stages": LEAVES | {"store"},
     "cutover_results": LEAVES | {"cutover", "journal", "report", "store"},
     "promotion": STORY | {"rehearsal", "wiring", "checking"},
-    "cutting_over": STORY | {"rehearsal", "wiring", "checking", "holding", "renewing"},
+    "cutting_over": STORY | {"rehearsal", "wiring", "checking", "edge_cases", "holding", "renewing"},
     "foresight": STORY | {"wiring", "watch"},
     "watch": STORY | {"wiring"},
     "doctor": STORY | {"wiring", "holding", "renewing", "inquiry", "checking", "edge_cases"},

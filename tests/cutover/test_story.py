@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from rehearse.cli import app
 from rehearse.config import Settings, load_settings
 from rehearse.cutover.steps import RunningStep, ScriptedRunner, ScriptedStep
 from rehearse.cutting_over import orders, story
+from rehearse.demo import free_ports
 from rehearse.disruptions import ProbeLog, Sample, SampleOutcome
 from rehearse.errors import ConfigError, ExitCode, Interrupted, NotReady, TargetRefused
 from rehearse.load.engine import BlockClosed, LoadEvent, LoadStarted, Tick, WorkerDone
@@ -241,6 +243,17 @@ def test_the_whole_story_is_go_stored_reported_and_judged_again_the_same(stage: 
     html = next(path for path in found.reports if path.name == "report.html").read_text()
     assert "The exit, as it was rehearsed" in html
     assert "old app, new schema" in html
+
+
+def test_what_the_environment_depends_on_is_reached_through_its_proxy(stage: Stage) -> None:
+    """The environment is what its proxy leads to: without the proxy nobody is there."""
+    url = stage.site.url
+    through = free_ports(1)[0]
+    file = stage.root / "rehearse.toml"
+    file.write_text(file.read_text().replace(url, f"http://127.0.0.1:{through}"))
+    places = {"candidate": {"listen": f"127.0.0.1:{through}", "upstream": urlsplit(url).netloc}}
+    found = stage.cutover(**{"edges.dependencies.shop": places})
+    assert found.result.verdict.decision is Decision.GO, found.result.verdict.reasons
 
 
 def test_every_probe_is_sent_over_fresh_and_over_kept_connections(stage: Stage) -> None:
