@@ -90,9 +90,9 @@ def read_instant(text: object) -> datetime | None:
     for read in (datetime.fromisoformat, parsedate_to_datetime):
         try:
             found = read(text)
-        except ValueError:
+            return found.astimezone(UTC) if found.tzinfo is not None else None
+        except (ValueError, OverflowError):  # a year of twenty digits is none
             continue
-        return found.astimezone(UTC) if found.tzinfo is not None else None
     return None
 
 
