@@ -158,6 +158,19 @@ def test_a_path_that_is_not_there_is_not_run_and_never_go(stage: Stage) -> None:
     assert comparison.result.verdict.decision is Decision.INCONCLUSIVE
 
 
+def test_a_token_of_the_login_that_a_target_echoes_is_stored_nowhere(stage: Stage) -> None:
+    token = "k7QmZ2vLx9"
+    stage.left.body = stage.right.body = f'{{"token": "{token}", "you_said": "{token}"}}'.encode()
+    login = '\n[edges]\nlogin = { path = "/login", body = "{}" }\n'
+    comparison = compare(stage, login + DATES, EdgeEngine(GOOD))
+    assert only_edge(comparison).outcome is EdgeOutcome.PASS
+    with stage.store() as store:
+        bodies = b"".join(one.body for one in store.exhibits(comparison.result.run_id))
+    assert b"$.you_said" in bodies
+    assert token.encode() not in bodies
+    assert not any(token in file.read_text() for file in comparison.reports)
+
+
 def test_a_side_that_cannot_be_asked_does_not_keep_the_other_one_waiting(stage: Stage) -> None:
     stage.left.body = b'{"token": "x"}'  # the right one tells none
     began = time.monotonic()
