@@ -230,7 +230,9 @@ def check(settings: Settings, parts: Parts, command: str) -> CheckReport:
     with errors_through(clean), Store.open(settings.store_url) as store:
         record = checks_record(settings, parts.now(), command)
         with ExitStack() as stack:
+            parts = stack.enter_context(alone(store, targets, record, parts))
             journal = stack.enter_context(kept(store, record, parts.now, clean))
+            stack.enter_context(standing_proxies(settings, _sides(targets)))
             for target in targets:
                 stack.enter_context(target)
             _bring_up(targets, journal, parts)
@@ -419,7 +421,7 @@ def errors_through(clean: Callable[[str], str]) -> Iterator[None]:
 
 @contextmanager
 def alone(store: Store, targets: list[ManagedTarget], record: RunRecord, parts: Parts) -> Iterator[Parts]:
-    """Nobody else loads these targets meanwhile: the load stops when that can no longer be known."""
+    """Nobody else touches these targets meanwhile: the load stops when that can no longer be known."""
     with holding(store, [target.spec.url for target in targets], record.run_id) as hold:
         yield replace(parts, engine=TappedEngine(parts.engine, hold.check))
 

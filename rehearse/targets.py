@@ -282,7 +282,11 @@ class ManagedTarget:
             )
 
     def _facts_from(self, content: bytes, source: str) -> Mapping[str, str]:
-        return flat_facts(self._object_from(content, "facts", source))
+        document = self._object_from(content, "facts", source)
+        try:
+            return flat_facts(document)
+        except RecursionError:
+            raise NotReady(f"{self._label}: facts from {source!r} are nested too deeply.") from None
 
     def _object_from(self, content: bytes, what: str, source: str) -> Mapping[str, object]:
         said = f"{self._label}: {what} from {source!r}"
@@ -290,7 +294,7 @@ class ManagedTarget:
             raise NotReady(f"{said} are larger than {MAX_FACTS_BYTES} bytes.")
         try:
             document = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise NotReady(f"{said} are not JSON: {cut(repr(content), 80)}.") from error
         if not isinstance(document, dict):
             raise NotReady(f"{said} are not a JSON object.")

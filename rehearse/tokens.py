@@ -20,12 +20,17 @@ LEAST_CHARACTERS = 4  # a shorter one stands in every text by chance, and could 
 RETRY_S = 5.0
 _FOR_EVER_S = 1e12
 
-_TOLD: set[str] = set()  # every token that any command said: what must never be written anywhere
+_TOLD: set[str] = set()  # every token that a command or a login said: what must never be written anywhere
 
 
 def told() -> tuple[str, ...]:
     """Every token that was told to this process, also those that have expired; the longest first."""
     return tuple(sorted(_TOLD, key=len, reverse=True))
+
+
+def remember(token: str) -> None:
+    """One that was told in another way, by a login: a target may echo it."""
+    _TOLD.add(token)
 
 
 @dataclass(frozen=True, slots=True)

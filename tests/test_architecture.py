@@ -73,7 +73,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "known_version": LEAVES | {"store"},
     "cutover_results": LEAVES | {"cutover", "journal", "report", "store"},
     "promotion": STORY | {"rehearsal", "cutover_results", "wiring", "checking"},
-    "cutting_over": STORY | {"rehearsal", "wiring", "checking", "holding", "renewing"},
+    "cutting_over": STORY | {"rehearsal", "wiring", "checking", "edge_cases", "holding", "renewing"},
     "foresight": STORY | {"wiring", "watch"},
     "watch": STORY,
     "doctor": STORY | {"wiring", "holding", "renewing", "inquiry", "checking", "edge_cases"},

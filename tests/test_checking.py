@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from rehearse.checks.context import RecordedResponse
 from rehearse.checks.exhibits import check_evidence
 from rehearse.checks.orders import Began, CheckMessage, CheckOrder, Collected, Finished, Trouble
 from rehearse.checks.runner import Messages, ScriptedRunner
-from rehearse.errors import ConfigError, Interrupted
+from rehearse.demo import free_ports
+from rehearse.errors import ConfigError, Interrupted, NotReady
+from rehearse.holding import holding
 from rehearse.load.engine import LiveCounts, LoadEvent, Sampled, ScriptedEngine, Tick
 from rehearse.model import (
     CheckEvidence,
@@ -284,9 +287,11 @@ def test_without_checks_nobody_is_asked_and_the_report_says_so(stage: Stage) -> 
 # --- alone
 
 
-def check_alone(stage: Stage, *scripts: list[CheckMessage]) -> tuple[Decision, str]:
+def check_alone(
+    stage: Stage, *scripts: list[CheckMessage], changes: Mapping[str, object] = MappingProxyType({})
+) -> tuple[Decision, str]:
     parts = rehearsal.Parts(ScriptedEngine([]), Silence(), lambda: stage.now, ScriptedRunner(scripts))
-    report = rehearsal.check(stage.settings(), parts, "rehearse check run")
+    report = rehearsal.check(stage.settings(**changes), parts, "rehearse check run")
     return report.verdict.decision, report.run_id
 
 
@@ -302,6 +307,26 @@ def test_checks_alone_have_the_words_of_a_verdict_and_never_become_one(stage: St
         assert (record.kind, record.state, record.verdict) == (RunKind.CHECKS, RunState.FINISHED, None)
         with pytest.raises(ConfigError, match="only comparisons"):
             rehearsal.rejudge(store, run_id, stage.root)
+
+
+def test_checks_alone_do_not_disturb_a_rehearsal_of_the_same_targets(stage: Stage) -> None:
+    with stage.store() as store, holding(store, [stage.settings().target(Side.CANDIDATE).url], "the-other"):
+        before = list(stage.right.requests)
+        with pytest.raises(NotReady, match="run the-other"):
+            check_alone(stage, played(result("one")))
+        assert stage.right.requests == before  # nothing was reset, prepared, restarted or asked
+
+
+def test_checks_alone_reach_targets_whose_dependencies_stand_behind_proxies(stage: Stage) -> None:
+    """The candidate is what its proxy leads to: without the proxy nobody is there."""
+    through, other = free_ports(2)
+    upstream = urlsplit(stage.right.url).netloc
+    listens = {"candidate": through, "baseline": other}
+    places = {side: {"listen": f"127.0.0.1:{port}", "upstream": upstream} for side, port in listens.items()}
+    file = stage.root / "rehearse.toml"
+    file.write_text(file.read_text().replace(stage.right.url, f"http://127.0.0.1:{through}"))
+    changes = {"edges.dependencies.shop": places}
+    assert check_alone(stage, played(result("one")), changes=changes)[0] is Decision.GO
 
 
 def test_the_registry_reads_what_runs_stored(stage: Stage) -> None:

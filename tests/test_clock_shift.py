@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import httpx
 import pytest
@@ -14,11 +16,14 @@ import pytest
 from rehearse import rehearsal
 from rehearse.config import load_settings
 from rehearse.demo import free_ports
+from rehearse.edge_cases.clocks import ClockKind
+from rehearse.edge_cases.scene import Scene
 from rehearse.edges import clock
 from rehearse.edges.exhibits import seen_of
 from rehearse.model import Decision, EdgeOutcome, EdgeResult, Side
 from rehearse.progress import Silence
 from rehearse.store.records import Store
+from rehearse.targets import ManagedTarget
 from tests.project import make_project
 from tests.servers import serving
 from tests.test_edge_cases import GOOD, EdgeEngine
@@ -140,6 +145,47 @@ def test_load_that_begins_after_the_boundary_says_what_to_raise(pair: Pair) -> N
     edge = pair.compare(pair.start(1), pair.start(0), CASE.replace('"7s"', '"1s"'))
     assert edge.outcome is EdgeOutcome.NOT_RUN
     assert "raise `lead` (1 s)" in edge.sentence
+
+
+class Restarted:
+    """A target that was put back; nobody knows by which clock it runs."""
+
+    process_id = None
+
+    def stop(self) -> None:
+        """It is stopped."""
+
+    def fresh_process(self) -> None:
+        """It runs again."""
+
+
+@pytest.mark.parametrize(
+    ("date", "now", "problem"),
+    [
+        ("", "2028-02-29T00:00:30Z", "the clock of the candidate still says 2028-02-29T00:00:30Z"),
+        ("", "noon", "the candidate does not say by which clock it runs now"),
+        ("", "{now}", None),
+        ("Tue, 29 Feb 2028 00:00:30 GMT", None, "the clock of the candidate still says 2028-02-29T00:00:30Z"),
+        ("", None, "the candidate does not say by which clock it runs now"),
+    ],
+)
+def test_the_true_clock_is_back_only_when_the_witness_of_the_case_says_so(
+    pair: Pair, date: str, now: str | None, problem: str | None
+) -> None:
+    """No `Date` is no witness: then the endpoint is asked that the case names."""
+    body = {"now": (now or "").format(now=datetime.now(UTC).isoformat())}
+    answers = httpx.MockTransport(
+        lambda _: httpx.Response(200, json=body, headers={"Date": date} if date else {})
+    )
+    place = SimpleNamespace(new_client=lambda: httpx.Client(base_url="http://shop", transport=answers))
+    make_project(pair.root, "http://127.0.0.1:1", "http://127.0.0.1:2")
+    file = pair.root / "rehearse.toml"
+    own = "" if now is None else 'clock = { path = "/time" }\n'
+    file.write_text(file.read_text() + CASE + own)
+    (case,) = load_settings(file, {}, {}).edges.clocks
+    scene = cast("Scene", SimpleNamespace(place=lambda _: place))
+    found = ClockKind(case).put_back(scene, {Side.CANDIDATE: cast("ManagedTarget", Restarted())})
+    assert found.get(Side.CANDIDATE) == problem
 
 
 def test_without_libfaketime_it_is_not_run(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

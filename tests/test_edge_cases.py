@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from rehearse import rehearsal
-from rehearse.edge_cases import scene
+from rehearse.edge_cases import running, scene
+from rehearse.edge_cases.faults import ToxicFault
 from rehearse.edge_cases.probes import PROBING_S
 from rehearse.edge_cases.running import GUARDED
 from rehearse.edges.exhibits import edge_records, planned_edges
 from rehearse.edges.orders import Counters
 from rehearse.edges.proxy import ScriptedFaultInjector
+from rehearse.edges.toxics import Toxic, ToxicType
 from rehearse.errors import Interrupted, NotReady
 from rehearse.load.engine import (
     BlockClosed,
@@ -40,7 +42,7 @@ from rehearse.model import (
     Side,
 )
 from rehearse.progress import Silence
-from tests.edges.blocks import block
+from tests.edges.blocks import PER_BLOCK, block
 from tests.judge.evidence import recording
 from tests.project import make_project
 from tests.servers import serving
@@ -156,6 +158,19 @@ def test_a_path_that_is_not_there_is_not_run_and_never_go(stage: Stage) -> None:
     assert comparison.result.verdict.decision is Decision.INCONCLUSIVE
 
 
+def test_a_token_of_the_login_that_a_target_echoes_is_stored_nowhere(stage: Stage) -> None:
+    token = "k7QmZ2vLx9"
+    stage.left.body = stage.right.body = f'{{"token": "{token}", "you_said": "{token}"}}'.encode()
+    login = '\n[edges]\nlogin = { path = "/login", body = "{}" }\n'
+    comparison = compare(stage, login + DATES, EdgeEngine(GOOD))
+    assert only_edge(comparison).outcome is EdgeOutcome.PASS
+    with stage.store() as store:
+        bodies = b"".join(one.body for one in store.exhibits(comparison.result.run_id))
+    assert b"$.you_said" in bodies
+    assert token.encode() not in bodies
+    assert not any(token in file.read_text() for file in comparison.reports)
+
+
 def test_a_side_that_cannot_be_asked_does_not_keep_the_other_one_waiting(stage: Stage) -> None:
     stage.left.body = b'{"token": "x"}'  # the right one tells none
     began = time.monotonic()
@@ -201,12 +216,83 @@ def test_a_toxic_that_acted_on_nothing_is_not_run(stage: Stage, monkeypatch: pyt
     assert comparison.result.verdict.decision is Decision.INCONCLUSIVE
 
 
-def test_load_that_does_not_go_through_the_proxy_proves_nothing(stage: Stage) -> None:
-    """A real proxy on a real port; the load goes elsewhere, as with a wrong port."""
-    comparison = compare(stage, FAULT, EdgeEngine(GOOD))
+@pytest.mark.parametrize("toxic", ["timeout", "down", "refuse"])
+def test_load_that_does_not_go_through_the_proxy_proves_nothing(stage: Stage, toxic: str) -> None:
+    """A real proxy on a real port; the load goes elsewhere, as with a wrong port. A closed door refuses nobody then."""
+    comparison = compare(stage, FAULT.replace("timeout", toxic), EdgeEngine(GOOD))
     edge = only_edge(comparison)
     assert edge.outcome is EdgeOutcome.NOT_RUN
     assert "connections of the baseline on which the fault acted: 0" in edge.sentence
+
+
+DEPENDENCY = """
+[edges.dependencies.queue]
+baseline = { listen = "127.0.0.1:1", upstream = "127.0.0.1:2" }
+candidate = { listen = "127.0.0.1:3", upstream = "127.0.0.1:4" }
+"""
+
+
+@dataclass
+class Asking(ScriptedFaultInjector):
+    """A dependency that is asked once for each arrival, and more often once the fault is over: it is looked at at
+    every tick, which is a block."""
+
+    storm: int = 1
+    looks: int = 0
+
+    def counters(self) -> Counters:
+        over = len(self.applied) > 1
+        self.looks += PER_BLOCK * (self.storm if over else 1)
+        return Counters(accepted=self.looks, injected={"timeout_downstream": 12 * len(self.applied)})
+
+
+@pytest.mark.parametrize(("storm", "expected"), [(1, EdgeOutcome.PASS), (2, EdgeOutcome.FAIL)])
+def test_who_answers_as_before_and_goes_on_retrying_has_not_recovered(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, storm: int, expected: EdgeOutcome
+) -> None:
+    made: list[Asking] = []
+
+    def make(_: object) -> Asking:
+        made.append(Asking(storm=storm if made else 1))  # the baseline's comes first
+        return made[-1]
+
+    monkeypatch.setattr(running, "FaultProxy", make)
+    fault = FAULT.replace('toxic = "timeout"', 'toxic = "timeout"\non = "queue"')
+    edge = only_edge(compare(stage, fault + DEPENDENCY, EdgeEngine(GOOD)))
+    assert edge.outcome is expected, edge.sentence
+    assert ("asks the dependency 2.0 times for each arrival" in edge.sentence) == (storm == 2)
+
+
+REFUSE, DOWN = Toxic(ToxicType.REFUSE), Toxic(ToxicType.DOWN)
+STRANGERS = Counters(accepted=5)  # of another case, and gone
+REFUSED = {REFUSE.name: 1}  # the proxy's own look at the door
+CUT = {DOWN.name: 4}
+
+
+@pytest.mark.parametrize(
+    ("toxic", "before", "after", "acted"),
+    [
+        (REFUSE, STRANGERS, Counters(accepted=5, injected=REFUSED), 0),
+        (REFUSE, STRANGERS, Counters(accepted=6, injected=REFUSED), 1),  # somebody came afterwards
+        (REFUSE, Counters(accepted=6), Counters(accepted=6, injected=REFUSED), 1),  # or before
+        (
+            REFUSE,
+            Counters(accepted=5, open=3),
+            Counters(accepted=5, injected=REFUSED),
+            0,
+        ),  # who is inside stays
+        (DOWN, Counters(accepted=5, open=3), Counters(accepted=5, injected=CUT), 3),  # and is put out here
+        (DOWN, STRANGERS, Counters(accepted=5, injected={DOWN.name: 1}), 0),
+        (REFUSE, Counters(accepted=6), Counters(accepted=9), 0),  # the door was not closed
+    ],
+)
+def test_a_closed_door_counts_where_clients_of_this_case_come_to_it(
+    toxic: Toxic, before: Counters, after: Counters, acted: int
+) -> None:
+    fault = ToxicFault(ScriptedFaultInjector([before, before, after]), toxic, True, STRANGERS)
+    fault.begin()
+    fault.end()
+    assert fault.acted() == acted
 
 
 def test_ctrl_c_in_the_middle_of_a_fault_clears_it_and_is_never_go(

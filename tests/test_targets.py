@@ -112,6 +112,16 @@ def test_facts_that_cannot_be_read_are_not_ready(target: Make, printed: str) -> 
         target("http://127.0.0.1:9", facts=python(f"print({printed!r})")).facts()
 
 
+@pytest.mark.parametrize("opening", [b'{"a":', b'{"a":['])
+def test_facts_that_are_nested_too_deeply_are_not_ready(target: Make, opening: bytes) -> None:
+    closing = b"}" if opening.endswith(b":") else b"]}"
+    with (
+        serving(body=opening * 5_000 + b"1" + closing * 5_000) as site,
+        pytest.raises(NotReady, match="facts"),
+    ):
+        target(site.url, facts="/version").facts()
+
+
 @pytest.mark.parametrize("step", ["prepare", "reset", "restart"])
 def test_a_command_that_fails_stops_the_rehearsal_with_its_last_words(target: Make, step: str) -> None:
     code = "import sys; print('disk is full', file=sys.stderr); sys.exit(3)"

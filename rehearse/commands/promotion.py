@@ -175,8 +175,11 @@ def _facts_in(file: Path) -> Mapping[str, str]:
         raise ConfigError(
             f"--candidate {file}: cannot be read ({error.strerror}); or write KEY=VALUE."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"--candidate {file}: is not JSON ({error}).") from error
     if not isinstance(document, dict):
         raise ConfigError(f"--candidate {file}: is no JSON object of at most {MOST_FACTS_BYTES} bytes.")
-    return flat_facts(document)
+    try:
+        return flat_facts(document)
+    except RecursionError:
+        raise ConfigError(f"--candidate {file}: is nested too deeply.") from None

@@ -28,6 +28,7 @@ from rehearse.cutting_over.standing import check_way_back, refuse_to_start_anew,
 from rehearse.cutting_over.steady import Idle, SteadyLoad
 from rehearse.cutting_over.verifying import ScriptedVerifier, Verifier, verifier_of
 from rehearse.cutting_over.walk import Crew, Walk
+from rehearse.edge_cases.running import standing_proxies
 from rehearse.errors import Interrupted, NotReady
 from rehearse.holding import holding
 from rehearse.journal import Journal, iso, kept
@@ -125,7 +126,10 @@ def _rehearse(
 ) -> None:
     """Bring it up, and go there and back while load and probes go on; all of it is stored as it happens."""
     place, helpers = order.settings, _helpers(order, parts, record, target, clean)
-    with kept(store, record, parts.now, clean) as journal, target:
+    proxies = standing_proxies(
+        place, (Side.CANDIDATE,)
+    )  # what it depends on is reached through them, as in any run
+    with kept(store, record, parts.now, clean) as journal, proxies, target:
         journal.add_exhibit(terms_exhibit(order.terms))
         parts.listener.phase(f"bringing up {target.spec.name} at {target.spec.shown_url}")
         target.bring_up()

@@ -138,6 +138,6 @@ def _skew_s(date: str, now: datetime) -> float | None:
     """How far its clock is ahead; None when it does not say."""
     try:
         told = parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year of twenty digits is none
         return None
     return (told.replace(tzinfo=told.tzinfo or UTC) - now).total_seconds()

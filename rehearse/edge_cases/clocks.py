@@ -57,9 +57,9 @@ class ClockKind:
             _stop(targets)
             raise
         except RehearseError:
-            _put_back(targets)
+            self.put_back(scene, targets)
             raise
-        problems = _put_back(targets)
+        problems = self.put_back(scene, targets)
         return {
             side: replace(one, today=today[side], left_behind=problems.get(side, ""))
             for side, one in seen.items()
@@ -108,6 +108,26 @@ class ClockKind:
                 target.fresh_process(under)
             except NotReady as error:
                 raise NotReady(f"started at {self._starts_at:%Y-%m-%dT%H:%M:%SZ}: {error}") from None
+
+    def put_back(self, scene: Scene, targets: Mapping[Side, ManagedTarget]) -> Mapping[Side, str]:
+        """Processes with the true time again, by the same witness as in the case; what went wrong, by side."""
+        problems = {}
+        _stop(targets)
+        for side, target in targets.items():
+            try:
+                target.fresh_process()
+                problem = _doubts(side, self._says(scene.place(side)))
+            except NotReady as error:
+                problem = str(error)
+            if problem:
+                problems[side] = problem
+        return problems
+
+    def _says(self, place: Place) -> datetime | None:
+        """What time it is there; None when no path is answered with one."""
+        with place.new_client() as client:
+            told = (self.ask(client, path)[1] for path in self.case.paths)
+            return next((one for one in told if one is not None), None)
 
     def _watched(self, scene: Scene, offset: timedelta) -> tuple[Mapping[Side, ClockSeen], Loaded]:
         """Questions and load on all sides, from before the boundary until some time after it."""
@@ -228,18 +248,10 @@ def _stop(targets: Mapping[Side, ManagedTarget]) -> None:
     clock.remove_traces(one for one in process_ids if one is not None)
 
 
-def _put_back(targets: Mapping[Side, ManagedTarget]) -> Mapping[Side, str]:
-    """Processes with the true time again; what went wrong with it, by side."""
-    problems = {}
-    _stop(targets)
-    for side, target in targets.items():
-        try:
-            target.fresh_process()
-            look = target.look()
-        except NotReady as error:
-            problems[side] = str(error)
-            continue
-        says = clock.read_instant(look.date) if look is not None else None
-        if says is not None and abs(says - datetime.now(UTC)) > timedelta(seconds=clock.CLOSE_S):
-            problems[side] = f"the clock of the {side} still says {says:%Y-%m-%dT%H:%M:%SZ}"
-    return problems
+def _doubts(side: Side, says: datetime | None) -> str:
+    """Why a clock may still be another one; empty when it is not."""
+    if says is None:
+        return f"the {side} does not say by which clock it runs now"
+    if abs(says - datetime.now(UTC)) > timedelta(seconds=clock.CLOSE_S):
+        return f"the clock of the {side} still says {says:%Y-%m-%dT%H:%M:%SZ}"
+    return ""

@@ -16,16 +16,17 @@ from rehearse.edges import pulse
 from rehearse.edges.clients import BadClients, Manner
 from rehearse.edges.orders import Counters
 from rehearse.edges.proxy import FaultInjector
-from rehearse.edges.pulse import PulseRule, PulseSeen
+from rehearse.edges.pulse import Asked, PulseRule, PulseSeen
 from rehearse.edges.recovery import RecoveryRule, RecoveryState
-from rehearse.edges.toxics import Stream, Toxic, ToxicType
+from rehearse.edges.toxics import AT_THE_DOOR, Stream, Toxic, ToxicType
 from rehearse.errors import ConfigError, RehearseError
 from rehearse.model import EdgeFamily, EdgeRecord, Side
 
 WINDOW_S = 0.5
 _BEFORE_S = 4.0  # of ordinary load before a fault: what is normal
 _HOLD_S = 1.5  # back to normal for so long
-_ATTEMPTS_RATIO = 1.0  # one more for each arrival is still as good
+_ATTEMPTS_RATIO = 1.0  # one more for each arrival is still as good, until it is back
+_LOOK_S = WINDOW_S / 2  # how often it is asked what reached the dependency
 FAILED_RATIO = 0.10  # more failures in a fault than on the baseline are still as good
 DOES = {
     ToxicType.LATENCY: "is slow",
@@ -57,12 +58,16 @@ class Fault(Protocol):
         """From now on. Raises NotReady."""
         ...
 
-    def end(self) -> int:
-        """No longer; on how many connections it really acted. Raises NotReady when that is not known."""
+    def end(self) -> None:
+        """No longer. Raises NotReady when it may still be there."""
         ...
 
-    def attempts(self) -> int | None:
-        """How often a dependency was asked since it began; None where there is none. Raises NotReady."""
+    def acted(self) -> int:
+        """On how many connections it really did; asked when the load is over. Raises NotReady when it is not known."""
+        ...
+
+    def asked(self) -> int | None:
+        """How often a dependency was, since the case began; None where there is none. Raises NotReady."""
         ...
 
 
@@ -73,22 +78,34 @@ class ToxicFault:
     injector: FaultInjector
     toxic: Toxic
     is_before_dependency: bool
-    _before: Counters = field(default_factory=Counters)
+    at_start: Counters = field(default_factory=Counters)  # of the case
+    _before: Counters = field(default_factory=Counters)  # the fault
 
     def begin(self) -> None:
         """See Fault."""
         self._before = self.injector.counters()
         self.injector.set(self.toxic)
 
-    def end(self) -> int:
+    def end(self) -> None:
         """See Fault."""
-        return self.injector.clear().acted(self.toxic.name) - self._before.acted(self.toxic.name)
+        self.injector.clear()
 
-    def attempts(self) -> int | None:
+    def acted(self) -> int:
+        """See Fault. Who is refused at a closed door is not seen: it counts where clients come to this door at all."""
+        now = self.injector.counters()
+        acted = now.acted(self.toxic.name) - self._before.acted(self.toxic.name)
+        return min(acted, self._clients(now)) if self.toxic.type in AT_THE_DOOR else acted
+
+    def _clients(self, now: Counters) -> int:
+        """Those that were let in before or after, and those that `down` found inside."""
+        inside = self._before.open if self.toxic.type is ToxicType.DOWN else 0
+        return inside + now.accepted - self.at_start.accepted
+
+    def asked(self) -> int | None:
         """See Fault."""
         if not self.is_before_dependency:
             return None
-        return self.injector.counters().attempts_since(self._before)
+        return self.injector.counters().attempts_since(self.at_start)
 
 
 def fault_kind(case: FaultCase) -> FaultKind:
@@ -103,8 +120,9 @@ def fault_kind(case: FaultCase) -> FaultKind:
     def inject(scene: Scene) -> Iterator[Injected]:
         with ExitStack() as stack:
             if case.on != TARGET:
+                standing = {side: scene.standing[case.on, side] for side in scene.sides}
                 yield (
-                    {side: ToxicFault(scene.standing[case.on, side], toxic, True) for side in scene.sides},
+                    {side: ToxicFault(one, toxic, True, one.counters()) for side, one in standing.items()},
                     {},
                 )
                 return
@@ -164,16 +182,20 @@ class FaultKind:
                 loaded = scene.load.run(scene.number, longest_s, block_s, injected.at, through, self.scenario)
             finally:
                 injected.end()
-            attempts = {side: fault.attempts() for side, fault in faults.items()}
-        seen = {
-            side: replace(pulse.with_blocks(one, loaded.of(side)), attempts=attempts[side])
-            for side, one in injected.seen.items()
-        }
-        return seen, loaded
+            seen = {side: injected.counted(side) for side in injected.seen}
+        return {side: pulse.with_blocks(one, loaded.of(side)) for side, one in seen.items()}, loaded
 
     def rule(self, scene: Scene, candidate: PulseSeen, baseline: PulseSeen | None) -> EdgeRecord:
         """See Kind."""
-        return pulse.ruled(self.planned, self.injection, candidate, baseline, self.rule_of_it, scene.names)
+        return pulse.ruled(
+            self.planned,
+            self.injection,
+            candidate,
+            baseline,
+            self.rule_of_it,
+            scene.names,
+            scene.settings.objectives.rules,
+        )
 
     def is_disturbed(self, seen: PulseSeen) -> bool:
         """See Kind."""
@@ -188,43 +210,70 @@ class Pulse:
     faults: Mapping[Side, Fault]
     from_s: float
     seen: dict[Side, PulseSeen] = field(default_factory=dict)
+    _asked: dict[Side, list[Asked]] = field(default_factory=dict)
+    _ahead_s: float = 0.0  # of our clock, the load's
     _is_begun: bool = False
     _is_over: bool = False
 
     def at(self, at_s: float, loaded: Loaded) -> bool:
         """What is due at this moment; True when there is nothing more to see."""
-        ahead_s = at_s - monotonic()
+        self._ahead_s = at_s - monotonic()
+        self._look(_LOOK_S)
         if not self._is_begun and at_s >= self.from_s:
             self._is_begun = True
             for side, fault in self.faults.items():
                 fault.begin()
-                self.seen[side] = PulseSeen(fault_from_s=monotonic() + ahead_s, is_injected=True)
+                self.seen[side] = PulseSeen(fault_from_s=self._now_s, is_injected=True)
         elif self._is_begun and not self._is_over and at_s >= self.from_s + self.kind.case.lasts_s:
-            self._end(ahead_s)
+            self._end()
         return self._is_over and not any(
-            self.kind.is_disturbed(pulse.with_blocks(one, loaded.of(side))) for side, one in self.seen.items()
+            self.kind.is_disturbed(pulse.with_blocks(self._with_asked(side), loaded.of(side)))
+            for side in self.seen
         )
+
+    @property
+    def _now_s(self) -> float:
+        return monotonic() + self._ahead_s
+
+    def _look(self, every_s: float = 0.0) -> None:
+        """Ask every dependency how often it was asked, once the load has begun, and not if that was a moment ago."""
+        for side, fault in self.faults.items():
+            looks = self._asked.setdefault(side, [])
+            if self._now_s < 0 or (looks and self._now_s - looks[-1].at_s < every_s):
+                continue
+            times = fault.asked()
+            if times is not None:
+                looks.append(Asked(self._now_s, times))
+
+    def _with_asked(self, side: Side) -> PulseSeen:
+        return replace(self.seen[side], asked=tuple(self._asked.get(side, ())))
 
     def end(self) -> None:
         """No fault is left, however it ended."""
         for side in self.faults:
             self.seen.setdefault(side, PulseSeen(problem="the load ended before the fault began"))
         if self._is_begun and not self._is_over:
-            self._end(None)
+            self._end("the load ended in the middle of the fault")
 
-    def _end(self, ahead_s: float | None) -> None:
+    def counted(self, side: Side) -> PulseSeen:
+        """What was seen there with what only the fault itself can tell, now that the load is over."""
+        if not self.seen[side].is_injected:
+            return self.seen[side]
+        self._look()
+        return replace(self._with_asked(side), injected=self.faults[side].acted())
+
+    def _end(self, problem: str = "") -> None:
         self._is_over = True
         for side, fault in self.faults.items():
             begun_s = self.seen[side].fault_from_s
             try:
-                acted = fault.end()
+                fault.end()
             except RehearseError as error:
                 self.seen[side] = PulseSeen(problem=str(error), is_cleaned_up=False)
                 continue
             self.seen[side] = PulseSeen(
                 fault_from_s=begun_s,
-                fault_to_s=begun_s if ahead_s is None else monotonic() + ahead_s,
-                injected=acted,
-                problem="the load ended in the middle of the fault" if ahead_s is None else "",
-                is_injected=ahead_s is not None,
+                fault_to_s=begun_s if problem else self._now_s,
+                problem=problem,
+                is_injected=not problem,
             )

@@ -17,6 +17,7 @@ from rehearse.edges.proxy import FaultInjector, FaultProxy
 from rehearse.model import EdgeFamily, EdgeRecord, Side
 from rehearse.sides import headers_of, other_sides, tls_of
 from rehearse.targets import ManagedTarget
+from rehearse.tokens import remember
 
 S = TypeVar("S")
 Standing = Mapping[tuple[str, Side], FaultInjector]  # the proxies before dependencies, for the whole run
@@ -54,7 +55,11 @@ def place_of(settings: Settings, side: Side) -> Place:
     is_encrypted = urlsplit(target.url).scheme == "https"
     verify = tls_of(settings, target).context() if is_encrypted else True
     place = Place(target.url, allow, headers_of(settings, target), verify, settings.load.timeout_s)
-    return place if login is None else place.logged_in(login.path, login.body.get_secret_value(), login.token)
+    if login is None:
+        return place
+    place = place.logged_in(login.path, login.body.get_secret_value(), login.token)
+    remember(place.headers["Authorization"].removeprefix("Bearer "))
+    return place
 
 
 def proxy_order(

@@ -54,16 +54,19 @@ class BadClients:
         self._thread = Thread(target=lambda: asyncio.run(self._all()), daemon=True)
         self._thread.start()
 
-    def end(self) -> int:
-        """They go; how many were slow for long enough, or how many requests were given up. Raises NotReady."""
+    def end(self) -> None:
+        """They go. Raises NotReady."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(_JOIN_S)
             if self._thread.is_alive():
                 raise NotReady("clients that were to go away are still there")
+
+    def acted(self) -> int:
+        """How many were slow for long enough, or how many requests were given up."""
         return self._acted
 
-    def attempts(self) -> None:
+    def asked(self) -> None:
         """They are no dependency."""
 
     async def _all(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -19,6 +19,7 @@ from rehearse.edges.dates import EVERYTHING, Comparing, DateAnswer, Difference, 
 from rehearse.edges.documents import moved
 from rehearse.edges.pulse import PulseSeen, fails_more
 from rehearse.errors import NotReady
+from rehearse.judge.stats import fisher_p_value
 from rehearse.model import Assertion, EdgeOutcome, EdgeRecord, Proof, Side, Step
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # where libfaketime keeps the clock that processes share
@@ -27,6 +28,8 @@ _ASKED_S = 5.0
 CLOSE_S = 5.0  # a clock that is further off than this is not the one that was meant
 _BLURRED_S = 1.0  # a `Date` is of the second that begun last, and servers keep one for a while
 _SEEN = 2  # answers that must show a difference: one alone may be the load's doing
+_CHANCE = 0.01  # what the baseline does at times as well is another matter when chance explains it less often
+_CLEARLY_MORE = 0.5  # of the answers: when they are too few to rule chance out, nobody can tell
 _MOST_NAMED = 3
 
 
@@ -87,9 +90,9 @@ def read_instant(text: object) -> datetime | None:
     for read in (datetime.fromisoformat, parsedate_to_datetime):
         try:
             found = read(text)
-        except ValueError:
+            return found.astimezone(UTC) if found.tzinfo is not None else None
+        except (ValueError, OverflowError):  # a year of twenty digits is none
             continue
-        return found.astimezone(UTC) if found.tzinfo is not None else None
     return None
 
 
@@ -134,10 +137,24 @@ def with_answer(
 # --- what it comes to ---------------------------------------------------------------------------------------------
 
 
+IsRarer = Callable[[int, int, int, int], bool]  # so many of so many on the baseline, and on the candidate
+
+
+def is_beyond_chance(had: int, of: int, has: int, of_now: int) -> bool:
+    """Whether the candidate gives a kind of answer more often than chance explains (Fisher's exact test)."""
+    return fisher_p_value(had, of, has, of_now) < _CHANCE
+
+
+def looks_rarer(had: int, of: int, has: int, of_now: int) -> bool:
+    """Whether it seems to, by far."""
+    return has / of_now - had / of >= _CLEARLY_MORE
+
+
 def differences(
-    candidate: ClockSeen, baseline: ClockSeen, comparing: Comparing
+    candidate: ClockSeen, baseline: ClockSeen, comparing: Comparing, is_rarer: IsRarer = is_beyond_chance
 ) -> dict[Moment, list[Difference]]:
-    """What the candidate does before or after the boundary, and the baseline never; but what it does today as well.
+    """What the candidate does before or after the boundary, and the baseline never, or more rarely; but not what is so
+    today as well.
 
     A value that differs before the boundary is the load's own data, and no matter of the clock, then or afterwards.
     """
@@ -147,7 +164,8 @@ def differences(
         moving = {place for side in both for answers in side.values() for place in moved(_values(answers))}
         for moment in Moment:
             mine, theirs = (side[moment] for side in both)
-            found[moment] += _differences(mine, theirs, comparing, moving)
+            usual = _usual(mine, theirs, is_rarer)
+            found[moment] += _differences(mine, usual, comparing, moving)
     today = {(one.written, one.what) for one in found.pop(Moment.TODAY)}
     drifted = {(one.written, one.what) for one in found[Moment.BEFORE] if one.values}
     found[Moment.BEFORE] = [one for one in found[Moment.BEFORE] if not one.values]
@@ -165,6 +183,43 @@ def _values(answers: Iterable[DateAnswer]) -> list[Mapping[str, str]]:
     return [one.values for one in answers if one.status_class == "2xx"]
 
 
+def _usual(mine: Sequence[DateAnswer], theirs: Sequence[DateAnswer], is_rarer: IsRarer) -> list[DateAnswer]:
+    """The baseline's answers without those that are rarer there: one flake of its own excuses nobody's break."""
+    kept = [
+        one
+        for one in theirs
+        if one.status_class == "2xx" or not _is_rare(one, _class, mine, theirs, is_rarer)
+    ]
+    return [
+        one
+        for one in kept
+        if not _is_rare(one, _types, _as(one, mine), _as(one, theirs), is_rarer)  # of those that ended alike
+    ]
+
+
+def _is_rare(
+    one: DateAnswer,
+    kind: Callable[[DateAnswer], object],
+    mine: Sequence[DateAnswer],
+    theirs: Sequence[DateAnswer],
+    is_rarer: IsRarer,
+) -> bool:
+    had, has = (sum(kind(other) == kind(one) for other in answers) for answers in (theirs, mine))
+    return has > 0 and is_rarer(had, len(theirs), has, len(mine))
+
+
+def _class(answer: DateAnswer) -> object:
+    return answer.status_class
+
+
+def _types(answer: DateAnswer) -> object:
+    return answer.places
+
+
+def _as(one: DateAnswer, answers: Sequence[DateAnswer]) -> list[DateAnswer]:
+    return [other for other in answers if other.status_class == one.status_class]
+
+
 def _differences(
     mine: Sequence[DateAnswer], theirs: Sequence[DateAnswer], comparing: Comparing, moving: Collection[str]
 ) -> list[Difference]:
@@ -179,7 +234,7 @@ def _unlike_all(
     answer: DateAnswer, known: Sequence[DateAnswer], comparing: Comparing, moving: Collection[str]
 ) -> list[Difference]:
     """Nothing when one of the baseline's answers is like it; else what tells it from the one that is nearest."""
-    return min((unlike(answer, one, comparing, moving) for one in known), key=len)
+    return min((unlike(answer, one, comparing, moving) for one in _as(answer, known) or known), key=len)
 
 
 def ruled(
@@ -196,6 +251,7 @@ def ruled(
     sides = {Side.BASELINE: known, Side.CANDIDATE: candidate}
     problems = [why for side, one in sides.items() if (why := _why_not(side, one))]
     found = differences(candidate, known, comparing)
+    doubtful = differences(candidate, known, comparing, looks_rarer)
     load = fails_more(
         "the ordinary load fails no more often after it than on the baseline",
         candidate.load,
@@ -205,7 +261,10 @@ def ruled(
     return replace(
         planned,
         injection=Step(injection, not problems, "; ".join(problems)),
-        assertions=(*(_assertion(moment, found[moment], candidate, boundary) for moment in found), load),
+        assertions=(
+            *(_assertion(moment, found[moment], doubtful[moment], sides, boundary) for moment in found),
+            load,
+        ),
         cleanup=Step(
             "the targets run by the true clock again",
             not any(one.left_behind for one in sides.values()),
@@ -238,15 +297,26 @@ def _proofs(side: Side, seen: ClockSeen, boundary: str) -> list[Proof]:
     return proofs
 
 
-def _assertion(moment: Moment, found: Sequence[Difference], candidate: ClockSeen, boundary: str) -> Assertion:
+def _assertion(
+    moment: Moment,
+    found: Sequence[Difference],
+    doubtful: Sequence[Difference],
+    sides: Mapping[Side, ClockSeen],
+    boundary: str,
+) -> Assertion:
     what = f"the candidate answers {moment} {boundary} as the baseline does"
+    count, known = (len(sides[side].at(moment)) for side in (Side.CANDIDATE, Side.BASELINE))
     numbers: dict[str, float | int | str | None] = {
-        "answers": len(candidate.at(moment)),
+        "answers": count,
+        "baseline_answers": known,
         "different": len(found),
     }
     if found:
         return Assertion(what, EdgeOutcome.FAIL, _listed(found), numbers)
-    return Assertion(what, EdgeOutcome.PASS, f"{len(candidate.at(moment))} answers are alike", numbers)
+    if doubtful:
+        too_few = f"the baseline does so at times, too; {count} answers and {known} are too few to tell"
+        return Assertion(what, EdgeOutcome.INCONCLUSIVE, f"{_listed(doubtful)}; {too_few}", numbers)
+    return Assertion(what, EdgeOutcome.PASS, f"{count} answers are alike", numbers)
 
 
 def _listed(found: Sequence[Difference]) -> str:

@@ -114,7 +114,7 @@ def read_wait(
 def _instant(text: str) -> datetime | None:
     try:
         found = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year of twenty digits is none
         return None
     return found if found.tzinfo is not None else None
 

@@ -51,7 +51,9 @@ class RecoveryRule:
     latency_ratio: float = 0.5  # above the baseline's median
     latency_floor_s: float = 0.005
     failed_ratio: float = 0.02  # more of the requests than the baseline's worst window
-    attempts_ratio: float = 0.25  # more for each request than the baseline's worst window
+    attempts_ratio: float = (
+        0.25  # more than in the baseline's worst window, and so many more a request at least
+    )
     relapse_ratio: float = 0.2  # of the windows after it is back; more is not back
     min_baseline_windows: int = 4
 
@@ -66,10 +68,15 @@ class Band:
 
     def holds(self, window: Window) -> bool:
         """Whether a moment was normal. What is missing is not."""
-        if window.p95_s is None or not window.p95_s <= self.max_p95_s:
-            return False
-        if window.failed_ratio > self.max_failed_ratio:
-            return False
+        return self.is_calm(window) and self.is_sparing(window)
+
+    def is_calm(self, window: Window) -> bool:
+        """Whether its requests were answered as usual."""
+        is_soon = window.p95_s is not None and window.p95_s <= self.max_p95_s
+        return is_soon and window.failed_ratio <= self.max_failed_ratio
+
+    def is_sparing(self, window: Window) -> bool:
+        """Whether the dependency was asked as usual, where that is counted."""
         if self.max_attempts_ratio is None:
             return True
         return window.attempts_ratio is not None and window.attempts_ratio <= self.max_attempts_ratio
@@ -128,12 +135,14 @@ def band_of(before: Sequence[Window], rule: RecoveryRule) -> Band | None:
         return None
     attempts = [window.attempts_ratio for window in before]
     known = [ratio for ratio in attempts if ratio is not None]
-    usual_s = median(latencies)
+    usual_s, most = median(latencies), max(known, default=0.0)
     return Band(
         # The floor: what takes a millisecond may take five more before anybody calls it slow.
         max_p95_s=max(usual_s * (1 + rule.latency_ratio), usual_s + rule.latency_floor_s, max(latencies)),
         max_failed_ratio=max(window.failed_ratio for window in before) + rule.failed_ratio,
-        max_attempts_ratio=max(known) + rule.attempts_ratio if len(known) == len(attempts) else None,
+        max_attempts_ratio=(
+            most + rule.attempts_ratio * max(1.0, most) if len(known) == len(attempts) else None
+        ),
     )
 
 
@@ -187,7 +196,20 @@ def _ruling(
         )
     return (
         RecoveryState.METASTABLE,
-        f"never back to normal in the {watched_s:.1f} s after the fault, and not getting better",
+        f"never back to normal in the {watched_s:.1f} s after the fault, and not getting better"
+        + _asking(after, band),
+    )
+
+
+def _asking(after: Sequence[Window], band: Band) -> str:
+    """What is wrong when the answers alone were as usual at the end: the retries go on, and the next fault is near."""
+    last = after[-max(1, len(after) // 3) :]
+    ratios = [window.attempts_ratio for window in last if window.attempts_ratio is not None]
+    if band.max_attempts_ratio is None or not ratios or not all(map(band.is_calm, last)):
+        return ""
+    return (
+        f": it answers as before, and asks the dependency {median(ratios):.1f} times for each arrival"
+        f" (normal is {band.max_attempts_ratio:.1f} at most)"
     )
 
 
@@ -199,8 +221,11 @@ def _is_getting_better(after: Sequence[Window]) -> bool:
     first, last = after[:third], after[-third:]
     if _usual_s(last) < _CLEARLY * _usual_s(first):
         return True
-    failed = [median(window.failed_ratio for window in part) for part in (first, last)]
-    return failed[1] < _CLEARLY * failed[0]
+    measures: list[list[float]] = [
+        [median(window.failed_ratio for window in part) for part in (first, last)],
+        [median(window.attempts_ratio or 0.0 for window in part) for part in (first, last)],
+    ]
+    return any(now < _CLEARLY * then for then, now in measures)
 
 
 def _usual_s(windows: Sequence[Window]) -> float:

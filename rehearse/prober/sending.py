@@ -201,7 +201,7 @@ def version_in(place: VersionPlace, headers: list[tuple[bytes, bytes]], body: by
 def _value_at(body: bytes, key: str) -> object:
     try:
         found = json.loads(body)
-    except ValueError:  # also of bytes that are no text
+    except (ValueError, RecursionError):  # also of bytes that are no text
         return None
     for name in key.split("."):
         found = found.get(name) if isinstance(found, dict) else None

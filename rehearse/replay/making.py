@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -66,7 +67,7 @@ def _recording(wish: Wish) -> Recording:
                 f"{wish.source} has more than {MAX_BYTES // 1_000_000} MB; record less at a time."
             )
         content = wish.source.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{wish.source} cannot be read: {reason}.") from None
     if wish.kind is SourceKind.HAR:

@@ -157,6 +157,7 @@ BREAKS = [
     Break("security-headers", spoilt(at("/boom"), without(*SECURITY)), "GET /boom: the candidate lacks"),
     Break("date", spoilt(always, with_header(Date="Thu, 01 Jan 2026 00:00:00 GMT")), "apart from our clock"),
     Break("date", spoilt(always, with_header(Date="yesterday")), "is not a date"),
+    Break("date", spoilt(always, with_header(Date=f"1 Jan {'9' * 20} 00:00:00 GMT")), "is not a date"),
     Break("keep-alive", spoilt(always, lambda reply: replace(reply, closes=True)), "used again at once"),
     Break("fresh-connections", spoilt(always, lambda reply: replace(reply, closes=False)), "and left open"),
     Break("fresh-connections", spoilt(lambda asked: asked.turn == 1, SHORT), "on fresh connection 1"),

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from rehearse.cutover.exhibits import process_exhibit, step_exhibit, terms_exhib
 from rehearse.cutover.steps import RunningStep, ScriptedRunner, ScriptedStep
 from rehearse.cutovers import Direction, StepProcess, StepRecord
 from rehearse.cutting_over import orders, story
+from rehearse.demo import free_ports
 from rehearse.disruptions import ProbeLog, Sample, SampleOutcome
 from rehearse.errors import ConfigError, ExitCode, Interrupted, NotReady, TargetRefused
 from rehearse.holding import holding, is_gone, process_of
@@ -306,6 +308,17 @@ def test_a_question_of_that_name_asks_for_the_schema_in_its_own_way(stage: Stage
     terms = orders.order_of(stage.settings(), str, with_forward=False).terms
     assert terms.questions == ("what it says of itself", "the schema")
     assert terms.has_schema
+
+
+def test_what_the_environment_depends_on_is_reached_through_its_proxy(stage: Stage) -> None:
+    """The environment is what its proxy leads to: without the proxy nobody is there."""
+    url = stage.site.url
+    through = free_ports(1)[0]
+    file = stage.root / "rehearse.toml"
+    file.write_text(file.read_text().replace(url, f"http://127.0.0.1:{through}"))
+    places = {"candidate": {"listen": f"127.0.0.1:{through}", "upstream": urlsplit(url).netloc}}
+    found = stage.cutover(**{"edges.dependencies.shop": places})
+    assert found.result.verdict.decision is Decision.GO, found.result.verdict.reasons
 
 
 def test_every_probe_is_sent_over_fresh_and_over_kept_connections(stage: Stage) -> None:

@@ -13,6 +13,7 @@ import pytest
 from rehearse.checks.orders import CheckMessage, Collected
 from rehearse.checks.runner import ScriptedRunner
 from rehearse.config import Settings, load_settings
+from rehearse.doctor.answering import look_findings
 from rehearse.doctor.examination import Tools, examine
 from rehearse.doctor.findings import Examination, Grade
 from rehearse.doctor.rig import Rig, rig_findings
@@ -20,6 +21,7 @@ from rehearse.doctor.trial import JOURNEYS, USERS
 from rehearse.edges import clock
 from rehearse.errors import ConfigError, TargetRefused
 from rehearse.holding import holding
+from rehearse.inquiry import Look
 from rehearse.load.engine import LoadEvent, ScriptedSession, Trouble
 from rehearse.load.orders import LoadOrder
 from rehearse.model import CheckOutcome, CheckResult, Incident, ReasonCode, Severity, Side
@@ -189,6 +191,12 @@ def test_a_clock_that_is_wrong_is_a_note(case: Case) -> None:
     tools = Tools(Engine(), Silence(), lambda: datetime(2020, 1, 1, tzinfo=UTC), lambda: GOOD_RIG)
     found = examine(case.settings({}), tools)
     assert [one.sentence for one in found.examined if "clock" in one.sentence and "ahead" in one.sentence]
+
+
+def test_a_clock_in_a_year_that_no_calendar_has_says_nothing(case: Case) -> None:
+    look = Look(200, "1 Jan 99999999999999999999 00:00:00 GMT", "", 0.01)
+    (found,) = look_findings("candidate", case.settings({}).target(Side.CANDIDATE), look, datetime.now(UTC))
+    assert found.grade is Grade.OK
 
 
 def test_a_host_that_is_not_listed_is_not_even_asked(case: Case) -> None:

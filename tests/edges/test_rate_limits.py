@@ -14,6 +14,7 @@ from tests.servers import serving
 
 PLANNED = EdgeRecord("limit", EdgeFamily.RETRY, "Clients were told to wait, and did not know for how long.")
 KEPT = LimitSeen(11, 429, "2", 2.0, 200)
+FAR_AWAY = "1 Jan 99999999999999999999 00:00:00 GMT"
 DATE = "Sat, 21 Nov 2026 12:00:05 GMT"
 
 
@@ -78,6 +79,8 @@ def test_without_a_refusal_of_the_baseline_or_an_answer_it_was_not_run(
         ("-5", "", None),
         ("1.5", "", None),
         ("٣", "", None),
+        (FAR_AWAY, "", None),
+        (DATE, FAR_AWAY, 4.0),
     ],
 )
 def test_a_wait_is_seconds_or_a_date(text: str, date: str, expected: float | None) -> None:

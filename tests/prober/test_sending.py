@@ -95,6 +95,7 @@ HEADERS = [(b"Content-Type", b"application/json"), (b"x-version", b"2.0")]
         (VersionPlace(key="version"), b"<html>", ""),
         (VersionPlace(key="version"), b"\xff\xfe", ""),
         (VersionPlace(key="version"), b'["version"]', ""),
+        (VersionPlace(key="version"), b'{"a":' * 9_000, ""),
         (VersionPlace(), b'{"version": "2.1"}', ""),
         (VersionPlace(key="version"), b'{"version": "a\\u0000\\nb"}', "ab"),
     ],

@@ -76,6 +76,7 @@ def test_a_har_and_an_api_description_become_files(tmp_path: Path) -> None:
         ("none.har", "x.py", "cannot be read: No such file"),
         (".", "x.py", "cannot be read: Is a directory"),
         ("torn.gz", "x.py", "cannot be read"),
+        ("spoilt.gz", "x.py", "cannot be read"),
         ("good.log", "x.txt", "name it .*x.py"),
         ("good.log", "good.log/x.py", "cannot be written|is there already"),
     ],
@@ -83,6 +84,8 @@ def test_a_har_and_an_api_description_become_files(tmp_path: Path) -> None:
 def test_a_mistake_is_one_sentence(tmp_path: Path, source: str, output: str, message: str) -> None:
     (tmp_path / "good.log").write_text(line())
     (tmp_path / "torn.gz").write_bytes(gzip.compress(line().encode() * 1000)[:-20])
+    whole = gzip.compress(line().encode() * 1000)
+    (tmp_path / "spoilt.gz").write_bytes(whole[:20] + b"\xff" * 20 + whole[40:])
     kind = SourceKind.HAR if source == "none.har" else SourceKind.ACCESS_LOG
     with pytest.raises(ConfigError, match=message):
         make_scenario(Wish(kind, tmp_path / source, tmp_path / output), "rehearse ...")
