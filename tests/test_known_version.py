@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rehearse import rehearsal, wiring
+from rehearse import rehearsal
 from rehearse.config import load_settings
 from rehearse.errors import NotReady
 from rehearse.model import Decision, Side, SignOff
@@ -148,7 +148,7 @@ def test_it_is_recorded_when_somebody_says_so(in_place: InPlace, site: Site) -> 
 
 def test_it_is_recorded_when_somebody_signed_for_it(in_place: InPlace, site: Site) -> None:
     run_id = aborted(in_place, site)
-    with Store.open(wiring.store_url(load_settings(in_place.file, {}, {}))) as store:
+    with Store.open(load_settings(in_place.file, {}, {}).store_url) as store:
         moment = "2026-11-21T12:00:00+00:00"
         sign_off = SignOff(Decision.GO, "ada", "accepted", moment, Decision.ABORT, "0" * 64, "bob")
         store.add_sign_off(run_id, sign_off)
