@@ -78,7 +78,7 @@ def added_s(place: Place, through: tuple[str, int], path: str) -> float | None:
             took = [(_took_s(direct, path), _took_s(around, path)) for _ in range(_FIRST + _ROUND_TRIPS)]
     except httpx.HTTPError:
         return None
-    straight_s, around_s = (median(side) for side in zip(*took[_FIRST:], strict=True))
+    straight_s, around_s = (median(pair[way] for pair in took[_FIRST:]) for way in (0, 1))
     return max(0.0, around_s - straight_s)
 
 
