@@ -223,6 +223,7 @@ def test_load_that_does_not_go_through_the_proxy_proves_nothing(stage: Stage, to
     edge = only_edge(comparison)
     assert edge.outcome is EdgeOutcome.NOT_RUN
     assert "connections of the baseline on which the fault acted: 0" in edge.sentence
+    assert "; the proxy itself adds " in edge.record.told  # and whoever measured that is no client either
 
 
 DEPENDENCY = """

@@ -10,16 +10,18 @@ from time import monotonic
 from typing import Protocol
 
 from rehearse.config.edges import TARGET, ClientCase, FaultCase
+from rehearse.databases import is_database
 from rehearse.edge_cases.load import WARM_UP_S, Loaded
 from rehearse.edge_cases.scene import Scene, planned_record
 from rehearse.edges import pulse
+from rehearse.edges.asking import added_s
 from rehearse.edges.clients import BadClients, Manner
 from rehearse.edges.orders import Counters
 from rehearse.edges.proxy import FaultInjector
 from rehearse.edges.pulse import Asked, PulseRule, PulseSeen
 from rehearse.edges.recovery import RecoveryRule, RecoveryState
 from rehearse.edges.toxics import AT_THE_DOOR, Stream, Toxic, ToxicType
-from rehearse.errors import ConfigError, RehearseError
+from rehearse.errors import ConfigError, NotReady, RehearseError
 from rehearse.model import EdgeFamily, EdgeRecord, Side
 
 WINDOW_S = 0.5
@@ -182,8 +184,14 @@ class FaultKind:
                 loaded = scene.load.run(scene.number, longest_s, block_s, injected.at, through, self.scenario)
             finally:
                 injected.end()
-            seen = {side: injected.counted(side) for side in injected.seen}
-        return {side: pulse.with_blocks(one, loaded.of(side)) for side, one in seen.items()}, loaded
+            seen = {
+                side: pulse.with_blocks(injected.counted(side), loaded.of(side)) for side in injected.seen
+            }
+            # After all was counted: whoever measures is no client of the case.
+            for side, address in through.items():
+                if not self.is_disturbed(seen[side]):
+                    seen[side] = replace(seen[side], proxy_adds_s=_added_s(scene, side, address))
+        return seen, loaded
 
     def rule(self, scene: Scene, candidate: PulseSeen, baseline: PulseSeen | None) -> EdgeRecord:
         """See Kind."""
@@ -200,6 +208,17 @@ class FaultKind:
     def is_disturbed(self, seen: PulseSeen) -> bool:
         """See Kind."""
         return pulse.recovery_of(seen, self.rule_of_it).state is not RecoveryState.RECOVERED
+
+
+def _added_s(scene: Scene, side: Side, through: tuple[str, int]) -> float | None:
+    """What the proxy itself adds to a round trip; None where nobody can tell."""
+    target = scene.settings.target(side)
+    if is_database(target.url):
+        return None
+    try:
+        return added_s(scene.place(side), through, target.ready)
+    except NotReady:
+        return None
 
 
 @dataclass(slots=True)

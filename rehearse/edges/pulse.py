@@ -68,6 +68,7 @@ class PulseSeen:
     )  # of these: until any answer, or until it was given up
     injected: int = 0  # connections on which the toxic acted
     asked: tuple[Asked, ...] = ()  # how often the dependency was, as time went on; empty: nobody counts that
+    proxy_adds_s: float | None = None  # to a round trip without a toxic, where that was measured
     problem: str = ""  # why it was not injected, or not seen to its end
     is_injected: bool = False
     is_cleaned_up: bool = True
@@ -195,8 +196,13 @@ def ruled(
             for side, one in sorted(seen.items())
         ),
         told=f"{injection}: "
-        + "; ".join(f"{called[side]} {_told(one, rule)}" for side, one in sorted(seen.items())),
+        + "; ".join(f"{called[side]} {_told(one, rule)}" for side, one in sorted(seen.items()))
+        + _proxy_told([one.proxy_adds_s for one in seen.values() if one.proxy_adds_s is not None]),
     )
+
+
+def _proxy_told(added_s: Sequence[float]) -> str:
+    return f"; the proxy itself adds {1000 * max(added_s):.2g} ms to a round trip" if added_s else ""
 
 
 def _told(seen: PulseSeen, rule: PulseRule) -> str:

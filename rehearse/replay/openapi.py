@@ -17,6 +17,7 @@ MAX_BYTES = 50_000_000
 MAX_OPERATIONS = 1000
 _METHODS = ("get", "head", "post", "put", "patch", "delete")
 _MAX_DEPTH = 8  # of references and of schemas inside schemas
+_MOST_VALUES = 500  # in one document made from a schema: one that refers to itself grows with every level
 _OF_FORMAT = {
     "date": "2028-02-29",
     "date-time": "2028-02-29T12:00:00Z",
@@ -41,7 +42,7 @@ def read_openapi(content: bytes, source: str, side_effects: bool = False) -> Rec
     return Recording(
         source=f"{source} (OpenAPI {document['openapi']})",
         journeys=journeys,
-        base_url=reader.server,
+        base_url=reader.scrubber.text("server", "url", reader.server),
         left_out=reader.left_out,
         scrubbed=reader.scrubber.counts,
         notes=tuple(reader.notes()),
@@ -81,6 +82,7 @@ class _Reader:
     left_out: Counter[str] = field(default_factory=Counter)
     _guessed: list[str] = field(default_factory=list)
     _secured: int = 0
+    _made: int = 0  # values of the document that is being made
 
     @property
     def server(self) -> str:
@@ -134,7 +136,7 @@ class _Reader:
             elif place == "query" and is_needed:
                 query.append(f"{quote(key)}={quote(self._text_of(parameter))}")
             elif place == "header" and is_needed and not is_secret_name(key):
-                headers[key] = self._text_of(parameter)
+                headers[key] = self.scrubber.text("header", key.lower(), self._text_of(parameter))
         if "{" in url or not url.startswith("/"):
             self.left_out["paths with parameters that are not described"] += 1
             return None
@@ -185,7 +187,7 @@ class _Reader:
             return None, ""
         for kind, media in _table(body.get("content")).items():
             if kind.partition(";")[0].strip() == "application/json" or kind.endswith("+json"):
-                return Body(json=self._value(_table(media), "body")), ""
+                return Body(json=self.scrubber.data(self._value(_table(media), "body"))), ""
         return None, "operations without a JSON body" if body.get("required") is True else ""
 
     def _is_secured(self, operation: Table) -> bool:
@@ -199,10 +201,12 @@ class _Reader:
         for example in _table(holder.get("examples")).values():
             if "value" in self._resolved(example):
                 return self._resolved(example)["value"]
+        self._made = 0
         return self._of_schema(holder.get("schema"), name, 0)
 
     def _of_schema(self, data: JsonData, name: str, depth: int) -> JsonData:
         schema = self._resolved(data)
+        self._made += 1
         for key in ("example", "default", "const"):
             if key in schema:
                 return schema[key]
@@ -215,7 +219,7 @@ class _Reader:
         return self._of_type(schema, name, depth)
 
     def _of_parts(self, key: str, parts: list[JsonData], name: str, depth: int) -> JsonData:
-        if depth >= _MAX_DEPTH:
+        if self._is_enough(depth):
             return None
         found = [self._of_schema(part, name, depth + 1) for part in parts]
         if key == "allOf" and all(isinstance(part, dict) for part in found):
@@ -232,9 +236,7 @@ class _Reader:
         if kind == "array":
             wanted = schema.get("minItems")
             count = min(wanted, 5) if isinstance(wanted, int) else 1
-            return (
-                [self._of_schema(schema.get("items"), name, depth + 1)] * count if depth < _MAX_DEPTH else []
-            )
+            return [] if self._is_enough(depth) else self._array(schema, name, depth, count)
         if name not in self._guessed:
             self._guessed.append(name)
         if kind == "boolean":
@@ -243,12 +245,24 @@ class _Reader:
             return _number(schema)
         return _text(schema)
 
+    def _array(self, schema: Table, name: str, depth: int, count: int) -> JsonData:
+        before = self._made
+        item = self._of_schema(schema.get("items"), name, depth + 1)
+        values = (self._made - before) * count
+        if values > _MOST_VALUES:
+            return [item]
+        self._made = before + values
+        return [item] * count
+
     def _object(self, schema: Table, depth: int) -> JsonData:
-        if depth >= _MAX_DEPTH:
+        if self._is_enough(depth):
             return {}
         needed = [str(name) for name in _list(schema.get("required"))]
         properties = _table(schema.get("properties"))
         return {name: self._of_schema(properties.get(name), name, depth + 1) for name in needed}
+
+    def _is_enough(self, depth: int) -> bool:
+        return depth >= _MAX_DEPTH or self._made >= _MOST_VALUES
 
     def _resolved(self, data: JsonData) -> Table:
         """What a local `$ref` leads to, through a few more of them; an empty table for what leads nowhere."""

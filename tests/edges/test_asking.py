@@ -9,9 +9,10 @@ import httpx
 import pytest
 
 from rehearse.allowlist import AllowList
-from rehearse.edges.asking import Place, value_at
+from rehearse.edges.asking import Place, added_s, value_at
 from rehearse.edges.orders import ProxyOrder
 from rehearse.edges.proxy import FaultProxy
+from rehearse.edges.toxics import Toxic, ToxicType
 from tests.checks.certificates import certificate
 from tests.servers import serving
 
@@ -47,6 +48,18 @@ def test_a_certificate_of_another_name_is_refused_through_a_proxy_too(tmp_path: 
         ):
             client.get("/look")
         assert site.requests == []
+
+
+def test_what_the_way_through_a_proxy_adds_is_measured_beside_the_direct_way() -> None:
+    with serving() as site, FaultProxy(ProxyOrder("127.0.0.1", site.port, allow=("127.0.0.1",))) as proxy:
+        place = Place(site.url, AllowList(("127.0.0.1",)))
+        alone_s = added_s(place, proxy.address, "/look")
+        proxy.set(Toxic(ToxicType.LATENCY, {"latency": 50}))
+        late_s = added_s(place, proxy.address, "/look")
+    assert alone_s is not None
+    assert late_s is not None
+    assert 0 <= alone_s < 0.05 <= late_s
+    assert added_s(place, proxy.address, "/look") is None  # nobody answers any more
 
 
 def test_a_value_is_found_by_the_names_on_the_way_to_it() -> None:

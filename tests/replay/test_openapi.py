@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from rehearse.codec import JsonData
 from rehearse.errors import ConfigError
 from rehearse.replay.openapi import read_openapi
-from rehearse.replay.recording import Recording, Step
+from rehearse.replay.recording import Body, Recording, Step
 
 DOCUMENT: dict[str, Any] = {
     "openapi": "3.1.0",
@@ -120,9 +121,49 @@ def test_a_body_is_made_from_what_its_schema_needs_however_it_refers_to_itself()
         "quantity": 2,
         "lines": ["examplexx"],
         "when": "2028-02-29",
-        "password": "x",
+        "password": "SCRUBBED",
     }
     assert 1 < str(body.json).count("'inner'") <= 9
+
+
+def body_of(schema: dict[str, Any]) -> JsonData:
+    content = {"application/json": {"schema": schema}}
+    document = DOCUMENT | {"paths": {"/x": {"post": {"requestBody": {"content": content}}}}}
+    document["components"] = {"schemas": {"It": schema}}
+    (step,) = steps(read(document, side_effects=True)).values()
+    assert step.body is not None
+    return step.body.json
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {
+            "required": list("abcdef"),
+            "properties": {key: {"$ref": "#/components/schemas/It"} for key in "abcdef"},
+        },
+        {"type": "array", "minItems": 5, "items": {"$ref": "#/components/schemas/It"}},
+    ],
+    ids=["fields", "items"],
+)
+def test_a_schema_that_refers_to_itself_many_times_makes_no_mountain(schema: dict[str, Any]) -> None:
+    assert len(json.dumps(body_of(schema))) < 20_000
+
+
+def test_secrets_of_examples_are_taken_out_of_bodies_headers_and_the_server() -> None:
+    parameter = {"name": "X-Tenant", "in": "header", "example": "ghp_16C7e42F292c6912E7710c838347Ae178B4a"}
+    content = {"application/json": {"example": {"user": "ann", "password": {"value": "hunter2"}}}}
+    operation = {"parameters": [parameter], "requestBody": {"content": content}}
+    document = {
+        "openapi": "3.0.0",
+        "servers": [{"url": "https://u:hunter2@h"}],
+        "paths": {"/x": {"post": operation}},
+    }
+    recording = read(document, side_effects=True)
+    (step,) = steps(recording).values()
+    assert step.body == Body(json={"user": "ann", "password": {"value": "SCRUBBED"}})
+    assert (step.headers, recording.base_url) == ({"X-Tenant": "SCRUBBED"}, "https://h")
+    assert recording.scrubbed == {"user and password of a URL": 1, "body value": 1, "header x-tenant": 1}
 
 
 @pytest.mark.parametrize(

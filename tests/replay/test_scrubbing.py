@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -115,6 +117,73 @@ def test_bodies_are_scrubbed_at_every_depth() -> None:
     )
     assert scrubber.body("not JSON", "application/json") is None
     assert scrubber.body("--x", "multipart/form-data; boundary=x") is None
+
+
+def test_what_is_below_a_secrets_name_is_secret_whatever_it_is_called_itself() -> None:
+    scrubber = Scrubber()
+    text = '{"password": {"value": "hunter2", "tries": [3, "x"], "old": true}, "order": {"value": "tea"}}'
+    assert scrubber.body(text, "application/json") == Body(
+        json={
+            "password": {"value": SCRUBBED, "tries": [0, SCRUBBED], "old": True},
+            "order": {"value": "tea"},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "left"),
+    [
+        ("/go?next=%2Flogin%3Ftoken%3Dabc%26page%3D2", f"/go?next=/login%3Ftoken%3D{SCRUBBED}%26page%3D2"),
+        ("/go?redirect_uri=https%3A%2F%2Fu%3Apw%40h%2Fa", "/go?redirect_uri=https%3A//h/a"),
+        (
+            "/go?to=https%3A%2F%2Fh%2F%23access_token%3Dabc",
+            f"/go?to=https%3A//h/%23access_token%3D{SCRUBBED}",
+        ),
+        ("/go?to=%2Fapp%23%2Fin%3Fpin%3D12", f"/go?to=/app%23/in%3Fpin%3D{SCRUBBED}"),
+        ("/go/https%3A%2F%2Fu%3Apw%40h", "/go/https%3A%2F%2Fh"),
+        (f"/go?to=%2Freset%2F{JWT}", f"/go?to=/reset/{SCRUBBED}"),
+        ("/auth/callback?code=abc&page=2", f"/auth/callback?code={SCRUBBED}&page=2"),
+        ("/back?code=abc&state=x", f"/back?code={SCRUBBED}&state=x"),
+        # what is no secret is left as it was written
+        (
+            "/go?next=%2Flist%3Fpage%3D2%26q%3Da%2520b&why=what%3F",
+            "/go?next=%2Flist%3Fpage%3D2%26q%3Da%2520b&why=what%3F",
+        ),
+        ("/prices?code=EUR", "/prices?code=EUR"),
+        ("/mail?to=ann%40shop.example", "/mail?to=ann%40shop.example"),
+    ],
+)
+def test_urls_inside_of_urls_lose_their_secrets_too(path: str, left: str) -> None:
+    assert Scrubber().path(path) == left
+
+
+def test_urls_and_codes_in_bodies_and_headers_lose_their_secrets_too() -> None:
+    scrubber = Scrubber()
+    form = "grant_type=authorization_code&code=abc&redirect_uri=https%3A%2F%2Fu%3Apw%40h"
+    assert scrubber.body(form, "application/x-www-form-urlencoded") == Body(
+        text=f"grant_type=authorization_code&code={SCRUBBED}&redirect_uri=https%3A%2F%2Fh"
+    )
+    text = '{"client_id": "shop", "code": "abc", "hook": "https://u:pw@h/in?sig=1", "zip": {"code": "10115"}}'
+    assert scrubber.body(text, "application/json") == Body(
+        json={
+            "client_id": "shop",
+            "code": SCRUBBED,
+            "hook": f"https://h/in?sig={SCRUBBED}",
+            "zip": {"code": "10115"},
+        }
+    )
+    assert scrubber.headers({"X-Back": "https://u:pw@h/?token=a"}) == {
+        "X-Back": f"https://h/?token={SCRUBBED}"
+    }
+    assert scrubber.counts["user and password of a URL"] == 3
+
+
+@pytest.mark.parametrize("inner", ["?a=", "%3Fa%3D", "/", "%2F", "#a="])
+def test_what_is_nested_without_an_end_is_taken_out_and_ends(inner: str) -> None:
+    for _ in range(8):
+        inner += quote(inner[:2_000])
+    path = Scrubber().path(f"/a?b=/{inner * 50}?token=s3cret")
+    assert "s3cret" not in path
 
 
 @given(
