@@ -200,10 +200,8 @@ class Criteria:
 
     def results(self) -> tuple[CriterionSeen, ...]:
         """What came of each, once they rest; one that nobody could look at says so."""
-        seen = {when: self._seen(when) for when in self.watches}
-        return tuple(
-            (seen | {when: CriterionSeen(when, trouble=why) for when, why in self.unwatched.items()}).values()
-        )
+        nobody = (CriterionSeen(when, trouble=why) for when, why in self.unwatched.items())
+        return (*map(self._seen, self.watches), *nobody)
 
     def _seen(self, when: str) -> CriterionSeen:
         if self._fired is not None and self._fired.when == when:

@@ -192,7 +192,7 @@ def _terms(
         obstacles={step.name: step.obstacle for step in steps if step.obstacle},
         forward=tuple(step.name for step in forward),
         planned=tuple(_planned(step, clean) for step in plan.steps),
-        planned_forward=tuple(PlannedStep(clean(one.name), clean(deed(one.run))) for one in plan.forward),
+        planned_forward=tuple(PlannedStep(one.name, clean(deed(one.run))) for one in plan.forward),
         tolerance=Tolerance(cutover.longest_outage_s, total_s),
         decide_s=seconds_after_start(plan.decide_by),
         undo_within_s=cutover.undo_within_s,
@@ -212,7 +212,7 @@ def _terms(
 
 def _planned(step: Step, clean: Clean) -> PlannedStep:
     undo = clean(deed(step.undo)) if step.can_be_undone else ""
-    return PlannedStep(clean(step.name), clean(deed(step.run)), undo)
+    return PlannedStep(step.name, clean(deed(step.run)), undo)
 
 
 def asks_schema(cutover: CutoverSettings) -> bool:

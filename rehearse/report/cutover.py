@@ -24,7 +24,7 @@ from rehearse.judge.exits import UNDONE, apply_time, left_at_decision
 from rehearse.model import Block, Decision, Outcome, Result, Scope
 from rehearse.report.disruption_chart import DisruptionPicture, Span, disruption_picture
 from rehearse.report.units import duration, length
-from rehearse.report.ways import WayRow, told, way_back, way_forward, way_out
+from rehearse.report.ways import WayRow, record_of, way_back, way_forward, way_out
 
 _MOST_KINDS = 3
 _BINS_PER_S = 2
@@ -228,7 +228,7 @@ def _picture(cutover: CutoverResult, phases: Sequence[PhaseSeen]) -> DisruptionP
 
 def _step_rows(cutover: CutoverResult) -> Iterator[StepRow]:
     for number, name in enumerate(cutover.terms.steps, start=1):
-        there, back = (told(cutover, direction, name) for direction in (Direction.APPLY, Direction.UNDO))
+        there, back = (record_of(cutover, direction, name) for direction in (Direction.APPLY, Direction.UNDO))
         obstacle = cutover.terms.obstacles.get(name, "" if there or back else "not reached")
         yield StepRow(number, name, there, back, obstacle, name == cutover.terms.decide_before)
 

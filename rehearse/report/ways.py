@@ -31,7 +31,7 @@ class WayRow:
         return self.record.command if self.record is not None and self.record.command != self.planned else ""
 
 
-def told(cutover: CutoverResult, direction: Direction, name: str) -> StepRecord | None:
+def record_of(cutover: CutoverResult, direction: Direction, name: str) -> StepRecord | None:
     """How a step went: the first time, unless the second, on the way forward, went wrong."""
     own = [step for step in cutover.steps if (step.direction, step.name) == (direction, name)]
     wrong = [step for step in own if step.outcome is not StepOutcome.DONE]
@@ -46,7 +46,7 @@ def way_back(cutover: CutoverResult) -> tuple[WayRow, ...]:
 def _undos(cutover: CutoverResult) -> Iterator[WayRow]:
     dead_end = ""
     for number, step in enumerate(cutover.terms.planned, start=1):
-        record = told(cutover, Direction.UNDO, step.name)
+        record = record_of(cutover, Direction.UNDO, step.name)
         why_not = _why_not_back(cutover, step.name, dead_end) if record is None else ""
         yield WayRow(number, step.name, step.undo, record, why_not, is_beyond=bool(dead_end))
         dead_end = dead_end or ("" if step.undo else step.name)
@@ -70,7 +70,7 @@ def way_forward(cutover: CutoverResult) -> tuple[WayRow, ...]:
     why_not = "the run ended before it" if cutover.terms.forward else "--forward was not asked for"
     rows = []
     for number, step in enumerate(cutover.terms.planned_forward, start=1):
-        record = told(cutover, Direction.FORWARD, step.name)
+        record = record_of(cutover, Direction.FORWARD, step.name)
         rows.append(WayRow(number, step.name, step.run, record, "" if record is not None else why_not))
     return tuple(rows)
 
