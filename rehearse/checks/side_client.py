@@ -12,6 +12,6 @@ from rehearse.tls import TlsOrder
 class SideClient(httpx.Client):
     """An HTTP client that tells how it shows itself: what asks the same host over a plain socket does it alike."""
 
-    def __init__(self, tls: TlsOrder, **options: Any) -> None:
+    def __init__(self, tls: TlsOrder, **options: Any) -> None:  # noqa: ANN401  # httpx's own
         super().__init__(**options)
         self.tls = tls

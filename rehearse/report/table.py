@@ -30,7 +30,7 @@ def table_of(record: RunRecord, blocks: Sequence[Block], ending: str) -> bytes:
         buffer = BytesIO()
         frame.to_parquet(buffer, index=False)
         return buffer.getvalue()
-    for column in frame.select_dtypes("string"):
+    for column in (name for name, kind in _COLUMNS.items() if kind == "string"):
         frame[column] = frame[column].map(_no_formula)
     return frame.to_csv(index=False, lineterminator="\n").encode()
 
