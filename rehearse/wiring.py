@@ -34,6 +34,7 @@ from rehearse.load.turns import climb, hold
 from rehearse.metrics.exhibits import series_of
 from rehearse.model import (
     IDENTITY_KEY,
+    OTHER_RIG_KEY,
     STAGE_KEY,
     STAGES_KEY,
     CapacityProbe,
@@ -61,6 +62,11 @@ if TYPE_CHECKING:  # SQLAlchemy and SciPy take a second, and a dry run neither s
 
 LOADED_PREFIXES = ("scenario.", "rig.", "rehearse")  # of the provenance: what each worker loads by itself
 COMPARABLE_PREFIXES = ("scenario.", "schedule", "load.", "rig.")
+MACHINE = (
+    "rig.cpu",
+    "rig.cores",
+    "rig.kernel",
+)  # which in paired mode is the same for both sides, whichever it is
 _JUDGING = ("objectives.", "judge.", "load.rig.")
 
 
@@ -488,9 +494,24 @@ def refer_to(
     _check_comparable(settings, stored, record)
     incidents = (*record.incidents, *_staleness(settings, stored, record))
     record = replace(
-        record, baseline_name=stored.baseline_name, baseline_run_id=stored.run_id, incidents=incidents
+        record,
+        baseline_name=stored.baseline_name,
+        baseline_run_id=stored.run_id,
+        incidents=incidents,
+        provenance={**record.provenance, **_other_machine(settings, stored, record)},
     )
     return record, reference_of(store, record)
+
+
+def _other_machine(settings: Settings, stored: RunRecord, record: RunRecord) -> Mapping[str, str]:
+    """Where the baseline was recorded, if that was not here and is not declared."""
+    told = [
+        f"{key} was {_short(stored.provenance.get(key))}, is {_short(record.provenance.get(key))}"
+        for key in MACHINE
+        if stored.provenance.get(key) != record.provenance.get(key)
+        and key not in settings.baseline.declared_differences
+    ]
+    return {OTHER_RIG_KEY: "; ".join(told)} if told else {}
 
 
 def reference_of(store: Store, record: RunRecord) -> Reference | None:
@@ -509,6 +530,7 @@ def reference_of(store: Store, record: RunRecord) -> Reference | None:
         differences_of(exhibits),
         series_of(exhibits),
         states_of(exhibits),
+        record.provenance.get(OTHER_RIG_KEY, ""),
     )
 
 
@@ -530,7 +552,9 @@ def _check_comparable(settings: Settings, stored: RunRecord, record: RunRecord) 
     keys = sorted(
         key
         for key in {**stored.provenance, **record.provenance}
-        if key.startswith(COMPARABLE_PREFIXES) and key not in declared
+        if key.startswith(COMPARABLE_PREFIXES)
+        and key not in declared
+        and not (record.mode is Mode.PAIRED and key in MACHINE)  # see `_other_machine`
     )
     different = [key for key in keys if stored.provenance.get(key) != record.provenance.get(key)]
     if stored.mode is not record.mode:
