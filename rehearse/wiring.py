@@ -62,11 +62,7 @@ if TYPE_CHECKING:  # SQLAlchemy and SciPy take a second, and a dry run neither s
 
 LOADED_PREFIXES = ("scenario.", "rig.", "rehearse")  # of the provenance: what each worker loads by itself
 COMPARABLE_PREFIXES = ("scenario.", "schedule", "load.", "rig.")
-MACHINE = (
-    "rig.cpu",
-    "rig.cores",
-    "rig.kernel",
-)  # which in paired mode is the same for both sides, whichever it is
+MACHINE = ("rig.cpu", "rig.cores", "rig.kernel")  # of the rig; side by side it is the same for both
 _JUDGING = ("objectives.", "judge.", "load.rig.")
 
 
