@@ -19,6 +19,7 @@ from rehearse.databases import POSTGRESQL, SQLITE, DatabaseUrl, engine_to, read_
 from rehearse.errors import NotReady
 from rehearse.forward_proxy import check_way
 from rehearse.redaction import cut
+from rehearse.tls import wants_certificate
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -140,6 +141,10 @@ class HttpInquiry:
                 return client.get(self.url.rstrip("/") + path)
         except httpx.HTTPError as error:
             reason = str(error) or type(error).__name__
+            if wants_certificate(reason):
+                reason = (
+                    "it wants to see a client certificate; name one in tls.cert (and tls.key) of its table"
+                )
             raise NotReady(f"{self.label} does not answer at {path}: {reason}.") from error
 
     def _client(self) -> httpx.Client:

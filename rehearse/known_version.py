@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 
 from rehearse.errors import NotReady
 from rehearse.model import Decision, RunKind, RunRecord, Side
+from rehearse.redaction import cut
 from rehearse.store.records import Store
 
 _NAMES_A_VERSION = re.compile(
@@ -49,7 +50,7 @@ def check_no_failed_candidate(store: Store, record: RunRecord, identity: Collect
             continue
         if not _passed(store, past) and _version(_known_good(store, past), identity) != here:
             decision = past.verdict.decision if past.verdict is not None else "no verdict"
-            told = ", ".join(f"{key} {value}" for key, value in here.items())
+            told = cut(", ".join(f"{key} {value}" for key, value in here.items()), 200)
             raise NotReady(
                 f"not recorded as a baseline: {told} is the candidate of run {past.run_id}, which ended in {decision}. "
                 "Deploy the known-good version; or, if this one is to be known-good all the same, say so with "

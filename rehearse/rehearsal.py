@@ -157,7 +157,9 @@ def _check_known_good(
     if not accepts_candidate:
         check_no_failed_candidate(store, record, identity)
     if not tells_version(record):
-        parts.listener.phase("what runs there is not known: give targets `facts`, so that it is looked at")
+        parts.listener.phase(
+            "whether the known-good version runs there is not looked at: give targets `facts`"
+        )
 
 
 # --- compare ----------------------------------------------------------------------------------------------------

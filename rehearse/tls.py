@@ -23,3 +23,8 @@ class TlsOrder:
         if self.cert is not None:
             context.load_cert_chain(self.cert, self.key)
         return context
+
+
+def wants_certificate(said: str) -> bool:
+    """Whether an error's words mean that the other end asked for a client certificate and saw none."""
+    return "CERTIFICATE_REQUIRED" in said.upper().replace(" ", "_")

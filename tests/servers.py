@@ -93,13 +93,20 @@ def free_port() -> int:
 
 @contextmanager
 def serving(
-    host: str = "127.0.0.1", certificate: tuple[Path, Path] | None = None, **behaviour: object
+    host: str = "127.0.0.1",
+    certificate: tuple[Path, Path] | None = None,
+    client_ca: Path | None = None,
+    **behaviour: object,
 ) -> Iterator[Site]:
-    """A server on a free port of `host` until the block ends; with a (certificate, key) it speaks TLS."""
+    """A server on a free port of `host` until the block ends; with a (certificate, key) it speaks TLS, and with a
+    `client_ca` only to those who show a certificate that this one vouches for."""
     server = _Server((host, 0), _Handler)
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate)
+        if client_ca is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(client_ca)
         server.socket = context.wrap_socket(server.socket, server_side=True)
         behaviour["scheme"] = "https"
     site = server.site = Site(host, server.server_address[1], **behaviour)  # type: ignore[arg-type]

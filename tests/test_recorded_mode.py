@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rehearse import rehearsal
+from rehearse import rehearsal, wiring
 from rehearse.config import load_settings
 from rehearse.errors import ConfigError, NotComparable, NotReady
 from rehearse.load.engine import (
@@ -22,6 +22,7 @@ from rehearse.load.engine import (
     ScriptedEngine,
     WorkerDone,
 )
+from rehearse.load.rig import fingerprint
 from rehearse.model import Block, Decision, Mode, ReasonCode, RunKind, Sample, Sampling, Series, Side
 from rehearse.progress import Silence
 from rehearse.store.records import Store
@@ -174,6 +175,15 @@ def test_other_conditions_are_refused_unless_they_are_declared(in_place: InPlace
         in_place.compare(CALM, changes={"load.timeout": "3s"})
     changes = {"load.timeout": "3s", "baseline.declared_differences": ["load.timeout"]}
     assert in_place.compare(CALM, changes=changes).result.verdict.judgements
+
+
+def test_a_recording_from_another_machine_is_refused(
+    in_place: InPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_place.baseline()
+    monkeypatch.setattr(wiring, "fingerprint", lambda: {**fingerprint(), "rig.cpu": "another"})
+    with pytest.raises(NotComparable, match=r"rig\.cpu"):
+        in_place.compare(CALM)
 
 
 def test_a_candidate_is_never_a_baseline(in_place: InPlace) -> None:

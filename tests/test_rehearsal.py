@@ -29,6 +29,7 @@ from rehearse.load.engine import (
     WorkerDone,
 )
 from rehearse.load.orders import LoadOrder
+from rehearse.load.rig import fingerprint
 from rehearse.model import Block, Decision, Incident, ReasonCode, RunKind, RunState, Scope, Side
 from rehearse.progress import Silence
 from rehearse.store.records import Store
@@ -331,6 +332,31 @@ def test_other_conditions_than_the_recorded_ones_are_not_comparable(
         stage.compare(script(blocks_of(CALM)), **change)
     declared = {**change, "baseline.declared_differences": [named]}
     assert stage.compare(script(blocks_of(CALM)), **declared).result.verdict.reasons
+
+
+@pytest.mark.parametrize("key", ["rig.cpu", "rig.cores", "rig.kernel"])
+def test_a_baseline_from_another_machine_is_no_reference_for_times_and_that_is_told(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    stage.baseline()
+    monkeypatch.setattr(wiring, "fingerprint", lambda: {**fingerprint(), key: "another"})
+    result = stage.compare(script(blocks_of(CALM))).result
+    assert f"{key} was " in result.provenance["baseline.rig"]
+    assert any("from another machine" in told for told in result.verdict.assumptions)
+    with stage.store() as store:
+        again = rehearsal.rejudge(store, result.run_id, stage.root / "again").result
+    assert again.verdict == result.verdict
+    declared = {"baseline.declared_differences": [key]}
+    trusted = stage.compare(script(blocks_of(CALM)), **declared).result
+    assert "baseline.rig" not in trusted.provenance
+    assert not any("from another machine" in told for told in trusted.verdict.assumptions)
+
+
+def test_another_python_of_the_rig_is_not_comparable(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.baseline()
+    monkeypatch.setattr(wiring, "fingerprint", lambda: {**fingerprint(), "rig.python": "2.7"})
+    with pytest.raises(NotComparable, match=r"rig\.python"):
+        stage.compare(script(blocks_of(CALM)))
 
 
 def test_a_baseline_side_that_runs_another_version_than_recorded_is_not_comparable(stage: Stage) -> None:

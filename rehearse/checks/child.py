@@ -166,11 +166,13 @@ def _listen(stdin: IO[bytes], headers: Mapping[str, Mapping[str, str]]) -> None:
 
     At the end `rehearse` is gone: end this process, what checks began in its group, and commands in their own groups.
     """
-    for line in stdin:
-        for side, now in json.loads(line).items():
-            cast("dict[str, str]", headers[side]).update(now)
-    kill_live_groups()
-    os.killpg(os.getpgid(0), signal.SIGKILL)
+    try:
+        for line in stdin:
+            for side, now in json.loads(line).items():
+                cast("dict[str, str]", headers[side]).update(now)
+    finally:  # also after half a line
+        kill_live_groups()
+        os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
 def arguments(order: CheckOrder) -> list[str]:

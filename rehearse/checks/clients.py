@@ -27,7 +27,7 @@ Refuse = Callable[[str], None]  # told of each refusal, because a check may swal
 
 def client_for(context: CheckContext, side: CheckedSide, on_refusal: Refuse = lambda _: None) -> httpx.Client:
     """An HTTP client bound to one side. Raises TargetRefused unless that may be asked."""
-    import httpx
+    from rehearse.checks.side_client import SideClient
 
     allow_list = AllowList(context.allow, context.production, side.other_sides)
     check_way(side.url, side.proxy, allow_list)
@@ -48,7 +48,8 @@ def client_for(context: CheckContext, side: CheckedSide, on_refusal: Refuse = la
             elif request.headers.get(name) == value:  # and not one that the check chose
                 request.headers[name] = side.headers[name]  # a token may have been renewed meanwhile
 
-    return httpx.Client(
+    return SideClient(
+        side.tls,
         base_url=side.url,
         headers=began_with,
         timeout=context.request_timeout_s,

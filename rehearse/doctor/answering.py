@@ -42,7 +42,7 @@ def side_findings(settings: Settings, target: ManagedTarget, now: datetime) -> I
         remedy = "it must prove itself; see docs/configuration.md, proof before touch"
         yield Examined(side, Grade.FIX, str(error).rstrip("."), remedy)
     except NotReady as error:
-        yield Examined(side, Grade.FIX, str(error).rstrip("."), _remedy_of_silence(configured))
+        yield Examined(side, Grade.FIX, str(error).rstrip("."), _remedy_of_silence(configured, str(error)))
     else:
         yield from look_findings(side, configured, look, now)
 
@@ -127,8 +127,10 @@ def _of_expiry(side: str, ends: datetime, now: datetime) -> Examined:
     return Examined(side, Grade.OK, sentence)
 
 
-def _remedy_of_silence(configured: Target) -> str:
+def _remedy_of_silence(configured: Target, said: str) -> str:
     name = f"targets.{configured.name}"
+    if "client certificate" in said:
+        return f"name the certificate that it trusts in {name}.tls.cert, and its key in {name}.tls.key"
     if configured.start is not None or configured.restart is not None:
         return f"see what its command says, or raise {name}.ready_timeout"
     return f"start it, or correct {name}.url; with {name}.start `rehearse` starts it itself"

@@ -120,7 +120,7 @@ def _some(reading: Reading) -> float:
 
 def _stored_ratios(evidence: Evidence) -> Sample | None:
     """The same between identical versions, when the baseline was probed on both sides."""
-    if evidence.reference is None:
+    if evidence.reference is None or evidence.reference.other_rig:
         return None
     sides = [_Probed.of(evidence.reference.probe, side, evidence.policy) for side in Side]
     return _log_ratios(_pairs(sides[0], sides[1]))

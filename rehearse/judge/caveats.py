@@ -11,7 +11,7 @@ from rehearse.judge.rulings import Ruling
 from rehearse.judge.stats import requests_to_certify
 from rehearse.judge.validity import can_check_isolation
 from rehearse.judge.wording import change, share
-from rehearse.model import Evidence, Finding, Metric, Mode, Outcome, Role, Scope, Side
+from rehearse.model import Evidence, Finding, Metric, Mode, Outcome, Reference, Role, Scope, Side
 
 ASSUMED, WATCHED, SMALL, ADVISORY, CERTAIN = (
     "assumed",
@@ -116,15 +116,24 @@ def assumptions_of(evidence: Evidence, rulings: Sequence[Ruling]) -> tuple[str, 
     )
     hosts = (
         f"the two hosts are assumed to differ by a standard deviation of {_percent(noise.host_sd)}: "
-        "no baseline was recorded with both targets"
+        f"{_why_no_hosts(reference)}"
     )
-    is_calibrated = reference is not None and reference.is_calibrated
+    tells_hosts = reference is not None and reference.tells_hosts
     return (
         starts,
         *_without_restarts(evidence, sides_of(evidence.mode)),
-        *([] if is_calibrated else [hosts]),
+        *([] if tells_hosts else [hosts]),
         *_of_series(evidence),
         *_isolation_assumption(evidence),
+    )
+
+
+def _why_no_hosts(reference: Reference | None) -> str:
+    if reference is None or not reference.is_calibrated:
+        return "no baseline was recorded with both targets"
+    return (
+        f"baseline {reference.name!r} was recorded with both targets, but from another machine "
+        f"({reference.other_rig}), so its times are no reference"
     )
 
 
@@ -151,11 +160,15 @@ def _without_restarts(evidence: Evidence, sides: Iterable[Side]) -> list[str]:
 def _isolation_assumption(evidence: Evidence) -> list[str]:
     if can_check_isolation(evidence):
         return []
-    why = (
-        "no recording to compare it with"
-        if evidence.reference is None
-        else "the sides share a host by design"
-    )
+    reference = evidence.reference
+    if reference is None:
+        why = "no recording to compare it with"
+    else:
+        why = (
+            "it was recorded from another machine"
+            if reference.other_rig
+            else "the sides share a host by design"
+        )
     return [f"the baseline is assumed not to be slowed down by the candidate: {why}"]
 
 

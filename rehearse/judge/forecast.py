@@ -89,12 +89,13 @@ def forecast(plan: Plan, reference: Reference | None) -> Forecast:
         return _by_rounds(plan, reference)
     if reference is None:
         return _by_assumption(plan)
-    if reference.is_calibrated:
+    if reference.tells_hosts:
         kept = judged_pairs(reference.blocks, plan.policy.rig)
         if kept.candidate:
             return _by_pairs(plan, reference, kept)
     known = judged_recordings(reference.blocks, (), plan.policy.rig).baseline
-    source = f"baseline {reference.name!r} of one side; what pairs differ by beyond chance is not known"
+    where = "from another machine" if reference.other_rig else "of one side"
+    source = f"baseline {reference.name!r} {where}; what pairs differ by beyond chance is not known"
     if not known:
         return _by_assumption(plan)
     return _without_series(_by_chance(plan, known, f"at best, by the requests of {source}"))

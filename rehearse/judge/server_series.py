@@ -87,7 +87,9 @@ def measure_series(evidence: Evidence, case: PairedCase | RecordedCase) -> tuple
     """Every cell of the server-side series, measured."""
     if not evidence.policy.series:
         return ()
-    return series_measured(case, SeriesSeen.of(evidence), SeriesSeen.of(evidence.reference))
+    reference = evidence.reference
+    is_reference = reference is not None and not reference.other_rig
+    return series_measured(case, SeriesSeen.of(evidence), SeriesSeen.of(reference if is_reference else None))
 
 
 def series_measured(

@@ -79,9 +79,12 @@ def _reference_faults(
 
 
 def can_check_isolation(evidence: Evidence) -> bool:
-    """Sides that share a box by design can only be compared with a recording in which both were loaded."""
+    """Sides that share a box by design can only be compared with a recording in which both were loaded; and one from
+    another machine had other times."""
     reference = evidence.reference
-    return reference is not None and (reference.is_calibrated or not evidence.policy.shares_host)
+    if reference is None or reference.other_rig:
+        return False
+    return reference.is_calibrated or not evidence.policy.shares_host
 
 
 # --- the load was what was planned ------------------------------------------------------------------------------

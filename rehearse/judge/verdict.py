@@ -238,9 +238,9 @@ def _measurements(
         alone = RecordedCase(evidence.policy, strictness, *now, is_restarted)
         series = measure_series(evidence, alone) if is_final else ()
         return (*measure_rounds(alone), *measure_capacity(evidence, strictness, None), *series)
-    is_calibrated = evidence.reference is not None and evidence.reference.is_calibrated
+    tells_hosts = evidence.reference is not None and evidence.reference.tells_hosts
     earlier: tuple[JudgedBlocks, Mapping[SeriesKey, Column]] = (
-        then if is_calibrated else (JudgedBlocks((), ()), {})
+        then if tells_hosts else (JudgedBlocks((), ()), {})
     )
     case = PairedCase(evidence.policy, strictness, *now, *earlier, evidence.restarted)
     series = measure_series(evidence, case) if is_final else ()

@@ -59,6 +59,7 @@ from rehearse.model.result import SignOff as SignOff
 from rehearse.model.result import StageStanding as StageStanding
 from rehearse.model.result import TimelinePoint as TimelinePoint
 from rehearse.model.runs import IDENTITY_KEY as IDENTITY_KEY
+from rehearse.model.runs import OTHER_RIG_KEY as OTHER_RIG_KEY
 from rehearse.model.runs import STAGE_KEY as STAGE_KEY
 from rehearse.model.runs import STAGES_KEY as STAGES_KEY
 from rehearse.model.runs import Exhibit as Exhibit

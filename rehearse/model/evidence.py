@@ -24,11 +24,17 @@ class Reference:
     differences: tuple[ValueDifference, ...] = ()  # between two sides that were the same: noise
     series: tuple[SeriesWindow, ...] = ()
     data: tuple[DataState, ...] = ()
+    other_rig: str = ""  # how the machine that recorded it differs from the one of now, in words
 
     @property
     def is_calibrated(self) -> bool:
         """True when both targets were recorded while both ran the known-good version (A/A)."""
         return any(block.side is Side.CANDIDATE for block in self.blocks)
+
+    @property
+    def tells_hosts(self) -> bool:
+        """True when its pairs tell what the two targets differ by for this rig: another one has other times."""
+        return self.is_calibrated and not self.other_rig
 
 
 @dataclass(frozen=True, slots=True)

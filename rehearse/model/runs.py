@@ -12,6 +12,7 @@ from rehearse.model.targets import TargetFacts
 from rehearse.model.verdict import Verdict
 
 # Of the provenance: what a promotion goes by.
+OTHER_RIG_KEY = "baseline.rig"  # where the stored baseline was recorded, if that is another machine
 STAGE_KEY, STAGES_KEY, IDENTITY_KEY = "promotion.stage", "promotion.stages", "gate.identity"
 
 

@@ -9,9 +9,10 @@ from rehearse.config import Settings
 from rehearse.errors import NotComparable
 from rehearse.journal import Journal
 from rehearse.judge.data import data_faults
-from rehearse.model import Incident, Mode, ReasonCode, Reference, RunRecord, Side
+from rehearse.model import OTHER_RIG_KEY, Incident, Mode, ReasonCode, Reference, RunRecord, Side
 
 COMPARABLE_PREFIXES = ("scenario.", "schedule", "load.", "rig.")
+MACHINE = ("rig.cpu", "rig.cores", "rig.kernel")  # of the rig; side by side it is the same for both
 
 
 def check_comparable(settings: Settings, stored: RunRecord, record: RunRecord) -> None:
@@ -20,7 +21,9 @@ def check_comparable(settings: Settings, stored: RunRecord, record: RunRecord) -
     keys = sorted(
         key
         for key in {**stored.provenance, **record.provenance}
-        if key.startswith(COMPARABLE_PREFIXES) and key not in declared
+        if key.startswith(COMPARABLE_PREFIXES)
+        and key not in declared
+        and not (record.mode is Mode.PAIRED and key in MACHINE)  # see `other_machine`
     )
     different = [key for key in keys if stored.provenance.get(key) != record.provenance.get(key)]
     if stored.mode is not record.mode:
@@ -31,6 +34,17 @@ def check_comparable(settings: Settings, stored: RunRecord, record: RunRecord) -
         raise NotComparable(
             _differences(stored, {k: (stored.provenance.get(k), record.provenance.get(k)) for k in different})
         )
+
+
+def other_machine(settings: Settings, stored: RunRecord, record: RunRecord) -> Mapping[str, str]:
+    """Where the baseline was recorded, if that was not here and is not declared."""
+    told = [
+        f"{key} was {_short(stored.provenance.get(key))}, is {_short(record.provenance.get(key))}"
+        for key in MACHINE
+        if stored.provenance.get(key) != record.provenance.get(key)
+        and key not in settings.baseline.declared_differences
+    ]
+    return {OTHER_RIG_KEY: "; ".join(told)} if told else {}
 
 
 def check_same_baseline(settings: Settings, stored: RunRecord, record: RunRecord) -> None:

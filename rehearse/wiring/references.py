@@ -11,9 +11,9 @@ from rehearse.config import Settings
 from rehearse.errors import NotReady, StoreError
 from rehearse.journal import states_of
 from rehearse.metrics.exhibits import series_of
-from rehearse.model import CheckEvidence, CheckResult, Mode, Phase, Reference, RunRecord
+from rehearse.model import OTHER_RIG_KEY, CheckEvidence, CheckResult, Mode, Phase, Reference, RunRecord
 from rehearse.store.records import Store
-from rehearse.wiring.comparability import check_comparable, staleness
+from rehearse.wiring.comparability import check_comparable, other_machine, staleness
 
 
 def stored_baseline(store: Store, name: str, settings: Settings) -> RunRecord:
@@ -42,7 +42,11 @@ def refer_to(
     check_comparable(settings, stored, record)
     incidents = (*record.incidents, *staleness(settings, stored, record))
     record = replace(
-        record, baseline_name=stored.baseline_name, baseline_run_id=stored.run_id, incidents=incidents
+        record,
+        baseline_name=stored.baseline_name,
+        baseline_run_id=stored.run_id,
+        incidents=incidents,
+        provenance={**record.provenance, **other_machine(settings, stored, record)},
     )
     return record, reference_of(store, record)
 
@@ -63,6 +67,7 @@ def reference_of(store: Store, record: RunRecord) -> Reference | None:
         differences_of(exhibits),
         series_of(exhibits),
         states_of(exhibits),
+        record.provenance.get(OTHER_RIG_KEY, ""),
     )
 
 

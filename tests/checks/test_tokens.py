@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -11,6 +15,7 @@ import pytest
 
 from rehearse.checks.orders import CheckMessage, Finished, Trouble
 from rehearse.checks.runner import PytestRunner
+from rehearse.codec import to_jsonable
 from rehearse.errors import NotReady
 from rehearse.model import CheckOutcome
 from rehearse.tokens import FreshHeaders, TokenSource
@@ -68,6 +73,29 @@ def test_a_renewed_token_reaches_the_check_under_way_and_the_next_one(tmp_path: 
     by_path = dict(zip(site.requests, site.authorizations, strict=True))
     assert site.authorizations[0] == "old"
     assert by_path == {"GET /long": "new", "GET /own": "of the check itself", "GET /next": "new"}
+
+
+def test_a_child_that_is_told_half_a_line_ends_with_rehearse(tmp_path: Path) -> None:
+    checks = Checks(tmp_path)
+    checks.write(
+        "test_waits.py", '@pytest.mark.breakage(id="waits")\ndef test_waits():\n    time.sleep(60)\n'
+    )
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "rehearse.checks.child"],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(json.dumps(to_jsonable(checks.order())).encode() + b"\n")
+        child.stdin.flush()
+        assert any(b"Began" in line for line in child.stdout)
+        child.stdin.write(b'{"candidate": {"Author')
+        child.stdin.close()
+        assert child.wait(10) == -signal.SIGKILL
 
 
 def test_without_a_good_token_nothing_more_is_asked_and_nothing_is_held_against_the_candidate(

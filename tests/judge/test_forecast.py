@@ -71,6 +71,15 @@ def test_the_foretold_distance_is_the_one_that_the_judge_then_has() -> None:
             assert told[judgement.cell.label].expected == pytest.approx(seen, rel=1e-6)
 
 
+def test_what_was_recorded_from_another_machine_measures_no_noise_and_refuses_nothing() -> None:
+    known = replace(reference(STEADY), other_rig="rig.cpu was 'A', is 'B'")
+    policy = asking(Metric.P50, 0.0001)
+    told = forecast(plan_of(STEADY, policy), known)
+    assert not told.is_measured
+    assert "from another machine" in told.source
+    assert forecast(plan_of(STEADY, policy), replace(known, other_rig="")).is_measured
+
+
 def test_four_of_five_unchanged_candidates_go_when_the_forecast_says_yes() -> None:
     policy = asking(Metric.P50, 0.07)
     promised = kept = 0

@@ -536,3 +536,33 @@ def test_a_reference_of_the_baseline_alone_calibrates_nothing() -> None:
     alone = Reference("main", tuple(block for block in reference.blocks if block.side is Side.BASELINE))
     verdict = judge(replace(good_evidence(), reference=alone))
     assert any("no baseline was recorded with both targets" in told for told in verdict.assumptions)
+
+
+def test_a_reference_from_another_machine_measures_nothing_and_says_so() -> None:
+    """What hosts differ by is assumed as without any; that an endpoint is gone is still told by it."""
+    reference = good_evidence().reference
+    assert reference is not None
+    elsewhere = replace(reference, other_rig="rig.cpu was 'A', is 'B'")
+    verdict = judge(replace(good_evidence(), reference=elsewhere))
+    alone = judge(replace(good_evidence(), reference=None))
+    assert verdict.judgements == alone.judgements != judge(good_evidence()).judgements
+    told = [told for told in verdict.assumptions if "from another machine (rig.cpu was 'A', is 'B')" in told]
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("other_rig", ["", "rig.cpu was 'A', is 'B'"])
+def test_a_slow_machine_of_then_hides_no_slow_candidate_of_now(other_rig: str) -> None:
+    """From there the candidate's side looked slow with identical code: through another network, say."""
+    evidence = paired(replace(QUIET, slowdown={"": 1.3}), 2, before=replace(QUIET, host=1.3))
+    assert evidence.reference is not None
+    verdict = judge(replace(evidence, reference=replace(evidence.reference, other_rig=other_rig)))
+    assert (verdict.decision is Decision.ABORT) is bool(other_rig)
+
+
+@pytest.mark.parametrize("level", [0.3, 1.0])
+def test_a_baseline_that_was_faster_from_a_faster_machine_is_not_called_slowed_down(level: float) -> None:
+    evidence = paired(QUIET, 2, before=replace(QUIET, level=level))
+    assert evidence.reference is not None
+    verdict = judge(replace(evidence, reference=replace(evidence.reference, other_rig="another")))
+    assert ReasonCode.NOT_ISOLATED not in {finding.code for finding in verdict.reasons}
+    assert any("it was recorded from another machine" in told for told in verdict.assumptions)

@@ -491,6 +491,20 @@ def test_certificates_are_verified_unless_the_config_says_otherwise(
             assert (arrivals.error, len(site.requests)) == (20, 0)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shows", [True, False], ids=["shown", "not shown"])
+def test_a_client_certificate_is_shown_where_one_is_wanted(
+    order: Callable[..., LoadOrder], certificate: tuple[Path, Path], kind: str, shows: bool
+) -> None:
+    cert, key = map(str, certificate)  # vouches for itself, as server and as client
+    tls = TlsOrder(ca=cert, cert=cert, key=key) if shows else TlsOrder(ca=cert)
+    with serving(certificate=certificate, client_ca=certificate[0]) as site:
+        scenario = SIMPLE.replace("FastHttpUser", kind)
+        arrivals = total(run(order(site, scenario=scenario, tls=tls, each_block=10.0)), Side.BASELINE)
+        done = (arrivals.ok, arrivals.error, len(site.requests))
+    assert done == ((20, 0, 20) if shows else (0, 20, 0))
+
+
 @pytest.mark.parametrize("is_encrypted", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_load_leads_through_a_fault_proxy_and_name_host_and_certificate_stay_the_targets(

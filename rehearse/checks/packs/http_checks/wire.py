@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
 import h11
 import httpx
 import pytest
+
+from rehearse.checks.side_client import SideClient
+from rehearse.tls import TlsOrder, wants_certificate
 
 TIMEOUT_S = 5.0
 READ_BYTES = 65_536
@@ -49,8 +52,8 @@ class Connection:
         port = url.port or (443 if url.scheme == "https" else 80)
         self._socket = socket.create_connection((url.host, port), TIMEOUT_S)
         if url.scheme == "https":
-            context = ssl.create_default_context()
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            tls = client.tls if isinstance(client, SideClient) else TlsOrder()
+            context = replace(tls, verify=False).context()
             self._socket = context.wrap_socket(self._socket, server_hostname=url.host)
 
     def __enter__(self) -> Self:
@@ -117,6 +120,6 @@ def get_once(
 
 def _no_answer(error: Exception) -> WireAnswer:
     words = str(error) or type(error).__name__
-    if isinstance(error, ssl.SSLError) and "CERTIFICATE_REQUIRED" in words.upper().replace(" ", "_"):
-        pytest.skip("the target wants to see a client certificate, and a plain socket shows none")
+    if isinstance(error, ssl.SSLError) and wants_certificate(words):
+        pytest.skip("the target wants to see a client certificate: name one in tls.cert of its table")
     return WireAnswer(None, trouble=words)
