@@ -15,7 +15,7 @@ from rehearse.config import Settings, policy_hash
 from rehearse.config.exit_plan import faults_of
 from rehearse.cutover_results import only_takes_back
 from rehearse.errors import ConfigError, RehearseError, StoreError, nearest
-from rehearse.exit_plan import Fault
+from rehearse.exit_plan import Fault, Level
 from rehearse.judge.checks import judge_checks
 from rehearse.judge.gate import Found, GateRuling, GateTerms, Rehearsed, are_two, rule_on
 from rehearse.model import STAGE_KEY, Decision, RunKind, RunRecord, Side, SignOff
@@ -54,7 +54,7 @@ def plan_faults(settings: Settings, checks: CheckRunner, today: date) -> tuple[F
         if settings.checks.are_due
         else ((), ())
     )
-    uncollected = tuple(Fault("warning", "checks", trouble) for trouble in troubles)
+    uncollected = tuple(Fault(Level.WARNING, "checks", trouble) for trouble in troubles)
     return (*faults_of(settings, {check.check_id for check in planned}, today), *uncollected)
 
 

@@ -33,7 +33,7 @@ from rehearse.promotion import Signing
 from tests.project import make_project
 from tests.servers import serving
 from tests.store.examples import change
-from tests.test_rehearsal import CALM, Stage, blocks_of, script
+from tests.test_rehearsal import CALM, Stage, blocks_of, script, without_one_block
 
 CANDIDATE = {"version": "2.0"}
 NOTHING: Mapping[str, object] = {}
@@ -190,6 +190,40 @@ def test_a_sign_off_that_would_not_count_is_refused(abort: Passed, signing: Sign
         abort.decide(signing)
     with abort.stage.store() as store:
         assert store.sign_offs(abort.run_id) == ()
+
+
+def test_an_override_that_was_stored_without_a_second_name_opens_nothing(abort: Passed) -> None:
+    sign_off = abort.decide(TWO)
+    with abort.stage.store() as store:
+        store.add_sign_off(abort.run_id, replace(sign_off, second=""))
+    ruling = abort.gate()
+    assert ruling.code is ExitCode.ABORT
+    assert "only Ada has overridden it: a second person is needed" in ruling.sentences[0]
+
+
+def test_what_was_never_rehearsed_stays_closed(stage: Stage) -> None:
+    ruling = Passed(stage, "none").gate()
+    assert (ruling.code, ruling.sentences) == (ExitCode.NOT_READY, ("no comparison is stored",))
+    stage.baseline()
+    assert Passed(stage, "none").gate().code is ExitCode.NOT_READY
+
+
+def test_what_could_not_be_told_stays_closed(stage: Stage) -> None:
+    stage.baseline()
+    settings = {"targets.candidate.facts": TOLD}
+    result = stage.compare(without_one_block(script(blocks_of(CALM))), **settings).result
+    assert result.verdict.decision is Decision.INCONCLUSIVE
+    unknown = Passed(stage, result.run_id)
+    assert unknown.gate().code is ExitCode.INCONCLUSIVE
+
+
+def test_a_kind_that_is_required_and_missing_keeps_it_closed(go: Passed) -> None:
+    requires = {"gate.requires": ["comparison", "cutover"]}
+    ruling = go.gate(settings=requires)
+    assert (ruling.code, ruling.sentences) == (ExitCode.NOT_READY, ("no cutover is stored",))
+    add(go, RunKind.CUTOVER, 1, Verdict(Decision.GO))
+    ruling = go.gate(settings=requires, later=timedelta(minutes=2))
+    assert not ruling.is_open, "a stored verdict without evidence opens nothing"
 
 
 def test_an_advisory_run_can_neither_be_signed_nor_promoted(stage: Stage) -> None:
