@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 from rehearse import promotion, rehearsal
 from rehearse.checks.exhibits import end_exhibit, exhibit_of
 from rehearse.cli import app
+from rehearse.cutover.exhibits import terms_exhibit
+from rehearse.cutovers import CutoverTerms
 from rehearse.errors import ConfigError, ExitCode
 from rehearse.judge.gate import GateRuling
 from rehearse.model import (
@@ -21,6 +23,7 @@ from rehearse.model import (
     CheckResult,
     ChecksEnd,
     Decision,
+    Exhibit,
     RunKind,
     RunRecord,
     RunState,
@@ -350,7 +353,14 @@ def standings(found: Passed) -> list[tuple[str, str, str | None]]:
     return [(one["stage"], one["kind"], one["decision"]) for one in told_json["stages"]]
 
 
-def add(found: Passed, kind: RunKind, minutes: int, verdict: Verdict | None, *, is_named: bool = True) -> str:
+def add(
+    found: Passed,
+    kind: RunKind,
+    minutes: int,
+    verdict: Verdict | None,
+    *exhibits: Exhibit,
+    is_named: bool = True,
+) -> None:
     """Another finished run of the same policy and stage, `minutes` later."""
     run = replace(
         found.record,
@@ -365,11 +375,10 @@ def add(found: Passed, kind: RunKind, minutes: int, verdict: Verdict | None, *, 
     check = CheckResult("INC-1", "test_a.py::test_one", "It broke.", CheckOutcome.PASSED, Severity.ABORT)
     with found.stage.store() as store:
         store.begin_run(run)
-        if kind is RunKind.CHECKS:
-            store.add_exhibit(run.run_id, exhibit_of(check, Side.CANDIDATE))
-            store.add_exhibit(run.run_id, end_exhibit(ChecksEnd(1)))
+        asked = (exhibit_of(check, Side.CANDIDATE), end_exhibit(ChecksEnd(1)))
+        for exhibit in asked if kind is RunKind.CHECKS else exhibits:
+            store.add_exhibit(run.run_id, exhibit)
         store.update_run(replace(run, state=RunState.FINISHED, verdict=verdict))
-    return run.run_id
 
 
 def test_a_stage_shows_its_cutover_and_its_checks_beside_the_comparison(stage: Stage) -> None:
@@ -378,6 +387,8 @@ def test_a_stage_shows_its_cutover_and_its_checks_beside_the_comparison(stage: S
     add(dev, RunKind.CUTOVER, 2, Verdict(Decision.ABORT), is_named=False)  # before the candidate was there
     add(dev, RunKind.CUTOVER, 3, Verdict(Decision.GO), is_named=False)  # of whichever
     add(dev, RunKind.CHECKS, 4, None)
+    taken_back = CutoverTerms("here", ("expand",), is_undo_only=True)
+    add(dev, RunKind.CUTOVER, 5, Verdict(), terms_exhibit(taken_back), is_named=False)  # met no candidate
     assert standings(dev) == [
         ("dev", "comparison", "GO"),
         ("dev", "cutover", "ABORT"),
