@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rehearse.cutover.exhibits import TERMS, cutover_evidence
+from rehearse.errors import RehearseError
 from rehearse.journal import evidence_of
 from rehearse.judge.brackets import brackets_of
 from rehearse.judge.cutover import judge_cutover
@@ -33,8 +34,12 @@ def cutover_result_of(store: Store, record: RunRecord) -> Result:
 
 
 def only_takes_back(store: Store, record: RunRecord) -> bool:
-    """Whether a run was the way back of an earlier cutover, and nothing else: then it met no candidate."""
+    """Whether a run was the way back of an earlier cutover, and nothing else: then it met no candidate. One that cannot
+    be read is no reason to look past it."""
     if record.kind is not RunKind.CUTOVER:
         return False
-    terms = cutover_evidence(store.exhibits(record.run_id, (TERMS,))).terms
+    try:
+        terms = cutover_evidence(store.exhibits(record.run_id, (TERMS,))).terms
+    except RehearseError:
+        return False
     return terms is not None and terms.is_undo_only

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal
+from enum import StrEnum
 
 from rehearse.errors import nearest
 
@@ -118,11 +118,18 @@ class Measured:
     series: Collection[str]
 
 
+class Level(StrEnum):
+    """How bad a fault is."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """What is wrong with a plan, and what to do. An error means that following it can end without a way out."""
 
-    level: Literal["error", "warning"]
+    level: Level
     where: str  # the key, as in rehearse.toml
     sentence: str
 
@@ -144,11 +151,11 @@ def faults(plan: ExitPlan, measured: Measured, today: date) -> tuple[Fault, ...]
 
 
 def _error(where: str, sentence: str) -> Fault:
-    return Fault("error", where, sentence)
+    return Fault(Level.ERROR, where, sentence)
 
 
 def _warning(where: str, sentence: str) -> Fault:
-    return Fault("warning", where, sentence)
+    return Fault(Level.WARNING, where, sentence)
 
 
 def _of_steps(plan: ExitPlan) -> Iterator[Fault]:

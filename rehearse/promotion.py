@@ -14,8 +14,8 @@ from rehearse.codec import digest_of
 from rehearse.config import Settings, policy_hash
 from rehearse.config.exit_plan import faults_of
 from rehearse.cutover_results import only_takes_back
-from rehearse.errors import ConfigError, RehearseError, StoreError, nearest
-from rehearse.exit_plan import Fault
+from rehearse.errors import ConfigError, StoreError, nearest
+from rehearse.exit_plan import Fault, Level
 from rehearse.judge.checks import judge_checks
 from rehearse.judge.gate import Found, GateRuling, GateTerms, Rehearsed, are_two, rule_on
 from rehearse.model import STAGE_KEY, Decision, RunKind, RunRecord, Side, SignOff
@@ -55,7 +55,7 @@ def plan_faults(settings: Settings, checks: CheckRunner, today: date) -> tuple[F
         if settings.checks.are_due
         else ((), ())
     )
-    uncollected = tuple(Fault("warning", "checks", trouble) for trouble in troubles)
+    uncollected = tuple(Fault(Level.WARNING, "checks", trouble) for trouble in troubles)
     return (*faults_of(settings, {check.check_id for check in planned}, today), *uncollected)
 
 
@@ -142,11 +142,8 @@ def gate(settings: Settings, store: Store, facts: Mapping[str, str], stage: str,
 
 
 def _met_nobody(store: Store, record: RunRecord) -> bool:
-    """Whether it was a way back alone. One that cannot be read is no reason to look past it."""
-    try:
-        return not _facts(record) and only_takes_back(store, record)
-    except RehearseError:
-        return False
+    """Whether it was a way back alone."""
+    return not _facts(record) and only_takes_back(store, record)
 
 
 def _facts(record: RunRecord) -> Mapping[str, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rehearse.checks.exhibits import check_evidence
 from rehearse.cutover_results import only_takes_back
+from rehearse.errors import RehearseError
 from rehearse.judge.checks import judge_checks
 from rehearse.model import (
     IDENTITY_KEY,
@@ -50,10 +51,10 @@ def _may_be_same(store: Store, other: RunRecord, record: RunRecord) -> bool:
     if other.provenance.get("policy") != record.provenance.get("policy"):
         return False
     wanted, named = _named(record), _named(other)
-    if named == wanted:
-        return True
-    is_unsaid = set(named) < set(wanted) and all(wanted[key] == value for key, value in named.items())
-    return is_unsaid and _decision(store, other) is not Decision.GO and not only_takes_back(store, other)
+    if not named and only_takes_back(store, other):
+        return False
+    is_of_another = any(wanted.get(key) != value for key, value in named.items())
+    return named == wanted or (not is_of_another and _decision(store, other) is not Decision.GO)
 
 
 def _named(record: RunRecord) -> Mapping[str, str]:
@@ -64,8 +65,12 @@ def _named(record: RunRecord) -> Mapping[str, str]:
 
 
 def _decision(store: Store, record: RunRecord) -> Decision:
+    """Of checks alone no verdict is stored."""
     if record.kind is RunKind.CHECKS and record.state is RunState.FINISHED:
-        return judge_checks(check_evidence(store.exhibits(record.run_id))).decision
+        try:
+            return judge_checks(check_evidence(store.exhibits(record.run_id))).decision
+        except RehearseError:  # what cannot be read says nothing
+            return Decision.INCONCLUSIVE
     return record.verdict.decision if record.verdict is not None else Decision.INCONCLUSIVE
 
 

@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 from rehearse import promotion, rehearsal
 from rehearse.checks.exhibits import end_exhibit, exhibit_of
 from rehearse.cli import app
+from rehearse.cutover.exhibits import terms_exhibit
+from rehearse.cutovers import CutoverTerms
 from rehearse.errors import ConfigError, ExitCode
 from rehearse.judge.gate import GateRuling
 from rehearse.model import (
@@ -21,6 +23,7 @@ from rehearse.model import (
     CheckResult,
     ChecksEnd,
     Decision,
+    Exhibit,
     RunKind,
     RunRecord,
     RunState,
@@ -33,7 +36,7 @@ from rehearse.promotion import Signing
 from tests.project import make_project
 from tests.servers import serving
 from tests.store.examples import change
-from tests.test_rehearsal import CALM, Stage, blocks_of, script
+from tests.test_rehearsal import CALM, Stage, blocks_of, script, without_one_block
 
 CANDIDATE = {"version": "2.0"}
 NOTHING: Mapping[str, object] = {}
@@ -192,6 +195,40 @@ def test_a_sign_off_that_would_not_count_is_refused(abort: Passed, signing: Sign
         assert store.sign_offs(abort.run_id) == ()
 
 
+def test_an_override_that_was_stored_without_a_second_name_opens_nothing(abort: Passed) -> None:
+    sign_off = abort.decide(TWO)
+    with abort.stage.store() as store:
+        store.add_sign_off(abort.run_id, replace(sign_off, second=""))
+    ruling = abort.gate()
+    assert ruling.code is ExitCode.ABORT
+    assert "only Ada has overridden it: a second person is needed" in ruling.sentences[0]
+
+
+def test_what_was_never_rehearsed_stays_closed(stage: Stage) -> None:
+    ruling = Passed(stage, "none").gate()
+    assert (ruling.code, ruling.sentences) == (ExitCode.NOT_READY, ("no comparison is stored",))
+    stage.baseline()
+    assert Passed(stage, "none").gate().code is ExitCode.NOT_READY
+
+
+def test_what_could_not_be_told_stays_closed(stage: Stage) -> None:
+    stage.baseline()
+    settings = {"targets.candidate.facts": TOLD}
+    result = stage.compare(without_one_block(script(blocks_of(CALM))), **settings).result
+    assert result.verdict.decision is Decision.INCONCLUSIVE
+    unknown = Passed(stage, result.run_id)
+    assert unknown.gate().code is ExitCode.INCONCLUSIVE
+
+
+def test_a_kind_that_is_required_and_missing_keeps_it_closed(go: Passed) -> None:
+    requires = {"gate.requires": ["comparison", "cutover"]}
+    ruling = go.gate(settings=requires)
+    assert (ruling.code, ruling.sentences) == (ExitCode.NOT_READY, ("no cutover is stored",))
+    add(go, RunKind.CUTOVER, 1, Verdict(Decision.GO))
+    ruling = go.gate(settings=requires, later=timedelta(minutes=2))
+    assert not ruling.is_open, "a stored verdict without evidence opens nothing"
+
+
 def test_an_advisory_run_can_neither_be_signed_nor_promoted(stage: Stage) -> None:
     stage.baseline()
     options = rehearsal.CompareOptions(is_advisory=True)
@@ -316,7 +353,14 @@ def standings(found: Passed) -> list[tuple[str, str, str | None]]:
     return [(one["stage"], one["kind"], one["decision"]) for one in told_json["stages"]]
 
 
-def add(found: Passed, kind: RunKind, minutes: int, verdict: Verdict | None, *, is_named: bool = True) -> str:
+def add(
+    found: Passed,
+    kind: RunKind,
+    minutes: int,
+    verdict: Verdict | None,
+    *exhibits: Exhibit,
+    is_named: bool = True,
+) -> None:
     """Another finished run of the same policy and stage, `minutes` later."""
     run = replace(
         found.record,
@@ -331,11 +375,10 @@ def add(found: Passed, kind: RunKind, minutes: int, verdict: Verdict | None, *, 
     check = CheckResult("INC-1", "test_a.py::test_one", "It broke.", CheckOutcome.PASSED, Severity.ABORT)
     with found.stage.store() as store:
         store.begin_run(run)
-        if kind is RunKind.CHECKS:
-            store.add_exhibit(run.run_id, exhibit_of(check, Side.CANDIDATE))
-            store.add_exhibit(run.run_id, end_exhibit(ChecksEnd(1)))
+        asked = (exhibit_of(check, Side.CANDIDATE), end_exhibit(ChecksEnd(1)))
+        for exhibit in asked if kind is RunKind.CHECKS else exhibits:
+            store.add_exhibit(run.run_id, exhibit)
         store.update_run(replace(run, state=RunState.FINISHED, verdict=verdict))
-    return run.run_id
 
 
 def test_a_stage_shows_its_cutover_and_its_checks_beside_the_comparison(stage: Stage) -> None:
@@ -344,6 +387,8 @@ def test_a_stage_shows_its_cutover_and_its_checks_beside_the_comparison(stage: S
     add(dev, RunKind.CUTOVER, 2, Verdict(Decision.ABORT), is_named=False)  # before the candidate was there
     add(dev, RunKind.CUTOVER, 3, Verdict(Decision.GO), is_named=False)  # of whichever
     add(dev, RunKind.CHECKS, 4, None)
+    taken_back = CutoverTerms("here", ("expand",), is_undo_only=True)
+    add(dev, RunKind.CUTOVER, 5, Verdict(), terms_exhibit(taken_back), is_named=False)  # met no candidate
     assert standings(dev) == [
         ("dev", "comparison", "GO"),
         ("dev", "cutover", "ABORT"),

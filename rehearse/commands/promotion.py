@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -54,14 +55,15 @@ def exit_plan(
     settings = settings_of(config, set_)
     plan, clean = settings.exit_plan.plan, cleaner(settings)
     with progress_on(quiet=True) as progress:
-        found = plan_faults(settings, parts_with(progress).checks, datetime.now(UTC).date())
+        faults = plan_faults(settings, parts_with(progress).checks, datetime.now(UTC).date())
+    found = [replace(fault, sentence=clean(fault.sentence)) for fault in faults]
     if as_json:
         out_json(found)
     else:
         render = runbook_html if format_ == "html" else runbook_md
         out(clean(render(plan, settings.title)).rstrip("\n"))
     for line in fault_lines(found):
-        say(f"rehearse: {clean(line)}")
+        say(f"rehearse: {line}")
     return ExitCode.USAGE_ERROR if any(fault.level == "error" for fault in found) else ExitCode.GO
 
 

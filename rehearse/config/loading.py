@@ -36,10 +36,13 @@ def load_settings(path: Path | None, env: Mapping[str, str], overrides: Mapping[
     given = [*from_environment(env, values), *from_command_line(overrides)]
     accepted = [override for override in given if isinstance(override, Override)]
     reader = _Reader(source, tuple(accepted), longest_first(filling.secrets))
-    found = [*filling.mistakes, *reader.override(values)]
+    found = list(reader.override(values))
     settings, wrong = reader.settings(values)
-    found += [mistake for mistake in wrong if not _follows_from(mistake, found)]
-    lines = [*map(reader.line, found), *(line for line in given if isinstance(line, str))]
+    found += [one for one in wrong if not _follows_from(one, [*filling.mistakes, *found])]
+    # What cannot be filled in is said in our own words: they name a variable, and hold no value.
+    lines = [reader.line(mistake) for mistake in filling.mistakes]
+    lines += [redact(reader.line(mistake), reader.secrets) for mistake in found]
+    lines += [line for line in given if isinstance(line, str)]
     if settings is None or lines:
         raise ConfigError("\n".join(lines))
     return settings
@@ -72,10 +75,10 @@ class _Reader:
         return settings, list(inconsistencies(settings))
 
     def line(self, mistake: Mistake) -> str:
-        """`rehearse.toml: load.warm_up: ...`, or what set it instead of the file."""
+        """`rehearse.toml: load.warm_up: ...`, or what set it instead of the file. It may quote a secret."""
         origin = self._origin(mistake.where)
         start = f"{self.source.label}: {self.source.table}" if origin is None else f"{origin}: "
-        return redact(f"{start}{written(mistake.where)}: {mistake.sentence}", self.secrets)
+        return f"{start}{written(mistake.where)}: {mistake.sentence}"
 
     def _origin(self, where: Where) -> str | None:
         """The last override of the key, or of a table that holds it."""

@@ -132,7 +132,7 @@ def _by_run(
     unsaid = _unsaid(terms, run)
     if unsaid and code is ExitCode.GO:
         code = ExitCode.NOT_READY
-    return code, f"{sentence}{unsaid}{'. Rehearse again' if unsaid else ''}"
+    return code, f"{sentence}{unsaid}{'. Rehearse again, with `facts` of its target' if unsaid else ''}"
 
 
 def _unsaid(terms: GateTerms, run: Rehearsed) -> str:

@@ -87,6 +87,14 @@ def test_every_command_of_an_example_exists_with_its_options(name: str) -> None:
         assert {word for word in words if word.startswith("--")} <= known, line
 
 
+def test_every_job_of_the_example_has_the_variables_of_the_configuration() -> None:
+    text = (ROOT / "rehearse" / "project" / "ci" / "github-actions.yml").read_text(encoding="utf-8")
+    jobs = re.split(r"^  \w+:$", text.partition("\njobs:\n")[2], flags=re.MULTILINE)[1:]
+    assert len(jobs) == 3
+    for job in jobs:
+        assert re.search(r"^    env:.*\n      STAGING_TOKEN: \$", job, re.MULTILINE), job
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_keeps_what_was_found_also_after_an_abort(name: str) -> None:
     text = (ROOT / "rehearse" / "project" / "ci" / name).read_text(encoding="utf-8")

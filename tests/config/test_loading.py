@@ -126,6 +126,14 @@ def test_what_cannot_be_filled_in_is_a_mistake(project: Project, text: str, expe
     assert line.startswith(f"rehearse.toml: {expected}")
 
 
+@pytest.mark.parametrize("header", ["Authorization", "Cookie", "X-Api-Key"])
+def test_a_secret_that_is_not_set_is_named(project: Project, header: str) -> None:
+    keys = f"url = 'http://127.0.0.1:8102'\nheaders = {{ {header} = 'Bearer ${{STAGING_TOKEN}}' }}"
+    [line] = project.mistakes(with_tables(f"[targets.candidate]\n{keys}"), {})
+    where = f"rehearse.toml: targets.candidate.headers.{header}"
+    assert line.startswith(f"{where}: the variable STAGING_TOKEN is not set or empty")
+
+
 def test_what_a_variable_holds_is_not_filled_in_again(project: Project) -> None:
     assert project.load(with_tables("title = '${A}'"), {"A": "${B}"}).title == "${B}"
 
