@@ -33,6 +33,7 @@ from rehearse.load.rig import fingerprint
 from rehearse.model import Block, Decision, Incident, ReasonCode, RunKind, RunState, Scope, Side
 from rehearse.progress import Silence
 from rehearse.store.records import Store
+from rehearse.wiring import provenance as provenance
 from rehearse.wiring.records import comparison_record
 from tests.judge.evidence import QUIET, World, finals_of, recording
 from tests.project import make_project
@@ -339,7 +340,7 @@ def test_a_baseline_from_another_machine_is_no_reference_for_times_and_that_is_t
     stage: Stage, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
     stage.baseline()
-    monkeypatch.setattr(wiring, "fingerprint", lambda: {**fingerprint(), key: "another"})
+    monkeypatch.setattr(provenance, "fingerprint", lambda: {**fingerprint(), key: "another"})
     result = stage.compare(script(blocks_of(CALM))).result
     assert f"{key} was " in result.provenance["baseline.rig"]
     assert any("from another machine" in told for told in result.verdict.assumptions)
@@ -354,7 +355,7 @@ def test_a_baseline_from_another_machine_is_no_reference_for_times_and_that_is_t
 
 def test_another_python_of_the_rig_is_not_comparable(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     stage.baseline()
-    monkeypatch.setattr(wiring, "fingerprint", lambda: {**fingerprint(), "rig.python": "2.7"})
+    monkeypatch.setattr(provenance, "fingerprint", lambda: {**fingerprint(), "rig.python": "2.7"})
     with pytest.raises(NotComparable, match=r"rig\.python"):
         stage.compare(script(blocks_of(CALM)))
 
