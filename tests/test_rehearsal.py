@@ -33,7 +33,7 @@ from rehearse.load.rig import fingerprint
 from rehearse.model import Block, Decision, Incident, ReasonCode, RunKind, RunState, Scope, Side
 from rehearse.progress import Silence
 from rehearse.store.records import Store
-from rehearse.wiring import provenance as provenance
+from rehearse.wiring import provenance
 from rehearse.wiring.records import comparison_record
 from tests.judge.evidence import QUIET, World, finals_of, recording
 from tests.project import make_project
