@@ -13,6 +13,7 @@ from rehearse.config.effective import secrets_of
 from rehearse.config.redaction import redact_argv
 from rehearse.config.settings import Settings
 from rehearse.databases import is_database
+from rehearse.exit_plan import ExitPlan
 from rehearse.model import (
     CapacityProbe,
     ContractRules,
@@ -130,11 +131,20 @@ def policy_hash(settings: Settings) -> str:
             "options": _told(settings),
         },
         "edges": edges_digest(settings),
-        "exit plan": asdict(settings.exit_plan.plan),
+        "exit plan": _of_plan(settings.exit_plan.plan),
         "cutover": _of_cutover(settings),
     }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _of_plan(plan: ExitPlan) -> Mapping[str, object]:
+    """All of it, but the secrets in its commands: those are others in each stage."""
+    content = asdict(plan)
+    for step in (*content["steps"], *content["forward"]):
+        deeds = {name: step.get(name) for name in ("run", "undo")}
+        step |= {name: redact_argv(deed) for name, deed in deeds.items() if isinstance(deed, tuple)}
+    return content
 
 
 def _of_cutover(settings: Settings) -> Mapping[str, object]:

@@ -129,6 +129,7 @@ run = ["do", "--token=canary-hand-4711"]
 PROBE = '[[cutover.probes]]\nname = "look"\npath = "/x"\nmethod = "PUT"\nwrite = true\n'
 BY_HAND = '[cutover.by_hand.expand]\nrun = ["do", "--token=canary-1"]\n'
 SAME = '[[cutover.same]]\nname = "x"\nrun = ["dump", "--password", "canary-1"]\n'
+FORWARD = '[[exit_plan.forward]]\nname = "fix"\nrun = ["deploy", "--token", "canary-1"]\n'
 POLICIES: dict[str, tuple[str, str, bool]] = {
     "the rate and the environment": (
         '[cutover]\nrate = 7\nevery = "1s"\n[cutover.target]\nurl = "http://127.0.0.1:8"\n',
@@ -138,6 +139,8 @@ POLICIES: dict[str, tuple[str, str, bool]] = {
     "what a probe carries": (PROBE, PROBE + 'body = "canary"\nheaders = { X-Key = "canary" }\n', True),
     "the token of a command by hand": (BY_HAND, BY_HAND.replace("canary-1", "canary-2"), True),
     "the password of a question": (SAME, SAME.replace("canary-1", "canary-2"), True),
+    "the token of a step": (FORWARD, FORWARD.replace("canary-1", "canary-2"), True),
+    "the command of a step": (FORWARD, FORWARD.replace("deploy", "patch"), False),
     "another probe": ("", PROBE, False),
     "the name of a probe": (PROBE, PROBE.replace("look", "see"), False),
     "the path of a probe": (PROBE, PROBE.replace("/x", "/y"), False),
