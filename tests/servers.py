@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -43,6 +43,19 @@ class Site:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     site: Site
+    tls: ssl.SSLContext | None = None
+
+    def get_request(self) -> tuple[socket.socket, object]:
+        plain, address = super().get_request()
+        if self.tls is None:
+            return plain, address
+        secured = self.tls.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+        try:
+            secured.do_handshake()
+        except OSError:
+            _linger(secured)
+            raise
+        return secured, address
 
     def process_request(self, request: object, client_address: object) -> None:
         self.site.connections += 1
@@ -50,6 +63,15 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that went away is part of the tests."""
+
+
+def _linger(refused: socket.socket) -> None:
+    """Let the alert arrive: a close with something unread is a reset, which may outrun it."""
+    with refused, suppress(OSError):
+        refused.settimeout(1.0)
+        refused.shutdown(socket.SHUT_WR)
+        while refused.recv(1 << 16):
+            pass
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -107,7 +129,7 @@ def serving(
         if client_ca is not None:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(client_ca)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.tls = context
         behaviour["scheme"] = "https"
     site = server.site = Site(host, server.server_address[1], **behaviour)  # type: ignore[arg-type]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)

@@ -336,7 +336,7 @@ def test_the_report_says_which_stage_has_passed_what_for_this_candidate(stage: S
         ("production", None, None),
     ]
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert f"dev: comparison GO, signed GO (run {dev.run_id})" in page
+    assert "dev: comparison GO (signed GO)" in page
     assert "production: not rehearsed" in page
     assert "not rehearsed" in (folder / "summary.md").read_text(encoding="utf-8")
     assert "stage dev  signed GO  candidate: rows.orders 500, version 2.0" in staging.run("runs", "list")[1]

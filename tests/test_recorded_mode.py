@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rehearse import rehearsal, wiring
+from rehearse import rehearsal
 from rehearse.config import load_settings
 from rehearse.errors import ConfigError, NotComparable, NotReady
 from rehearse.load.engine import (
@@ -26,6 +26,7 @@ from rehearse.load.rig import fingerprint
 from rehearse.model import Block, Decision, Mode, ReasonCode, RunKind, Sample, Sampling, Series, Side
 from rehearse.progress import Silence
 from rehearse.store.records import Store
+from rehearse.wiring import provenance
 from tests.judge.evidence import QUIET, World, finals_of, recording
 from tests.project import make_project
 from tests.servers import serving
@@ -181,7 +182,7 @@ def test_a_recording_from_another_machine_is_refused(
     in_place: InPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_place.baseline()
-    monkeypatch.setattr(wiring, "fingerprint", lambda: {**fingerprint(), "rig.cpu": "another"})
+    monkeypatch.setattr(provenance, "fingerprint", lambda: {**fingerprint(), "rig.cpu": "another"})
     with pytest.raises(NotComparable, match=r"rig\.cpu"):
         in_place.compare(CALM)
 

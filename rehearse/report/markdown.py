@@ -26,7 +26,7 @@ from rehearse.report.headline import (
     why,
 )
 from rehearse.report.ranking import Row, ranked, turned
-from rehearse.report.signed import sign_off_sentence, stage_sentence
+from rehearse.report.signed import sign_off_sentence, stage_sentences
 from rehearse.report.units import amount, brief, change, instant, interval
 from rehearse.report.visible import printable, shortened
 
@@ -92,7 +92,7 @@ def _head(result: Result, rows: Sequence[Row]) -> Iterator[str]:
     for sign_off in result.sign_offs:
         yield f"\n**Signed:** {escaped(sign_off_sentence(sign_off, result.verdict))}"
     if result.stages:
-        yield f"\n**Stages:** {escaped('; '.join(map(stage_sentence, result.stages)))}"
+        yield f"\n**Stages:** {escaped('; '.join(stage_sentences(result.stages)))}"
     yield f"\n**Next:** {escaped(next_step(result))}"
 
 

@@ -58,7 +58,7 @@ from rehearse.report.headline import (
 )
 from rehearse.report.ranking import Row, Split, ranked, split
 from rehearse.report.series import SeriesPicture, series_pictures
-from rehearse.report.signed import Signed, signed_of, stage_sentence
+from rehearse.report.signed import Signed, signed_of, stage_sentences
 from rehearse.report.units import duration, percentile
 
 _CURVES_SHOWN = 13  # the whole scenario, and a dozen endpoints
@@ -200,7 +200,7 @@ def page_of(result: Result) -> Page:
         quality=quality(result),
         decision=decision_box(result.exit_plan),
         signed=signed_of(result.sign_offs, result.verdict),
-        stages=tuple(map(stage_sentence, result.stages)),
+        stages=stage_sentences(result.stages),
         checks=check_table(result),
         edges=edge_table(result),
         exit=exit_page(result),

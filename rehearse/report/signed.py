@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from rehearse.codec import digest_of
 from rehearse.model import SignOff, StageStanding, Verdict
@@ -48,12 +49,19 @@ def sign_off_sentence(sign_off: SignOff, verdict: Verdict | None) -> str:
     return f"{one.decision} by {one.who} at {one.when}{pipeline}: {sign_off.reason}{other}"
 
 
-def stage_sentence(standing: StageStanding) -> str:
-    """`staging: comparison GO, signed GO (run ...)`, or that nothing is there."""
-    if not standing.run_id:
-        return f"{standing.stage}: not rehearsed"
-    signed = f", signed {standing.signed}" if standing.signed is not None else ""
-    return f"{standing.stage}: {standing.kind} {standing.decision}{signed} (run {standing.run_id})"
+def stage_sentences(standings: Sequence[StageStanding]) -> tuple[str, ...]:
+    """One for each stage: `staging: comparison GO (signed GO), cutover ABORT`, or that nothing is there."""
+    return tuple(
+        f"{stage}: {', '.join(map(_standing, members))}"
+        for stage, members in groupby(standings, lambda one: one.stage)
+    )
+
+
+def _standing(one: StageStanding) -> str:
+    if not one.run_id:
+        return "not rehearsed"
+    signed = f" (signed {one.signed})" if one.signed is not None else ""
+    return f"{one.kind} {one.decision}{signed}"
 
 
 def _pipeline(ci: Mapping[str, str]) -> str:

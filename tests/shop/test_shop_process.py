@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import httpx
@@ -56,20 +58,29 @@ def wait_until(is_so: Callable[[], bool], limit_s: float = 60) -> None:
         time.sleep(0.05)
 
 
-def test_sigterm_ends_the_shop_at_once_and_quietly(process: subprocess.Popen[str], port: int) -> None:
+def test_sigterm_ends_the_shop_at_once_and_it_tells_when(process: subprocess.Popen[str], port: int) -> None:
     with httpx.Client(base_url=f"http://127.0.0.1:{port}") as kept_alive:
         kept_alive.get("/products")
         process.send_signal(signal.SIGTERM)
         said, _ = process.communicate(timeout=15)
     assert process.returncode in {0, -signal.SIGTERM}
-    assert said == ""
+    moments, lines = zip(*(line.split(maxsplit=1) for line in said.splitlines()), strict=True)
+    assert [re.sub(r"[\d.:]{4,}|\[\d+\]", "*", line) for line in lines] == [
+        "INFO Started server process *",
+        "INFO Uvicorn running on http://* (Press CTRL+C to quit)",
+        "INFO Shutting down",
+        "INFO Finished server process *",
+    ]
+    assert list(moments) == sorted(moments)
+    assert all(datetime.fromisoformat(one).tzinfo is not None for one in moments)
 
 
 def test_unexpected_error_is_one_line_of_log(process: subprocess.Popen[str], port: int) -> None:
     assert httpx.get(f"http://127.0.0.1:{port}/boom").status_code == 500
     process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=15)
-    assert said.splitlines() == ["ERROR GET /boom: RuntimeError('boom, as asked for')"]
+    errors = [line.partition(" ")[2] for line in said.splitlines() if " INFO " not in line]
+    assert errors == ["ERROR GET /boom: RuntimeError('boom, as asked for')"]
 
 
 def test_shop_ends_with_its_parent_when_told_so(command: list[str], port: int) -> None:
