@@ -23,13 +23,13 @@ help: ## show this list
 demo: $(RUNS) ## rehearse the sample shop's upgrade, with a report at the end
 	@$(BIN)/rehearse demo $(ARGS)
 
-demo-full: $(RUNS) ## the same with every edge case, clocks that are set (needs faketime) too; about ten minutes
+demo-full: $(RUNS) ## the same with every edge case, clocks that are set (needs faketime) too; about eight minutes
 	@$(BIN)/rehearse demo --full $(ARGS)
 
 test: $(READY) ## run the quick test suite
 	@$(BIN)/pytest -m "not live" -n auto --dist worksteal $(ARGS)
 
-test-live: $(READY) ## run the tests that put real load on real servers; about a quarter of an hour
+test-live: $(READY) ## run the tests that put real load on real servers; about half an hour
 	@$(BIN)/pytest -m live $(ARGS)
 
 check: $(READY) ## check format, lint and types
