@@ -186,7 +186,8 @@ def project(tmp_path: Path) -> Iterator[Project]:
             'facts = ["sh", "-c", "printf \'{\\"said\\": \\"%s\\"}\' $COOKIE"]'
         )
         text = config.read_text().replace("[targets.candidate]", f"{command}\n[targets.candidate]", 1)
-        text = text.replace("rounds = 1", 'rounds = 1\ndeclared_differences = ["facts.said"]', 1)  # of one side
+        one_sided = 'declared_differences = ["facts.said"]'
+        text = text.replace("rounds = 1", f"rounds = 1\n{one_sided}", 1)
         config.write_text(text.replace('title = "test"', 'title = "of ${DB_PASSWORD}"', 1) + more)
         (tmp_path / "visit.py").write_text(SCENARIO)
         (tmp_path / "checks").mkdir()

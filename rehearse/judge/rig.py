@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
@@ -148,10 +149,10 @@ def _stretch(blocks: Sequence[Block]) -> float | None:
     """Wall-clock time for the worker's CPU time, 1.0 = a core was always free; None where it cannot be told."""
     waits = [block.rig.queue_wait_ratio for block in blocks]
     known_s = [wait * block.length_s for wait, block in zip(waits, blocks, strict=True) if wait is not None]
-    cpu_s = sum(block.rig.cpu_ratio * block.length_s for block in blocks)
+    cpu_s = math.fsum(block.rig.cpu_ratio * block.length_s for block in blocks)
     if not cpu_s or len(known_s) < len(blocks):
         return None
-    return 1 + sum(known_s) / cpu_s
+    return 1 + math.fsum(known_s) / cpu_s
 
 
 def not_measured(blocks: Sequence[Block]) -> tuple[str, ...]:
