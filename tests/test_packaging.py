@@ -11,6 +11,7 @@ import pytest
 
 import rehearse
 from rehearse.shop.versions import BEHAVIOURS
+from tests.presence import absent
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -38,7 +39,7 @@ def test_the_installed_distribution_has_the_packages_version() -> None:
     try:
         installed = version("upgrade-rehearsal")
     except PackageNotFoundError:
-        pytest.skip("the distribution is not installed here")
+        absent("the distribution is not installed here")
     assert installed == rehearse.__version__
 
 

@@ -13,7 +13,7 @@ from rehearse.checks.runner import CheckRunner
 from rehearse.config import Settings
 from rehearse.cutovers import StepOutcome
 from rehearse.errors import ConfigError, nearest
-from rehearse.model import CheckOutcome, CheckResult, Severity, Side
+from rehearse.model import CheckOutcome, CheckResult, Side
 from rehearse.redaction import Clean
 from rehearse.sides import work_dir
 
@@ -78,17 +78,13 @@ class CheckVerifier:
     def _ruled(
         self, ids: Sequence[str], results: Mapping[str, CheckResult], troubles: Sequence[str]
     ) -> Verified:
+        """Whoever names a check in the exit plan wants it to pass, whatever its severity is elsewhere."""
         found = {one: results.get(self.sources[one]) for one in ids}
         for check_id, result in found.items():
-            if (
-                result is not None
-                and result.outcome is CheckOutcome.FAILED
-                and result.severity is Severity.ABORT
-            ):
+            if result is not None and result.outcome is CheckOutcome.FAILED:
                 return Verified(StepOutcome.BROKEN, self._told(check_id, result.sentence))
         for check_id, result in found.items():
-            is_warning = result is not None and result.outcome is CheckOutcome.FAILED
-            if result is None or (result.outcome not in _FINE and not is_warning):
+            if result is None or result.outcome not in _FINE:
                 why = "; ".join(troubles) or "it has no result" if result is None else result.sentence
                 return Verified(StepOutcome.NOT_VERIFIED, self._told(check_id, why))
         return Verified()
