@@ -1,7 +1,7 @@
 """Recorded mode on the real sample shop: 5 rounds of the baseline, then 3 of a candidate that is the same, 10 % or 50 %
-slower. Resumable: a line for each comparison.
+slower, each round on the same data. Resumable: a line for each comparison.
 
-    .venv/bin/python -m bench.recorded --runs 20            all of it, some two hours
+    .venv/bin/python -m bench.recorded --runs 20            all of it, some 75 minutes
     .venv/bin/python -m bench.recorded --steps 1            only the next recording
 
 Wanted: identical code is never ABORT, +50 % is always ABORT, and +10 % is mostly INCONCLUSIVE and says that so few
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -26,12 +27,13 @@ from rehearse.config import Settings, policy_of
 from rehearse.demo import KNOWN_GOOD, free_ports, shop_settings
 from rehearse.errors import NotReady
 from rehearse.load.locust_engine import LocustEngine
-from rehearse.model import Judgement, Metric, Result, Scope
+from rehearse.model import Judgement, Metric, Result, Scope, Side
 from rehearse.progress import Silence
 from rehearse.store.records import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".rehearse" / "bench-recorded"
+SEEDED = FOLDER / "seeded.db"
 SLOWNESS = {"same": 1.0, "+10 %": 1.1, "+50 %": 1.5}
 PER_BASELINE = 2 * len(SLOWNESS)
 ATTEMPTS = 3
@@ -90,7 +92,7 @@ def rows_in(file: Path) -> list[Row]:
 
 def _next(number: int, file: Path) -> bool:
     """The next recording: of the baseline when it is its turn and it is not there yet, else of a candidate."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    _seed()
     name, kind = f"baseline-{number // PER_BASELINE}", tuple(SLOWNESS)[number % len(SLOWNESS)]
     settings = _settings(name, SLOWNESS[kind])
     parts = rehearsal.Parts(LocustEngine(), Silence(), lambda: datetime.now(UTC))
@@ -108,6 +110,27 @@ def _next(number: int, file: Path) -> bool:
     return True
 
 
+def _seed() -> None:
+    """The data that every round of either side begins with: a database that grew is slower than a fresh one."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    if not SEEDED.exists():
+        fresh = SEEDED.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "rehearse.shop", "seed", "--database", f"sqlite:///{fresh}"]
+        subprocess.run(command, check=True, cwd=ROOT)
+        fresh.rename(SEEDED)
+
+
+def _database(side: Side) -> Path:
+    return FOLDER / f"{side}.db"
+
+
+def _reset(side: Side) -> list[str]:
+    """Its data as seeded, and on the disk: what is still to be written would be written under load."""
+    database = _database(side)
+    return ["sh", "-c", f"rm -f {database}* && cp {SEEDED} {database} && sync {database}"]
+
+
 def _settings(baseline: str, slowness: float) -> Settings:
     """The shop's own rehearse.toml with the defaults' margins and noise, and the candidate alone under load."""
     ports = free_ports(2)
@@ -120,7 +143,7 @@ def _settings(baseline: str, slowness: float) -> Settings:
         KNOWN_GOOD,
         "--exit-with-parent",
     ]
-    start = [*shop, "--port", str(ports[1]), "--database", f"sqlite:///{FOLDER}/candidate.db"]
+    start = [*shop, "--port", str(ports[1]), "--database", f"sqlite:///{_database(Side.CANDIDATE)}"]
     return shop_settings(
         ROOT,
         KNOWN_GOOD,
@@ -134,8 +157,10 @@ def _settings(baseline: str, slowness: float) -> Settings:
                 "--port",
                 str(ports[0]),
                 "--database",
-                f"sqlite:///{FOLDER}/baseline.db",
+                f"sqlite:///{_database(Side.BASELINE)}",
             ],
+            "targets.baseline.reset": _reset(Side.BASELINE),
+            "targets.candidate.reset": _reset(Side.CANDIDATE),
             "targets.candidate.start": [*start, "--slowness", f"{slowness:g}"],
             "baseline.name": baseline,
             "baseline.rounds": 5,
