@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,6 +42,7 @@ from rehearse.model import (
     Side,
 )
 from rehearse.progress import Silence
+from rehearse.store.records import Store
 from tests.edges.blocks import PER_BLOCK, block
 from tests.judge.evidence import recording
 from tests.project import make_project
@@ -207,6 +208,70 @@ def test_a_fault_that_both_recover_from_passes(stage: Stage, monkeypatch: pytest
         comparison = compare(stage, FAULT, EdgeEngine(GOOD))
     assert only_edge(comparison).outcome is EdgeOutcome.PASS, only_edge(comparison).sentence
     assert comparison.result.verdict.decision is Decision.GO
+
+
+def slow_in(looks: Sequence[int], engine: EdgeEngine) -> Lived:
+    """The candidate lets users wait while the fault lasts, in some looks at the case."""
+
+    def lived(side: Side, start_s: float) -> Block:
+        is_slow = side is Side.CANDIDATE and 6 <= start_s < 8 and len(engine.orders) in looks
+        return block(side, start_s, 1.0 if is_slow else 0.01, warm_up=start_s < 2)
+
+    return lived
+
+
+def looked_at(stage: Stage, monkeypatch: pytest.MonkeyPatch, engine: EdgeEngine) -> rehearsal.Comparison:
+    with proxies(monkeypatch):
+        return compare(stage, FAULT, engine)
+
+
+def test_one_stall_of_the_rig_in_a_fault_is_looked_at_again_and_excused(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = EdgeEngine(GOOD)
+    engine.lived = slow_in([1], engine)
+    comparison = looked_at(stage, monkeypatch, engine)
+    edge = only_edge(comparison)
+    assert (edge.outcome, len(engine.orders)) == (EdgeOutcome.PASS, 2), edge.sentence
+    assert engine.orders[0].round != engine.orders[1].round
+    assert "; looked at twice, at first it answers as soon in the fault as the baseline" in edge.record.told
+    with Store.open(stage.settings().store_url) as store:
+        kept = {one.name for one in store.exhibits(comparison.result.run_id) if one.kind == "edge.candidate"}
+    assert kept == {"hang", "hang again"}
+
+
+def test_who_lets_users_wait_in_every_fault_fails(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = EdgeEngine(GOOD)
+    engine.lived = slow_in([1, 2], engine)
+    comparison = looked_at(stage, monkeypatch, engine)
+    assert (only_edge(comparison).outcome, len(engine.orders)) == (EdgeOutcome.FAIL, 2)
+    assert comparison.result.verdict.decision is Decision.ABORT
+
+
+def test_a_second_look_that_tells_nothing_does_not_excuse_the_first(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = EdgeEngine(GOOD)
+    slow = slow_in([1], engine)
+
+    def then_silent(side: Side, start_s: float) -> Block:
+        return slow(side, start_s) if len(engine.orders) == 1 else block(side, start_s, failed=25)
+
+    engine.lived = then_silent
+    comparison = looked_at(stage, monkeypatch, engine)
+    assert (only_edge(comparison).outcome, len(engine.orders)) == (EdgeOutcome.FAIL, 2)
+
+
+def test_who_fails_more_or_never_comes_back_is_not_looked_at_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(side: Side, start_s: float) -> Block:
+        is_hit = side is Side.CANDIDATE and 6 <= start_s < 8
+        return block(side, start_s, 1.0 if is_hit else 0.01, 20 if is_hit else 0, warm_up=start_s < 2)
+
+    engine = EdgeEngine(GOOD, failing)
+    comparison = looked_at(stage, monkeypatch, engine)
+    assert (only_edge(comparison).outcome, len(engine.orders)) == (EdgeOutcome.FAIL, 1)
 
 
 def test_a_toxic_that_acted_on_nothing_is_not_run(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

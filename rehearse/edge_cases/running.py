@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 from rehearse.allowlist import host_and_port
@@ -24,7 +25,7 @@ from rehearse.edges.clock import ClockSeen
 from rehearse.edges.dates import DatesSeen
 from rehearse.edges.exhibits import planned_exhibit, record_exhibit, seen_exhibit, seen_of, without_secrets
 from rehearse.edges.proxy import FaultInjector, FaultProxy
-from rehearse.edges.pulse import PulseSeen
+from rehearse.edges.pulse import PulseSeen, fails_by_times_alone
 from rehearse.edges.rate_limits import LimitSeen
 from rehearse.edges.retries import RetrySeen
 from rehearse.errors import Interrupted, NotReady, RehearseError, TargetRefused
@@ -43,6 +44,7 @@ from rehearse.model import (
 from rehearse.progress import Listener
 from rehearse.targets import ManagedTarget
 
+_AGAIN = " again"  # no id of a case ends like that
 GUARDED = "the guard stopped the load, so nothing more is sent to the candidate"
 
 
@@ -99,9 +101,9 @@ def run_edges(
     if is_baseline and journal.record.mode is Mode.PAIRED:
         return  # a comparison runs them on both sides at the same moment
     run = _Run(settings, journal, targets, Load(settings, journal.record, engine, listener), standing)
-    for number, kind in enumerate(kinds_of(settings)):
+    for kind in kinds_of(settings):
         listener.phase(f"edge case {kind.planned.case_id} ({kind.planned.family})")
-        record = run.case(kind, number)
+        record = run.case(kind)
         if record is not None:
             journal.add_exhibit(record_exhibit(without_secrets(record, journal.clean)))
             if record.outcome is not EdgeOutcome.PASS:
@@ -117,12 +119,22 @@ class _Run:
     targets: Sequence[ManagedTarget]
     load: Load
     standing: Mapping[tuple[str, Side], FaultInjector]
+    _numbers: Iterator[int] = field(default_factory=count)  # of looks at a case
 
-    def case(self, kind: Kind[Any], number: int) -> EdgeRecord | None:
-        """One case; None for a baseline, of which only what was seen is kept."""
+    def case(self, kind: Kind[Any]) -> EdgeRecord | None:
+        """One case; None for a baseline, of which only what was seen is kept.
+
+        Failed by times alone it is looked at again: a rig that stalls once does not do so in every fault.
+        """
+        record = self._look(kind)
+        if record is None or not fails_by_times_alone(record, self.settings.objectives.rules):
+            return record
+        return _decided(record, self._look(kind, _AGAIN))
+
+    def _look(self, kind: Kind[Any], again: str = "") -> EdgeRecord | None:
         sides = tuple(target.spec.side for target in self.targets)
         targets = {target.spec.side: target for target in self.targets}
-        scene = Scene(self.load, number, sides, self.standing, self._names(), targets)
+        scene = Scene(self.load, next(self._numbers), sides, self.standing, self._names(), targets)
         if reason := self._why_not():
             return _not_run(kind.planned, reason)
         try:
@@ -133,7 +145,7 @@ class _Run:
             return _not_run(kind.planned, str(error))
         for side, one in seen.items():
             self.journal.add_exhibit(
-                seen_exhibit(kind.planned.case_id, side, without_secrets(one, self.journal.clean))
+                seen_exhibit(kind.planned.case_id + again, side, without_secrets(one, self.journal.clean))
             )
         self._refresh([side for side, one in seen.items() if kind.is_disturbed(one)])
         if Side.CANDIDATE not in seen:
@@ -182,6 +194,13 @@ class _Run:
 
 def _not_run(planned: EdgeRecord, reason: str) -> EdgeRecord:
     return replace(planned, injection=Step("nothing", is_done=False, sentence=reason))
+
+
+def _decided(first: EdgeRecord, second: EdgeRecord | None) -> EdgeRecord:
+    """What two looks at one case come to: a second one that decides nothing does not excuse the first."""
+    if second is None or second.outcome in (EdgeOutcome.INCONCLUSIVE, EdgeOutcome.NOT_RUN):
+        return first
+    return replace(second, told=f"{second.told}; looked at twice, at first {first.sentence}")
 
 
 def _under(loaded: Loaded, sides: Sequence[Side], record: EdgeRecord) -> EdgeRecord:

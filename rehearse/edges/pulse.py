@@ -30,6 +30,7 @@ from rehearse.model import (
 
 _STANDARD_ERRORS = 3.0  # a difference between two shares below this is chance
 _CHANCE = 0.01  # a limit is broken where that is less likely to be chance
+_AS_SOON = "it answers as soon in the fault as the baseline, well or not"
 _FAILS_MORE = "it fails no more often in the fault than the baseline"
 _ENDED = (RequestOutcome.OK, RequestOutcome.ERROR, RequestOutcome.TIMEOUT, RequestOutcome.CENSORED)
 
@@ -250,14 +251,20 @@ def _standard_error(one: PulseSeen, other: PulseSeen) -> float:
 
 
 def _waited_assertion(candidate: PulseSeen, baseline: PulseSeen | None, rule: PulseRule) -> Assertion:
-    what = "it answers as soon in the fault as the baseline, well or not"
     mine, theirs = candidate.waited_p95_s, baseline.waited_p95_s if baseline is not None else None
     numbers = {"waited_p95_s": mine, "baseline_waited_p95_s": theirs}
     if mine is None or theirs is None:
-        return Assertion(what, EdgeOutcome.INCONCLUSIVE, "one side's waiting is not known", numbers)
+        return Assertion(_AS_SOON, EdgeOutcome.INCONCLUSIVE, "one side's waiting is not known", numbers)
     is_worse = mine > max(theirs * 1.5, theirs + rule.slack_s)
     sentence = f"{mine:.2g} s for an answer (p95), on the baseline {theirs:.2g} s"
-    return Assertion(what, EdgeOutcome.FAIL if is_worse else EdgeOutcome.PASS, sentence, numbers)
+    return Assertion(_AS_SOON, EdgeOutcome.FAIL if is_worse else EdgeOutcome.PASS, sentence, numbers)
+
+
+def fails_by_times_alone(record: EdgeRecord, objectives: Iterable[Objective]) -> bool:
+    """Whether nothing stands against it but how long users waited in one fault: one stall of the rig does that too."""
+    limits = {_limit_told(one) for one in with_limit(objectives) if one.metric.quantile is not None}
+    failed = {one.what for one in record.assertions if one.outcome is EdgeOutcome.FAIL}
+    return record.outcome is EdgeOutcome.FAIL and failed <= {_AS_SOON, *limits}
 
 
 def with_limit(objectives: Iterable[Objective]) -> list[Objective]:
@@ -274,7 +281,7 @@ def with_limit(objectives: Iterable[Objective]) -> list[Objective]:
 def _limit_assertion(objective: Objective, candidate: PulseSeen, baseline: PulseSeen | None) -> Assertion:
     """Broken where chance cannot explain it. What the baseline breaks as well is told, and not the upgrade's doing."""
     mine, theirs = (None if one is None else _beyond(objective, one) for one in (candidate, baseline))
-    what = f"ordinary traffic stays inside its objective in the fault: {_limit_told(objective)}"
+    what = _limit_told(objective)
     numbers: dict[str, float | int | str | None] = {
         "limit": objective.limit,
         "beyond": mine.count if mine else None,
@@ -317,7 +324,8 @@ def _beyond(objective: Objective, seen: PulseSeen) -> _Beyond | None:
 
 def _limit_told(objective: Objective) -> str:
     limit = objective.limit or 0.0
-    return f"{objective.metric} < {_share(limit) if objective.metric.quantile is None else f'{limit:g} s'}"
+    inside = f"{objective.metric} < {_share(limit) if objective.metric.quantile is None else f'{limit:g} s'}"
+    return f"ordinary traffic stays inside its objective in the fault: {inside}"
 
 
 def _attempts_assertion(candidate: PulseSeen, baseline: PulseSeen | None, rule: PulseRule) -> Assertion:

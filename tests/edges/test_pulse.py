@@ -7,7 +7,15 @@ from dataclasses import replace
 import pytest
 
 from rehearse.codec import from_bytes, to_bytes
-from rehearse.edges.pulse import Asked, PulseRule, PulseSeen, recovery_of, ruled, with_blocks
+from rehearse.edges.pulse import (
+    Asked,
+    PulseRule,
+    PulseSeen,
+    fails_by_times_alone,
+    recovery_of,
+    ruled,
+    with_blocks,
+)
 from rehearse.edges.recovery import RecoveryRule, RecoveryState
 from rehearse.histogram import Histogram
 from rehearse.model import EdgeFamily, EdgeOutcome, EdgeRecord, Metric, Objective, Side
@@ -119,6 +127,24 @@ def test_ordinary_traffic_keeps_its_absolute_limits_in_a_fault() -> None:
     assert limited(near, near, SOON).outcome is EdgeOutcome.PASS
     assert limited(seen(failed=2), seen(), WELL).outcome is EdgeOutcome.FAIL
     assert record(seen(failed=2), seen()).outcome is EdgeOutcome.PASS
+
+
+def test_only_how_long_users_waited_is_what_one_stall_of_the_rig_does_as_well() -> None:
+    waited, late = (
+        record(seen(slow_s=5.0), seen(slow_s=1.0)),
+        limited(seen(slow_s=0.9), seen(slow_s=0.7), SOON),
+    )
+    assert fails_by_times_alone(waited, ())
+    assert fails_by_times_alone(late, (SOON, WELL))
+    failing = [
+        limited(seen(failed=2), seen(), WELL),
+        record(seen(failed=20, slow_s=5.0), seen(slow_s=1.0)),
+        record(seen(back_s=99, slow_s=5.0), seen(slow_s=1.0)),
+        record(asking(3.0), asking(1.1)),
+    ]
+    assert [one.outcome for one in failing] == [EdgeOutcome.FAIL] * 4
+    assert [fails_by_times_alone(one, (SOON, WELL)) for one in failing] == [False] * 4
+    assert not fails_by_times_alone(record(seen(), seen()), (SOON,))
 
 
 def test_a_limit_that_the_baseline_breaks_as_well_is_told() -> None:
