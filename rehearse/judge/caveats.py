@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from rehearse.judge.ledger import sides_of
 from rehearse.judge.measurement import Strictness
+from rehearse.judge.rig import pace_of
 from rehearse.judge.rulings import Ruling
 from rehearse.judge.stats import requests_to_certify
 from rehearse.judge.validity import can_check_isolation
@@ -20,6 +21,8 @@ ASSUMED, WATCHED, SMALL, ADVISORY, CERTAIN = (
     "advisory",
     "certified_errors",
 )
+
+_WORTH_TELLING = 0.01  # of the load generator's pace
 
 
 def caveats(
@@ -186,13 +189,31 @@ def _recorded_assumptions(evidence: Evidence, rulings: Sequence[Ruling]) -> tupl
         and ruling.measured.cell.scope is Scope.SCENARIO
         and ruling.measured.cell.metric is Metric.P50
     ]
-    told = (drift, *_of_series(evidence), *_without_restarts(evidence, sides_of(evidence.mode)))
+    told = (
+        drift,
+        *_of_pace(pace_of(evidence)),
+        *_of_series(evidence),
+        *_without_restarts(evidence, sides_of(evidence.mode)),
+    )
     if not reaches:
         return told
     return (
         *told,
         f"the smallest p50 margin that this comparison could decide is {_percent(math.expm1(min(reaches)))}",
     )
+
+
+def _of_pace(pace: float) -> list[str]:
+    """In which direction the bounds were widened, and why."""
+    if abs(pace) < _WORTH_TELLING:
+        return []
+    more_or_less, and_so = (
+        ("more", "so much of a slower answer is the machine's, and is not held against the candidate")
+        if pace > 0
+        else ("less", "on the machine of then its answers would be so much slower, and GO allows for that")
+    )
+    by = f"{_percent(abs(math.expm1(pace)))} {more_or_less} CPU time"
+    return [f"the load generator's own work took {by} than when the baseline was recorded: {and_so}"]
 
 
 def _percent(value: float) -> str:

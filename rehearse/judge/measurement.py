@@ -157,15 +157,23 @@ def usable(earlier: Sample | None) -> Sample | None:
     return earlier
 
 
-def with_estimate(seen: Measurement, change: Estimate, strictness: Strictness) -> Measurement:
-    """What was seen, with the bounds and the p-value of `change`."""
+def with_estimate(
+    seen: Measurement, change: Estimate, strictness: Strictness, pace: float = 0.0
+) -> Measurement:
+    """What was seen, with the bounds and the p-value of `change`.
+
+    By `pace` the machine itself was slower: that much is not held against the candidate. Where the machine was faster,
+    it is not credited to the candidate either: the interval only ever grows.
+    """
+    at_least = replace(change, value=change.value - max(pace, 0.0))
+    at_most = replace(change, value=change.value + max(-pace, 0.0))
     return replace(
         seen,
         worsening=change.value,
-        low=change.lower(_TWO_SIDED_ALPHA),
-        high=change.upper(_TWO_SIDED_ALPHA),
-        upper=change.upper(strictness.go_alpha),
-        p_value=change.p_value,
+        low=at_least.lower(_TWO_SIDED_ALPHA),
+        high=at_most.upper(_TWO_SIDED_ALPHA),
+        upper=at_most.upper(strictness.go_alpha),
+        p_value=at_least.p_value,
         standard_error=change.standard_error,
         degrees_of_freedom=change.degrees_of_freedom,
     )

@@ -2,7 +2,8 @@
 
 Blocks of one round are alike, so the unit is the round. What two rounds of the same code differ by is assumed until
 enough rounds show it, and averages out over rounds. What drifted between the two recordings does neither: all rounds of
-one recording share it, so that rounds that are alike say nothing of it, and more of them do not shrink it.
+one recording share it, so that rounds that are alike say nothing of it, and more of them do not shrink it. What the
+load generator itself felt of it, the machine's own pace, is allowed for in either direction.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class RecordedCase:
     is_restarted: bool = (
         True  # every round has a fresh process; one environment, so of both recordings or neither
     )
+    pace: float = 0.0  # log ratio by which the machine itself was slower for the candidate
 
 
 def measure_rounds(case: RecordedCase) -> tuple[Measurement, ...]:
@@ -72,7 +74,7 @@ def measure_latency(case: RecordedCase, cell: Cell, column: Column) -> Measureme
     assumed = case.policy.noise.run_to_run_sd**2 + math.fsum(sampling) / len(sampling)
     margin = latency_margin(cell, case.policy.floor_s, seen.baseline)
     rounds = Component(assumed, _ASSUMED_FREEDOM)
-    return between_rounds(case, replace(seen, margin=margin), logs, rounds, drift_of(case.policy))
+    return between_rounds(case, replace(seen, margin=margin), logs, rounds, drift_of(case.policy), case.pace)
 
 
 def usable_rounds(slices: Sequence[Slice], quantile: float) -> list[Histogram]:
@@ -208,8 +210,10 @@ def between_rounds(
     sides: Sequence[Sequence[float]],
     assumed: Component,
     drift: Component | None = None,
+    pace: float = 0.0,
 ) -> Measurement:
-    """The judged change; more load in the same rounds would not make it surer, so all variance is fixed.
+    """The judged change; more load in the same rounds would not make it surer, so all variance is fixed. `pace` as in
+    `with_estimate`.
 
     Rounds that share one process are one start: being alike they cannot lower what is assumed, and being many they
     do not average it.
@@ -222,7 +226,7 @@ def between_rounds(
     change = combined(seen.worsening or 0.0, parts)
     fixed = math.fsum(part.variance for part in parts)
     outlook = NoiseOutlook(0.0, fixed, change.degrees_of_freedom, _seconds(case.judged.candidate))
-    return replace(with_estimate(seen, change, case.strictness), outlook=outlook)
+    return replace(with_estimate(seen, change, case.strictness, pace), outlook=outlook)
 
 
 def too_few_rounds(case: RecordedCase, sides: Sequence[Sequence[object]]) -> bool:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from rehearse.judge import fitness
 from rehearse.judge.faults import Fault, fault
 from rehearse.judge.fitness import Cause, Complaint
-from rehearse.judge.pairs import JudgedBlocks
+from rehearse.judge.pairs import JudgedBlocks, measured
 from rehearse.judge.wording import duration, share
-from rehearse.model import Block, Finding, Outcome, Policy, ReasonCode, RigHealth
+from rehearse.model import Block, Evidence, Finding, Outcome, Policy, ReasonCode, RigHealth, Side
 
 DISCARDED = "discarded_blocks"
 _AWAY_S = 4.0  # the engine calls a worker lost that was silent for so long
@@ -21,8 +21,8 @@ _MOST_STRETCH = 1.25  # a margin that recorded mode decides at best (docs/verdic
 
 def rig_faults(judged: JudgedBlocks, blocks: Sequence[Block], policy: Policy) -> list[Fault]:
     """Too many blocks in which the load generator was late or busy, or it was away, or was not watched."""
-    measured = [block for block in blocks if not block.is_warm_up]
-    return [*_too_many_discarded(judged, policy), *_was_away(measured), *_not_watched(measured)]
+    under_load = [block for block in blocks if not block.is_warm_up]
+    return [*_too_many_discarded(judged, policy), *_was_away(under_load), *_not_watched(under_load)]
 
 
 def rig_warnings(judged: JudgedBlocks, policy: Policy) -> list[Finding]:
@@ -153,6 +153,23 @@ def _stretch(blocks: Sequence[Block]) -> float | None:
     if not cpu_s or len(known_s) < len(blocks):
         return None
     return 1 + math.fsum(known_s) / cpu_s
+
+
+def pace_of(evidence: Evidence) -> float:
+    """How much slower the machine itself was than in the recording, as a log ratio; 0 where it cannot be told.
+
+    The load generator is the witness again: CPU time for an arrival, whose work is the same. Cores that are shared with
+    other virtual machines, or that have no turbo left, make it longer: on the sample shop, by as much as its answers.
+    """
+    stored = () if evidence.reference is None else measured(evidence.reference.blocks, Side.BASELINE)
+    then, now = _cpu_per_arrival_s(stored), _cpu_per_arrival_s(measured(evidence.blocks, Side.CANDIDATE))
+    return math.log(now / then) if then and now else 0.0
+
+
+def _cpu_per_arrival_s(blocks: Sequence[Block]) -> float:
+    arrivals = sum(block.arrivals.dispatched for block in blocks)
+    cpu_s = math.fsum(block.rig.cpu_ratio * block.length_s for block in blocks)
+    return cpu_s / arrivals if arrivals else 0.0
 
 
 def not_measured(blocks: Sequence[Block]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from rehearse.judge.failures import Tally
 from rehearse.judge.recorded import overdispersion, round_variance
 from rehearse.judge.stats import Component
 from rehearse.judge.verdict import judge
-from rehearse.model import Block, Decision, Outcome, ReasonCode, Verdict
+from rehearse.model import Block, Decision, Metric, Outcome, ReasonCode, Verdict
 from tests.judge.evidence import OBJECTIVES, POLICY, World, recorded, with_blocks
 
 RUN = World(
@@ -142,6 +142,75 @@ def test_rounds_that_are_alike_say_nothing_of_what_drifted_between_the_recording
     shifted = replace(alike, rounds=3, level=1.10)
     decisions = [judge(recorded(shifted, replace(alike, rounds=5), seed)).decision for seed in range(20)]
     assert Decision.ABORT not in decisions
+
+
+# --- a machine that was slower, or faster, and of which the load generator tells -----------------------------------
+
+
+def pacing(blocks: Sequence[Block], times: float) -> tuple[Block, ...]:
+    """The worker needs so many times the CPU time for the same arrivals."""
+    return tuple(
+        replace(block, rig=replace(block.rig, cpu_ratio=times * 0.01 * block.arrivals.dispatched / 25))
+        for block in blocks
+    )
+
+
+def paced(slowdown: float, pace: float, seed: int = 1, noise: World = SHORT) -> Verdict:
+    """The candidate, and its machine, slower by so much than when the baseline was recorded."""
+    new = replace(noise, rounds=3, slowdown={"": slowdown}, level=pace)
+    evidence = recorded(new, replace(noise, rounds=5), seed)
+    assert evidence.reference is not None
+    reference = replace(evidence.reference, blocks=pacing(evidence.reference.blocks, 1.0))
+    return judge(with_blocks(replace(evidence, reference=reference), pacing(evidence.blocks, pace)))
+
+
+def test_what_the_machine_itself_became_slower_by_is_not_held_against_the_candidate() -> None:
+    """A shift of 30 %: most of 20 (15 at least) are ABORT when nobody tells of it, none when the rig does."""
+    felt = [paced(1.0, 1.3, seed).decision for seed in range(20)]
+    unfelt = [paced(1.3, 1.0, seed).decision for seed in range(20)]
+    assert Decision.ABORT not in felt
+    assert Decision.GO not in felt
+    assert unfelt.count(Decision.ABORT) >= 15
+
+
+def test_a_slow_machine_does_not_excuse_what_it_cannot_explain() -> None:
+    assert {paced(1.6, 1.15, seed).decision for seed in range(20)} == {Decision.ABORT}
+
+
+def test_what_the_machine_became_faster_by_is_not_credited_to_the_candidate() -> None:
+    """A candidate that is 20 % slower on a machine that is 20 % faster looks as good as identical code."""
+    calm = replace(SHORT, shared_sd=0.01, own_sd=0.003, start_sd=0.005, rate_per_s=200.0)
+    same, hidden = paced(1.0, 1.0, noise=calm), paced(1.25, 0.8, noise=calm)
+    bounds = [
+        next(j.upper_bound or 0.0 for j in one.judgements if j.cell.metric is Metric.P50)
+        for one in (same, hidden)
+    ]
+    assert bounds[1] == pytest.approx(1.25 * (1 + bounds[0]) - 1, abs=0.03)
+    assert hidden.decision is Decision.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("pace", "words"),
+    [
+        (
+            1.2,
+            "took 20 % more CPU time than when the baseline was recorded: so much of a slower answer is the",
+        ),
+        (
+            0.8,
+            "took 20 % less CPU time than when the baseline was recorded: on the machine of then its answers",
+        ),
+    ],
+)
+def test_the_pace_of_the_machine_is_told(pace: float, words: str) -> None:
+    assert words in " ".join(paced(1.0, pace).assumptions)
+    assert "load generator's own work" not in " ".join(paced(1.0, 1.0).assumptions)
+
+
+def test_a_load_generator_that_cannot_tell_its_cpu_time_changes_nothing() -> None:
+    evidence = recorded(replace(RUN, slowdown={"": 2.0}), RUN, 3, policy=WIDE)
+    silent = pacing(evidence.blocks, 0.0)
+    assert judge(with_blocks(evidence, silent)) == judge(evidence)
 
 
 # --- a machine that was shared ------------------------------------------------------------------------------------
