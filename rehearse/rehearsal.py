@@ -13,10 +13,11 @@ from datetime import datetime
 from pathlib import Path
 
 from rehearse import foresight
-from rehearse.checking import listing, run_checks
+from rehearse.checking import listing, run_checks, write_check
 from rehearse.checks.exhibits import check_evidence
 from rehearse.checks.registry import Entry, PastRun, entries
 from rehearse.checks.runner import CheckRunner, PytestRunner
+from rehearse.checks.scaffold import Answers
 from rehearse.checks.values import compare_values, values_exhibit
 from rehearse.config import Settings
 from rehearse.cutover_results import cutover_result_of, judge_stored_cutover
@@ -245,6 +246,21 @@ def check(settings: Settings, parts: Parts, command: str) -> CheckReport:
         return CheckReport(
             record.run_id, record.title, judge_checks(found, recorded), settled(found, recorded)
         )
+
+
+def new_check(settings: Settings, answers: Answers, today: str) -> Path:
+    """Ask the baseline, which nobody else touches meanwhile, and write what it answers as a check.
+
+    Raises ConfigError for an answer that cannot be, NotReady and TargetRefused.
+    """
+    targets = allowed_targets(settings, (Side.BASELINE,))
+    with (
+        errors_through(cleaner(settings)),
+        Store.open(settings.store_url) as store,
+        holding(store, [target.spec.url for target in targets], "check new"),
+        standing_proxies(settings, _sides(targets)),
+    ):
+        return write_check(settings, answers, today)
 
 
 def registry(settings: Settings, parts: Parts) -> tuple[tuple[Entry, ...], tuple[str, ...]]:

@@ -113,7 +113,7 @@ def new(
     """
     from datetime import UTC, datetime
 
-    from rehearse.checking import write_check
+    from rehearse import rehearsal
     from rehearse.checks.scaffold import Answers
     from rehearse.errors import nearest
     from rehearse.model import Severity
@@ -136,7 +136,7 @@ def new(
         component,
         tuple(field or ()),
     )
-    out(f"wrote {write_check(settings, answers, today)}; `rehearse check run` asks it")
+    out(f"wrote {rehearsal.new_check(settings, answers, today)}; `rehearse check run` asks it")
     return ExitCode.GO
 
 

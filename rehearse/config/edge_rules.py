@@ -19,6 +19,8 @@ _NEEDS_EFFECTS = "safety.side_effects = true is needed for it; without that only
 def edge_mistakes(settings: Settings) -> Iterator[Mistake]:
     """All of them."""
     edges = settings.edges
+    for name in edges.dependencies:  # their proxies stand in every run, with or without cases
+        yield from _of_dependency(settings, name)
     if not edges.cases:
         return
     if any(is_database(target.url) for target in settings.targets):
@@ -46,8 +48,6 @@ def _of_faults(settings: Settings) -> Iterator[Mistake]:
         if case.on not in known:
             hint = "add it as [edges.dependencies.NAME]"
             yield Mistake((*where, "on"), f"{case.on!r} is no dependency; {hint}. {nearest(case.on, known)}")
-        elif case.on != TARGET:
-            yield from _of_dependency(settings, case.on)
 
 
 def _of_dependency(settings: Settings, name: str) -> Iterator[Mistake]:

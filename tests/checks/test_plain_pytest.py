@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rehearse.cli import app
+from rehearse.holding import holding
 from rehearse.model import CheckOutcome
 from rehearse.store import Store
 from tests.project import Project, make_project
@@ -112,6 +113,17 @@ def test_a_break_is_written_down_in_one_command_and_asked_in_the_next(
     code, said = told(project, "check", "list")
     assert code == 0
     assert f"last: {CheckOutcome.FAILED}, {CheckOutcome.PASSED}" in said
+
+
+def test_nobody_writes_a_check_down_from_answers_under_another_rehearsal(
+    project: Project, sites: tuple[Site, Site]
+) -> None:
+    answers = ("--broke", "x", "--seen", "by hand", "--severity", "abort", "--shows", "GET /version")
+    url = sqlite_url(project.root / ".rehearse" / "rehearse.db")
+    with Store.open(url) as store, holding(store, [sites[0].url], "another"):
+        code, said = told(project, "check", "new", *answers)
+    assert (code, "another rehearsal is loading" in said) == (13, True), said
+    assert list((project.root / "checks").iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,10 @@ def test_one_case_of_each_family_is_planned_with_its_reason(project: Project) ->
         (CLOCK.replace('["/report"]', "[]"), "edges.clocks[0].paths: [] is empty: nothing would be asked"),
         (CLOCK.replace("across", "accross"), "Did you mean 'across'?"),
         (FAULT + 'on = "database"\n[edges.dependencies.database]\n', "that side has no fault proxy"),
+        (
+            '[edges.dependencies.cache]\nbaseline = { listen = "127.0.0.1:1", upstream = "127.0.0.1:2" }\n',
+            "edges.dependencies.cache.candidate: is missing: that side has no fault proxy",
+        ),
         (FAULT + 'on = "database"\n' + DEPENDENCY.replace(":8201", ""), "write it like '127.0.0.1:5432'"),
     ],
 )  # fmt: skip
