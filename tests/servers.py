@@ -118,6 +118,7 @@ def serving(
     host: str = "127.0.0.1",
     certificate: tuple[Path, Path] | None = None,
     client_ca: Path | None = None,
+    newest_tls: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED,
     **behaviour: object,
 ) -> Iterator[Site]:
     """A server on a free port of `host` until the block ends; with a (certificate, key) it speaks TLS, and with a
@@ -126,6 +127,7 @@ def serving(
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate)
+        context.maximum_version = newest_tls
         if client_ca is not None:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(client_ca)

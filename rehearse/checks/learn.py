@@ -207,7 +207,7 @@ def _expected(path: str, found: Sequence[object], is_private: IsPrivate) -> obje
 def learn_tls(place: Place, now: datetime, timeout_s: float = 5.0) -> Learnt:
     """The certificate and the version that a client of today gets. Raises NotReady when it does not verify."""
     try:
-        certificate, version = handshake(place, None, place.ca, timeout_s)
+        certificate, version = handshake(place, None, place.tls, timeout_s)
     except OSError as error:  # ssl.SSLError is one
         raise NotReady(
             f"{place.host}:{place.port} does not show a certificate that verifies: {error}."

@@ -27,6 +27,7 @@ from rehearse.databases import engine_to, read_database_url, way_to
 from rehearse.errors import ConfigError, NotReady
 from rehearse.learning import path_on
 from rehearse.model import Side
+from rehearse.tls import TlsOrder
 from tests.checks.certificates import certificate
 from tests.checks.declaring import read
 from tests.servers import serving
@@ -173,7 +174,7 @@ def test_a_query_is_learnt_and_asked_again(tmp_path: Path) -> None:
 def test_a_certificate_is_learnt_and_asked_again(tmp_path: Path) -> None:
     cert, key = certificate(tmp_path)
     with serving(certificate=(cert, key)) as site:
-        place = Place(site.host, site.port, AllowList(("127.0.0.1",)), str(cert))
+        place = Place(site.host, site.port, AllowList(("127.0.0.1",)), TlsOrder(ca=str(cert)))
         learnt = learn_tls(place, datetime.now(UTC))
         (check,) = parsed(tmp_path, learnt)
         assert isinstance(check.probe, TlsProbe)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rehearse.allowlist import AllowList, host_and_port, system_resolve
 from rehearse.checks.context import CheckedSide
 from rehearse.databases import is_database, read_database_url
 from rehearse.errors import ConfigError
+from rehearse.tls import TlsOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Place:
     host: str
     port: int
     allow_list: AllowList
-    ca: str | None = None  # certificates to trust instead of the system's
+    tls: TlsOrder = field(default_factory=TlsOrder)  # whom to trust, and what to show of ourselves
     resolve: Callable[[str], Sequence[str]] = system_resolve
 
     def connect(self, timeout_s: float) -> socket.socket:
@@ -52,7 +53,8 @@ def place_of(side: CheckedSide, host: str | None, port: int | None, allow_list: 
             " check, or ask over HTTP"
         )
     own_host, own_port = _own(side)
-    return Place(host or own_host, port or own_port, allow_list, None if host else side.tls.ca)
+    tls = TlsOrder() if host else side.tls  # nobody but the target is shown its client certificate
+    return Place(host or own_host, port or own_port, allow_list, tls)
 
 
 def _own(side: CheckedSide) -> tuple[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
@@ -15,6 +16,7 @@ from rehearse.checks.tolerance import Expectations, Texts, Yes, cut
 from rehearse.config.fields import Duration, ExistingFile, Name, between
 from rehearse.config.quantities import write_duration
 from rehearse.config.section import Section
+from rehearse.tls import TlsOrder
 
 VERSIONS = ("TLSv1.2", "TLSv1.3")  # in rising order; Python's own clients take nothing older
 _TEN_YEARS_S = 3660 * 86400.0
@@ -60,9 +62,9 @@ class TlsProbe(Section):
 
     def complaints(self, place: Place, now: datetime | None = None) -> Iterator[str]:
         """Shake hands once, and say what is wrong. Raises TargetRefused for what is not on the allow-list."""
-        ca = place.ca if self.ca is None else str(self.ca)
+        tls = place.tls if self.ca is None else replace(place.tls, ca=str(self.ca))
         try:
-            certificate, version = handshake(place, self.server_name, ca, self.timeout_s)
+            certificate, version = handshake(place, self.server_name, tls, self.timeout_s)
         except ssl.SSLCertVerificationError as error:
             yield f"expected a certificate that verifies, found: {error.verify_message}"
         except OSError as error:  # ssl.SSLError is one
@@ -90,10 +92,10 @@ class TlsProbe(Section):
 
 
 def handshake(
-    place: Place, server_name: str | None, ca: str | None, timeout_s: float
+    place: Place, server_name: str | None, tls: TlsOrder, timeout_s: float
 ) -> tuple[Mapping[str, object], str]:
     """The verified certificate and the protocol's version. Raises OSError, of which ssl.SSLError is one."""
-    context = ssl.create_default_context(cafile=ca)
+    context = replace(tls, verify=True).context()
     with (
         place.connect(timeout_s) as plain,
         context.wrap_socket(plain, server_hostname=server_name or place.host) as connection,
