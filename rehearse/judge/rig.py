@@ -132,7 +132,8 @@ def crowding_faults(stored: Sequence[Block], new: Sequence[Block]) -> list[Fault
     """Two recordings of which one had to share its machine with more: what it made slower is not the candidate's.
 
     The load generator is its own witness: its work per arrival is always the same, so how much longer it took than the
-    CPU time it needed is how crowded the machine was. A target elsewhere leaves it at 1 both times.
+    CPU time it needed is how crowded the machine was, what the hypervisor gave to other virtual machines included. A
+    load generator on a machine of its own is at 1 both times.
     """
     then, now = _stretch(stored), _stretch(new)
     if then is None or now is None or max(then, now) <= _MOST_STRETCH * min(then, now):
@@ -146,13 +147,18 @@ def crowding_faults(stored: Sequence[Block], new: Sequence[Block]) -> list[Fault
 
 
 def _stretch(blocks: Sequence[Block]) -> float | None:
-    """Wall-clock time for the worker's CPU time, 1.0 = a core was always free; None where it cannot be told."""
+    """Time that the worker's CPU time took, 1.0 = a core was always free; None where it cannot be told.
+
+    Steal is a part of all CPU time, and None where no hypervisor tells it: then nothing is known to be stolen.
+    """
     waits = [block.rig.queue_wait_ratio for block in blocks]
     known_s = [wait * block.length_s for wait, block in zip(waits, blocks, strict=True) if wait is not None]
     cpu_s = math.fsum(block.rig.cpu_ratio * block.length_s for block in blocks)
     if not cpu_s or len(known_s) < len(blocks):
         return None
-    return 1 + math.fsum(known_s) / cpu_s
+    stolen_s = math.fsum((block.rig.steal_ratio or 0.0) * block.length_s for block in blocks)
+    left_ratio = 1 - stolen_s / math.fsum(block.length_s for block in blocks)
+    return (1 + math.fsum(known_s) / cpu_s) / left_ratio if left_ratio > 0 else math.inf
 
 
 def pace_of(evidence: Evidence) -> float:

@@ -224,6 +224,18 @@ def waiting(blocks: Sequence[Block], queue_wait_ratio: float | None) -> tuple[Bl
     )
 
 
+def stolen(now: float, then: float) -> Verdict:
+    """A candidate that is twice as slow, where the hypervisor gave so much to others now, and then."""
+    evidence = recorded(replace(RUN, slowdown={"": 2.0}), RUN, 3, policy=WIDE)
+    assert evidence.reference is not None
+    new, stored = (
+        tuple(replace(one, rig=replace(one.rig, steal_ratio=ratio)) for one in waiting(blocks, 0.02))
+        for blocks, ratio in ((evidence.blocks, now), (evidence.reference.blocks, then))
+    )
+    reference = replace(evidence.reference, blocks=stored)
+    return judge(with_blocks(replace(evidence, reference=reference), new))
+
+
 def shared(now: float | None, then: float | None, slowdown: float) -> Verdict:
     """A comparison in which the load generator waited for a core so long now, and then."""
     evidence = recorded(replace(RUN, slowdown={"": slowdown}), RUN, 3, policy=WIDE)
@@ -241,6 +253,15 @@ def test_recordings_of_machines_that_were_not_equally_crowded_decide_nothing(
     assert verdict.decision is Decision.INCONCLUSIVE
     assert verdict.reasons[0].code == ReasonCode.NOT_COMPARABLE
     assert f"more crowded {when}" in verdict.reasons[0].sentence
+
+
+@pytest.mark.parametrize(("now", "then", "when"), [(0.3, 0.0, "now"), (0.0, 0.3, "then"), (1.0, 0.0, "now")])
+def test_nor_do_those_of_a_machine_that_the_hypervisor_lent_to_others(
+    now: float, then: float, when: str
+) -> None:
+    assert f"more crowded {when}" in stolen(now, then).reasons[0].sentence
+    assert stolen(now, then).decision is Decision.INCONCLUSIVE
+    assert stolen(0.1, 0.05).decision is Decision.ABORT
 
 
 @pytest.mark.parametrize(("now", "then"), [(0.025, 0.02), (None, 0.02), (0.07, None)])
