@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from rehearse.judge.ledger import sides_of
 from rehearse.judge.measurement import Strictness
+from rehearse.judge.recorded import PACE_WORTH_TELLING
 from rehearse.judge.rig import pace_of
 from rehearse.judge.rulings import Ruling
 from rehearse.judge.stats import requests_to_certify
@@ -21,8 +22,6 @@ ASSUMED, WATCHED, SMALL, ADVISORY, CERTAIN = (
     "advisory",
     "certified_errors",
 )
-
-_WORTH_TELLING = 0.01  # of the load generator's pace
 
 
 def caveats(
@@ -204,13 +203,13 @@ def _recorded_assumptions(evidence: Evidence, rulings: Sequence[Ruling]) -> tupl
 
 
 def _of_pace(pace: float) -> list[str]:
-    """In which direction the bounds were widened, and why."""
-    if abs(pace) < _WORTH_TELLING:
+    """What of the changes is the machine's own."""
+    if abs(pace) < PACE_WORTH_TELLING:
         return []
     more_or_less, and_so = (
         ("more", "so much of a slower answer is the machine's, and is not held against the candidate")
         if pace > 0
-        else ("less", "on the machine of then its answers would be so much slower, and GO allows for that")
+        else ("less", "on the machine of then its answers would be slower by so much")
     )
     by = f"{_percent(abs(math.expm1(pace)))} {more_or_less} CPU time"
     return [f"the load generator's own work took {by} than when the baseline was recorded: {and_so}"]

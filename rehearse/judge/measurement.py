@@ -162,15 +162,15 @@ def with_estimate(
 ) -> Measurement:
     """What was seen, with the bounds and the p-value of `change`.
 
-    By `pace` the machine itself was slower: that much is not held against the candidate. Where the machine was faster,
-    it is not credited to the candidate either: the interval only ever grows.
+    By `pace` the machine itself was slower; where that is negative it was faster. What is proven is what is left of
+    the change without it. The upper bound never takes it off: a candidate can make its own machine slow.
     """
-    at_least = replace(change, value=change.value - max(pace, 0.0))
+    at_least = replace(change, value=change.value - pace)
     at_most = replace(change, value=change.value + max(-pace, 0.0))
     return replace(
         seen,
         worsening=change.value,
-        low=at_least.lower(_TWO_SIDED_ALPHA),
+        low=min(change.value, at_least.lower(_TWO_SIDED_ALPHA)),
         high=at_most.upper(_TWO_SIDED_ALPHA),
         upper=at_most.upper(strictness.go_alpha),
         p_value=at_least.p_value,

@@ -3,7 +3,7 @@
 Blocks of one round are alike, so the unit is the round. What two rounds of the same code differ by is assumed until
 enough rounds show it, and averages out over rounds. What drifted between the two recordings does neither: all rounds of
 one recording share it, so that rounds that are alike say nothing of it, and more of them do not shrink it. What the
-load generator itself felt of it, the machine's own pace, is allowed for in either direction.
+load generator itself felt of it, the machine's own pace, is taken off before anything is proven.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from rehearse.judge.measurement import Measurement, NoiseOutlook, Strictness, wi
 from rehearse.judge.paired import latency_margin
 from rehearse.judge.pairs import Column, JudgedBlocks, SeriesKey, Slice
 from rehearse.judge.stats import Component, combined
+from rehearse.judge.wording import share
 from rehearse.model import Block, Cell, Metric, Policy, ReasonCode
 
+PACE_WORTH_TELLING = 0.01
 _ASSUMED_FREEDOM = 4  # what the assumed run-to-run noise is worth, in rounds
 
 
@@ -62,7 +64,7 @@ def measure_latency(case: RecordedCase, cell: Cell, column: Column) -> Measureme
     quantile = cell.metric.quantile or 0.5
     stored, new = (usable_rounds(side, quantile) for side in (column.baseline, column.candidate))
     logs = tuple([log_quantile(histogram, quantile) for histogram in side] for side in (stored, new))
-    seen = _seen(cell, logs, tuple(sum(h.count for h in side) for side in (stored, new)))
+    seen = _seen(cell, logs, tuple(sum(h.count for h in side) for side in (stored, new)), case.pace)
     if cell.objective.limit is not None:
         level = latency_level(
             column.candidate, quantile, cell.objective.limit, case.policy.min_pairs, case.strictness
@@ -89,14 +91,25 @@ def by_round(slices: Sequence[Slice]) -> list[list[Slice]]:
     return [[part for part in slices if part.round == number] for number in numbers]
 
 
-def _seen(cell: Cell, logs: tuple[list[float], ...], counts: tuple[int, ...]) -> Measurement:
+def _seen(cell: Cell, logs: tuple[list[float], ...], counts: tuple[int, ...], pace: float) -> Measurement:
     seen = Measurement(cell, baseline_count=counts[0], candidate_count=counts[1], pairs=len(logs[1]))
     if not all(logs):
         return seen
     stored, new = (math.fsum(side) / len(side) for side in logs)
     return replace(
-        seen, baseline=math.exp(stored), candidate=math.exp(new), worsening=new - stored, detail=_rounds(logs)
+        seen,
+        baseline=math.exp(stored),
+        candidate=math.exp(new),
+        worsening=new - stored,
+        detail=f"{_rounds(logs)}{_machine(pace)}",
     )
+
+
+def _machine(pace: float) -> str:
+    """For the sentence of a cell: whose part of the change is not the candidate's."""
+    if abs(pace) < PACE_WORTH_TELLING:
+        return ""
+    return f", machine {share(abs(math.expm1(pace)))} {'slower' if pace > 0 else 'faster'}"
 
 
 # --- ratios -----------------------------------------------------------------------------------------------------

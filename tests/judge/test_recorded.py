@@ -102,6 +102,9 @@ def test_a_round_with_few_samples_counts_with_its_sampling_noise() -> None:
 SHORT = replace(RUN, blocks=3, rate_per_s=50.0, shared_sd=0.10, shared_lag=0.4, start_sd=0.03)
 
 
+CALM = replace(SHORT, shared_sd=0.01, own_sd=0.003, start_sd=0.005, rate_per_s=200.0)
+
+
 def drifting(slower: float, count: int = 20) -> list[Verdict]:
     """The candidate's recording is slower or faster as a whole, by 5 %: that is what a day makes of a machine."""
     levels = np.exp(np.random.default_rng(3).normal(0, 0.05, count)).tolist()
@@ -179,14 +182,30 @@ def test_a_slow_machine_does_not_excuse_what_it_cannot_explain() -> None:
 
 def test_what_the_machine_became_faster_by_is_not_credited_to_the_candidate() -> None:
     """A candidate that is 20 % slower on a machine that is 20 % faster looks as good as identical code."""
-    calm = replace(SHORT, shared_sd=0.01, own_sd=0.003, start_sd=0.005, rate_per_s=200.0)
-    same, hidden = paced(1.0, 1.0, noise=calm), paced(1.25, 0.8, noise=calm)
+    same, hidden = paced(1.0, 1.0, noise=CALM), paced(1.25, 0.8, noise=CALM)
+    assert (
+        paced(1.25, 0.85).decision is Decision.ABORT
+    )  # +6 % as it was seen, and 25 % beside the machine's 15 %
     bounds = [
         next(j.upper_bound or 0.0 for j in one.judgements if j.cell.metric is Metric.P50)
         for one in (same, hidden)
     ]
     assert bounds[1] == pytest.approx(1.25 * (1 + bounds[0]) - 1, abs=0.03)
     assert hidden.decision is Decision.INCONCLUSIVE
+
+
+def test_nothing_is_worse_that_was_not_seen_beyond_its_margin() -> None:
+    """A machine that was 40 % faster, and answers 10 % sooner: whose merit that is, nobody can tell."""
+    verdicts = [paced(1.5, 0.6, seed, noise=CALM) for seed in range(10)]
+    assert {verdict.decision for verdict in verdicts} == {Decision.INCONCLUSIVE}
+    assert any(judgement.is_proven_worse for verdict in verdicts for judgement in verdict.judgements)
+
+
+def test_the_interval_holds_what_was_seen() -> None:
+    for pace in (0.6, 0.9, 1.1, 1.6):
+        for judgement in paced(1.0, pace).judgements:
+            if None not in (judgement.low, judgement.change, judgement.high):
+                assert judgement.low <= judgement.change <= judgement.high  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(
