@@ -17,6 +17,7 @@ _DECISION_LINE = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _HEADING, _BULLET = re.compile(r"^#+ +(.+)$", re.MULTILINE), re.compile(r"^[ \t]*[-*] +", re.MULTILINE)
+_PARAGRAPH_END = re.compile(r"\n\s*\n")
 _MODES = {
     Mode.PAIRED: "both sides at the same moment",
     Mode.RECORDED: "the candidate against a stored recording",
@@ -166,8 +167,9 @@ def decision_box(exit_plan: str) -> DecisionBox:
         text = match["text"].strip().strip("\"'")
         point, who = (point or text, who) if match["point"] else (point, who or text)
     rest = _HEADING.sub(r"\1:", _DECISION_LINE.sub("", exit_plan))
-    rest = " ".join(_BULLET.sub("", rest).split())
-    return DecisionBox(point, who, exit_plan.strip(), shortened(rest, 80))
+    paragraphs = [" ".join(one.split()) for one in _PARAGRAPH_END.split(_BULLET.sub("", rest))]
+    told = " ".join(one if one[-1] in ".:;!?" else f"{one}." for one in paragraphs if one)
+    return DecisionBox(point, who, exit_plan.strip(), shortened(told, 80))
 
 
 def _side(sides: Iterable[SideSummary], side: Side) -> SideSummary | None:

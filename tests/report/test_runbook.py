@@ -46,7 +46,7 @@ def test_the_report_finds_the_decision_point_in_it() -> None:
     assert box.point == "T+15m, before step 3 (contract)"
     assert box.who == "release engineer"
     assert "#" not in box.plan_start
-    assert box.plan_start.startswith("Strategy: roll-back Turn back when: ")
+    assert box.plan_start.startswith("Strategy: roll-back. Turn back when: ")
 
 
 def test_words_alone_are_a_plan_too() -> None:
