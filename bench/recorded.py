@@ -1,11 +1,11 @@
 """Recorded mode on the real sample shop: 5 rounds of the baseline, then 3 of a candidate that is the same, 10 % or 50 %
-slower, each round on the same data. Resumable: a line for each comparison.
+slower (it waits; no core is busier), each round on the same data. Resumable: a line for each comparison.
 
     .venv/bin/python -m bench.recorded --runs 20            all of it, some 75 minutes
     .venv/bin/python -m bench.recorded --steps 1            only the next recording
 
 Wanted: identical code is never ABORT, +50 % is always ABORT, and +10 % is mostly INCONCLUSIVE and says that so few
-rounds cannot decide such a margin. Some six comparisons share a baseline. Where the tool itself finds that the machine
+rounds cannot decide such a margin. Six comparisons share a baseline. Where the tool itself finds that the machine
 was unfit, which says nothing of the rule, the comparison is shown, and made again. The evidence stays in a store
 beside the lines: `--rejudge` judges it again with the code and the settings of now.
 """
@@ -64,10 +64,11 @@ def main() -> int:
         print(_table(again))
         return 0
     for _ in range(options.steps or sys.maxsize):
-        done = [row.kind for row in rows_in(file) if not row.is_unfit]
+        rows = rows_in(file)
+        done = [row.kind for row in rows if not row.is_unfit]
         if len(done) >= options.runs * len(SLOWNESS):
             break
-        if not _next(done, file):
+        if not _next(f"baseline-{len(rows) // PER_BASELINE}", min(SLOWNESS, key=done.count), file):
             print("this machine is too busy for live rehearsals; the same command goes on later")
             return 1
     print(_table(rows_in(file)))
@@ -94,10 +95,9 @@ def rows_in(file: Path) -> list[Row]:
     return [Row(**{**row, "reasons": tuple(row["reasons"])}) for row in map(json.loads, lines)]
 
 
-def _next(done: Sequence[str], file: Path) -> bool:
+def _next(name: str, kind: str, file: Path) -> bool:
     """The next recording: of the baseline when it is its turn and it is not there yet, else of a candidate."""
     _seed()
-    name, kind = f"baseline-{len(done) // PER_BASELINE}", min(SLOWNESS, key=done.count)
     settings = _settings(name, SLOWNESS[kind])
     parts = rehearsal.Parts(LocustEngine(), Silence(), lambda: datetime.now(UTC))
     if not _is_recorded(settings):

@@ -15,6 +15,7 @@ import psutil
 
 TOO_MUCH = 0.1  # of all CPU time
 _EVERY_S = 2.0
+_SHORTEST_S = 1.0
 _KEPT_S = 600.0  # longer than any test
 
 
@@ -38,7 +39,7 @@ def most_stolen(readings: list[Reading]) -> float:
     shares = (
         (later.stolen_s - one.stolen_s) / (later.all_s - one.all_s)
         for one, later in pairwise(readings)
-        if later.all_s > one.all_s
+        if later.at_s - one.at_s >= _SHORTEST_S  # a tick of the clock alone would be half of a moment
     )
     return max(shares, default=0.0)
 

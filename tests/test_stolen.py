@@ -17,12 +17,14 @@ def test_the_worst_moment_counts_and_not_the_mean() -> None:
     readings = [Reading(0, 0, 0), Reading(2, 0, 4), Reading(4, 1.2, 8), Reading(6, 1.2, 12)]
     assert most_stolen(readings) == pytest.approx(0.3)
     assert most_stolen(readings[:1]) == most_stolen([]) == 0.0
+    assert most_stolen([readings[0], Reading(0.02, 0.01, 0.02)]) == 0.0  # a tick
 
 
 def test_this_machine_can_be_read() -> None:
     earlier, later = read(), read()
     assert later.at_s >= earlier.at_s
-    assert later.all_s > 0
+    assert 0 <= later.stolen_s < later.all_s
+    assert later.all_s == pytest.approx(earlier.all_s, abs=60)
 
 
 @pytest.mark.parametrize(("stolen_ratio", "runs", "code"), [(0.3, 2, 0), (0.05, 1, 1)])

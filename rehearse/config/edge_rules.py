@@ -53,8 +53,9 @@ def _of_faults(settings: Settings) -> Iterator[Mistake]:
 def _of_dependency(settings: Settings, name: str) -> Iterator[Mistake]:
     """Each target reaches it through a proxy of its own."""
     dependency = settings.edges.dependencies[name]
-    for side in _sides(settings):
-        if getattr(dependency, side) is None:
+    sides = _sides(settings)
+    for side in sides:
+        if (getattr(dependency, side) if len(sides) > 1 else dependency.of(side)) is None:
             yield Mistake(
                 ("edges", "dependencies", name, str(side)), "is missing: that side has no fault proxy"
             )

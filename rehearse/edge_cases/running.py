@@ -129,6 +129,7 @@ class _Run:
         record = self._look(kind)
         if record is None or not fails_by_times_alone(record, self.settings.objectives.rules):
             return record
+        self.load.listener.phase(f"edge case {kind.planned.case_id} ({kind.planned.family}), once more")
         return _decided(record, self._look(kind, _AGAIN))
 
     def _look(self, kind: Kind[Any], again: str = "") -> EdgeRecord | None:

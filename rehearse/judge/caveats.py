@@ -7,12 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from rehearse.judge.ledger import sides_of
 from rehearse.judge.measurement import Strictness
-from rehearse.judge.recorded import PACE_WORTH_TELLING
-from rehearse.judge.rig import pace_of
 from rehearse.judge.rulings import Ruling
 from rehearse.judge.stats import requests_to_certify
 from rehearse.judge.validity import can_check_isolation
-from rehearse.judge.wording import change, share
+from rehearse.judge.wording import change, machine_pace, share
 from rehearse.model import Evidence, Finding, Metric, Mode, Outcome, Reference, Role, Scope, Side
 
 ASSUMED, WATCHED, SMALL, ADVISORY, CERTAIN = (
@@ -181,8 +179,9 @@ def _recorded_assumptions(evidence: Evidence, rulings: Sequence[Ruling]) -> tupl
         f"to differ by a standard deviation of {_percent(noise.run_to_run_sd)} as a whole, however alike the rounds of "
         "each are, beside what the rounds show"
     )
+    pace = next((ruling.measured.pace for ruling in rulings if ruling.measured.pace), 0.0)
     reaches = [
-        ruling.measured.outlook.reach(evidence.policy.go_alpha)
+        ruling.measured.outlook.reach(evidence.policy.go_alpha) + max(-pace, 0.0)
         for ruling in rulings
         if ruling.measured.outlook is not None
         and ruling.measured.cell.scope is Scope.SCENARIO
@@ -190,7 +189,7 @@ def _recorded_assumptions(evidence: Evidence, rulings: Sequence[Ruling]) -> tupl
     ]
     told = (
         drift,
-        *_of_pace(pace_of(evidence)),
+        *_of_pace(pace),
         *_of_series(evidence),
         *_without_restarts(evidence, sides_of(evidence.mode)),
     )
@@ -204,15 +203,14 @@ def _recorded_assumptions(evidence: Evidence, rulings: Sequence[Ruling]) -> tupl
 
 def _of_pace(pace: float) -> list[str]:
     """What of the changes is the machine's own."""
-    if abs(pace) < PACE_WORTH_TELLING:
+    if not (told := machine_pace(pace)):
         return []
-    more_or_less, and_so = (
-        ("more", "so much of a slower answer is the machine's, and is not held against the candidate")
+    and_so = (
+        "what is not worse beside that is not called worse"
         if pace > 0
-        else ("less", "on the machine of then its answers would be slower by so much")
+        else "on the machine of then the candidate may be slower by as much"
     )
-    by = f"{_percent(abs(math.expm1(pace)))} {more_or_less} CPU time"
-    return [f"the load generator's own work took {by} than when the baseline was recorded: {and_so}"]
+    return [f"going by the CPU time of the load generator's own work: {told} than in the recording; {and_so}"]
 
 
 def _percent(value: float) -> str:

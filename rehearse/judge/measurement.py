@@ -117,6 +117,8 @@ class Measurement:
     high: float | None = None
     upper: float | None = None  # one-sided, what GO is decided on
     p_value: float | None = None
+    pace: float = 0.0  # recorded mode: log ratio by which the machine itself was slower for the candidate
+    p_value_beside_pace: float | None = None  # of what is left of the worsening without that
     margin: float | None = None  # effective, on this scale
     standard_error: float | None = None
     degrees_of_freedom: float | None = None
@@ -162,18 +164,20 @@ def with_estimate(
 ) -> Measurement:
     """What was seen, with the bounds and the p-value of `change`.
 
-    By `pace` the machine itself was slower; where that is negative it was faster. What is proven is what is left of
-    the change without it. The upper bound never takes it off: a candidate can make its own machine slow.
+    By `pace` the machine itself was slower, or faster where it is negative: the interval holds what the candidate would
+    be like with that and without it, for either may be the candidate's own doing.
     """
-    at_least = replace(change, value=change.value - pace)
+    at_least = replace(change, value=change.value - max(pace, 0.0))
     at_most = replace(change, value=change.value + max(-pace, 0.0))
     return replace(
         seen,
         worsening=change.value,
-        low=min(change.value, at_least.lower(_TWO_SIDED_ALPHA)),
+        low=at_least.lower(_TWO_SIDED_ALPHA),
         high=at_most.upper(_TWO_SIDED_ALPHA),
         upper=at_most.upper(strictness.go_alpha),
-        p_value=at_least.p_value,
+        p_value=change.p_value,
+        pace=pace,
+        p_value_beside_pace=at_least.p_value,
         standard_error=change.standard_error,
         degrees_of_freedom=change.degrees_of_freedom,
     )

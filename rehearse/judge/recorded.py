@@ -3,7 +3,7 @@
 Blocks of one round are alike, so the unit is the round. What two rounds of the same code differ by is assumed until
 enough rounds show it, and averages out over rounds. What drifted between the two recordings does neither: all rounds of
 one recording share it, so that rounds that are alike say nothing of it, and more of them do not shrink it. What the
-load generator itself felt of it, the machine's own pace, is taken off before anything is proven.
+load generator itself felt of it, the machine's own pace, makes the interval longer, and can keep a verdict open.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from rehearse.judge.measurement import Measurement, NoiseOutlook, Strictness, wi
 from rehearse.judge.paired import latency_margin
 from rehearse.judge.pairs import Column, JudgedBlocks, SeriesKey, Slice
 from rehearse.judge.stats import Component, combined
-from rehearse.judge.wording import share
+from rehearse.judge.wording import machine_pace
 from rehearse.model import Block, Cell, Metric, Policy, ReasonCode
 
-PACE_WORTH_TELLING = 0.01
 _ASSUMED_FREEDOM = 4  # what the assumed run-to-run noise is worth, in rounds
 
 
@@ -101,15 +100,8 @@ def _seen(cell: Cell, logs: tuple[list[float], ...], counts: tuple[int, ...], pa
         baseline=math.exp(stored),
         candidate=math.exp(new),
         worsening=new - stored,
-        detail=f"{_rounds(logs)}{_machine(pace)}",
+        detail=", ".join(filter(None, (_rounds(logs), machine_pace(pace)))),
     )
-
-
-def _machine(pace: float) -> str:
-    """For the sentence of a cell: whose part of the change is not the candidate's."""
-    if abs(pace) < PACE_WORTH_TELLING:
-        return ""
-    return f", machine {share(abs(math.expm1(pace)))} {'slower' if pace > 0 else 'faster'}"
 
 
 # --- ratios -----------------------------------------------------------------------------------------------------

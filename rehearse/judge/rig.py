@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from rehearse.judge import fitness
 from rehearse.judge.faults import Fault, fault
 from rehearse.judge.fitness import Cause, Complaint
-from rehearse.judge.pairs import JudgedBlocks, measured
+from rehearse.judge.pairs import JudgedBlocks
 from rehearse.judge.wording import duration, share
-from rehearse.model import Block, Evidence, Finding, Outcome, Policy, ReasonCode, RigHealth, Side
+from rehearse.model import Block, Finding, Outcome, Policy, ReasonCode, Reference, RigHealth
 
 DISCARDED = "discarded_blocks"
 _AWAY_S = 4.0  # the engine calls a worker lost that was silent for so long
@@ -133,7 +133,7 @@ def crowding_faults(stored: Sequence[Block], new: Sequence[Block]) -> list[Fault
 
     The load generator is its own witness: its work per arrival is always the same, so how much longer it took than the
     CPU time it needed is how crowded the machine was, what the hypervisor gave to other virtual machines included. A
-    load generator on a machine of its own is at 1 both times.
+    load generator on a machine that nobody shares is at 1 both times.
     """
     then, now = _stretch(stored), _stretch(new)
     if then is None or now is None or max(then, now) <= _MOST_STRETCH * min(then, now):
@@ -161,15 +161,16 @@ def _stretch(blocks: Sequence[Block]) -> float | None:
     return (1 + math.fsum(known_s) / cpu_s) / left_ratio if left_ratio > 0 else math.inf
 
 
-def pace_of(evidence: Evidence) -> float:
+def pace_of(reference: Reference | None, judged: JudgedBlocks) -> float:
     """How much slower the machine itself was than in the recording, as a log ratio; 0 where it cannot be told.
 
     The load generator is the witness again: CPU time for an arrival, whose work is the same. Cores that are shared with
     other virtual machines, or that have no turbo left, make it longer: on the sample shop, by as much as its answers.
     """
-    stored = () if evidence.reference is None else measured(evidence.reference.blocks, Side.BASELINE)
-    then, now = _cpu_per_arrival_s(stored), _cpu_per_arrival_s(measured(evidence.blocks, Side.CANDIDATE))
-    return math.log(now / then) if then and now else 0.0
+    if reference is None or reference.other_rig:
+        return 0.0
+    then, now = _cpu_per_arrival_s(judged.baseline), _cpu_per_arrival_s(judged.candidate)
+    return math.log(now / then) if then > 0 and now > 0 else 0.0
 
 
 def _cpu_per_arrival_s(blocks: Sequence[Block]) -> float:

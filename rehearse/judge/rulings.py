@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rehearse.judge.measurement import Level, Measurement, Strictness
 from rehearse.judge.remedies import remedy
 from rehearse.judge.stats import holm, tidy
-from rehearse.judge.wording import against_limit, change, margin, what_changed
+from rehearse.judge.wording import against_limit, change, margin, of_the_machine, what_changed
 from rehearse.model import Finding, Judgement, Outcome, ReasonCode, Role
 
 _ORDER = (Outcome.FAIL, Outcome.ERROR, Outcome.INCONCLUSIVE, Outcome.PASS)
@@ -43,6 +43,14 @@ class Ruling:
 
 
 @dataclass(frozen=True, slots=True)
+class _Proof:
+    """Whether a worsening is proven: as it was seen, and what is left of it without the machine's own pace as well."""
+
+    is_seen: bool
+    is_beside_pace: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
     """One half of a ruling: against the margin, or against the limit."""
 
@@ -54,6 +62,7 @@ class _Part:
 def rule_on(measurements: Sequence[Measurement], strictness: Strictness) -> tuple[Ruling, ...]:
     """Every cell ruled on. Advisory cells are tested among themselves: they must not cost the others power."""
     proven: dict[int, bool] = {}
+    beside_pace: dict[int, bool] = {}
     alphas: dict[bool, float] = {}
     for is_advisory in (False, True):
         family = [
@@ -61,13 +70,18 @@ def rule_on(measurements: Sequence[Measurement], strictness: Strictness) -> tupl
             for index, measured in enumerate(measurements)
             if measured.p_value is not None and (measured.cell.role is Role.ADVISORY) is is_advisory
         ]
-        fallen = holm([measurements[index].p_value or 0.0 for index in family], strictness.abort_alpha)
-        proven |= dict(zip(family, fallen, strict=True))
+        seen = [measurements[index].p_value or 0.0 for index in family]
+        left = [
+            p_value if (beside := measurements[index].p_value_beside_pace) is None else beside
+            for index, p_value in zip(family, seen, strict=True)
+        ]
+        proven |= dict(zip(family, holm(seen, strictness.abort_alpha), strict=True))
+        beside_pace |= dict(zip(family, holm(left, strictness.abort_alpha), strict=True))
         alphas[is_advisory] = strictness.abort_alpha / max(len(family), 1)
     return tuple(
         _ruling(
             measured,
-            proven.get(index, False),
+            _Proof(proven.get(index, False), beside_pace.get(index, False)),
             alphas[measured.cell.role is Role.ADVISORY],
             strictness.go_alpha,
         )
@@ -75,17 +89,17 @@ def rule_on(measurements: Sequence[Measurement], strictness: Strictness) -> tupl
     )
 
 
-def _ruling(measured: Measurement, is_proven: bool, alpha: float, go_alpha: float) -> Ruling:
-    parts = [_against_margin(measured, is_proven, alpha, go_alpha), *_against_limit(measured)]
+def _ruling(measured: Measurement, proof: _Proof, alpha: float, go_alpha: float) -> Ruling:
+    parts = [_against_margin(measured, proof, alpha, go_alpha), *_against_limit(measured)]
     worst = min(parts, key=lambda part: (_ORDER.index(part.outcome), part.code != ReasonCode.LIMIT))
     words = "; ".join(part.words for part in parts if part.words)
     sentence = f"{what_changed(measured)}; {words}" if measured.worsening is not None else words
     if measured.worsening is None:
         sentence = f"{measured.cell.label}: {words}"
-    return Ruling(_judgement(measured, is_proven, worst, sentence), measured, alpha)
+    return Ruling(_judgement(measured, proof.is_beside_pace, worst, sentence), measured, alpha)
 
 
-def _against_margin(measured: Measurement, is_proven: bool, alpha: float, go_alpha: float) -> _Part:
+def _against_margin(measured: Measurement, proof: _Proof, alpha: float, go_alpha: float) -> _Part:
     """FAIL needs both proof and size; PASS needs proof of being inside; everything else is open."""
     if measured.shortage:
         return _Part(Outcome.INCONCLUSIVE, measured.shortage_code, measured.shortage)
@@ -94,10 +108,16 @@ def _against_margin(measured: Measurement, is_proven: bool, alpha: float, go_alp
     allowed = f"margin {margin(measured.cell.metric, measured.margin)}"
     if measured.worsening is None or measured.upper is None:
         return _Part(Outcome.INCONCLUSIVE, ReasonCode.NO_EVIDENCE, f"{allowed}: nothing could be estimated")
-    if is_proven and measured.worsening >= measured.margin:
-        return _Part(Outcome.FAIL, ReasonCode.WORSE, f"{allowed}: worse")
+    if proof.is_seen and measured.worsening >= measured.margin:
+        if proof.is_beside_pace:
+            return _Part(Outcome.FAIL, ReasonCode.WORSE, f"{allowed}: worse")
+        return _Part(
+            Outcome.INCONCLUSIVE,
+            ReasonCode.NOT_COMPARABLE,
+            f"{allowed}: worse, {of_the_machine(measured.pace)}",
+        )
     if measured.upper < measured.margin:
-        ending = "proven worse, but inside the margin" if is_proven else "proven inside the margin"
+        ending = "proven worse, but inside the margin" if proof.is_beside_pace else "proven inside the margin"
         return _Part(Outcome.PASS, "", f"{allowed}: {ending}")
     decide = remedy(measured, alpha, go_alpha).words
     if measured.worsening >= measured.margin:

@@ -66,7 +66,7 @@ from rehearse.model import (
     Weight,
 )
 
-_OPEN_ORDER = (ReasonCode.GREY_ZONE, ReasonCode.NOISE)
+_OPEN_ORDER = (ReasonCode.NOT_COMPARABLE, ReasonCode.GREY_ZONE, ReasonCode.NOISE)
 _ROLES = tuple(Role)
 _WAIVABLE = (ReasonCode.CHECK_FAILED, ReasonCode.EDGE_FAILED)
 
@@ -235,7 +235,9 @@ def _measurements(
     """Server-side series are known when a round is over: they are judged once, at the end."""
     if evidence.mode is Mode.RECORDED:
         is_restarted = Side.CANDIDATE in evidence.restarted
-        alone = RecordedCase(evidence.policy, strictness, *now, is_restarted, pace_of(evidence))
+        alone = RecordedCase(
+            evidence.policy, strictness, *now, is_restarted, pace_of(evidence.reference, now[0])
+        )
         series = measure_series(evidence, alone) if is_final else ()
         return (*measure_rounds(alone), *measure_capacity(evidence, strictness, None), *series)
     tells_hosts = evidence.reference is not None and evidence.reference.tells_hosts
@@ -354,8 +356,10 @@ def _with_remedy(ruling: Ruling, go_alpha: float) -> Finding:
 
 
 def _matters(case: _Case, ruling: Ruling) -> bool:
-    is_suspicious = ruling.judgement.code == ReasonCode.GREY_ZONE and ruling.measured.cell.name in case.large
-    return ruling.role is Role.CERTIFY or (ruling.role is Role.WATCH and is_suspicious)
+    code = ruling.judgement.code
+    is_suspicious = code == ReasonCode.GREY_ZONE and ruling.measured.cell.name in case.large
+    is_excused = code == ReasonCode.NOT_COMPARABLE  # worse, and perhaps by the machine alone
+    return ruling.role is Role.CERTIFY or (ruling.role is Role.WATCH and (is_suspicious or is_excused))
 
 
 def _not_certified(case: _Case) -> list[Finding]:

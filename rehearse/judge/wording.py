@@ -36,6 +36,18 @@ def share(ratio: float) -> str:
     return f"{ratio * 100:.{1 if 0.1 <= ratio < 0.9 else 2}f} %"
 
 
+def machine_pace(pace: float) -> str:
+    """What a machine did otherwise than in the recording, `pace` being a log ratio of times: machine 12.5 % slower."""
+    by_ratio = math.expm1(abs(pace))
+    return f"machine {share(by_ratio)} {'slower' if pace > 0 else 'faster'}" if by_ratio >= 0.01 else ""
+
+
+def of_the_machine(pace: float) -> str:
+    """Why what is worse is not held against the candidate."""
+    by = share(math.expm1(pace))
+    return f"but the machine itself was {by} slower: keep other work off it, or rehearse both sides at once"
+
+
 def per_second(rate: float) -> str:
     """A rate: 8.25/s, 201/s."""
     return f"{_digits(rate)}/s"

@@ -41,6 +41,14 @@ def test_the_targets_decide_the_mode(
     assert project.load(top + targets(*given)).resolved_mode is expected
 
 
+@pytest.mark.parametrize("side", list(Side))
+def test_in_place_one_address_of_a_dependency_does_for_both(project: Project, side: Side) -> None:
+    address = '{ listen = "127.0.0.1:1", upstream = "127.0.0.1:2" }'
+    settings = project.load(targets("in-place") + f"\n[edges.dependencies.cache]\n{side} = {address}\n")
+    found = settings.edges.dependencies["cache"]
+    assert found.of(Side.BASELINE) == found.of(Side.CANDIDATE) is not None
+
+
 @pytest.mark.parametrize(
     ("given", "mode", "advice"),
     [

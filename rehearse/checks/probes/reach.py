@@ -53,7 +53,7 @@ def place_of(side: CheckedSide, host: str | None, port: int | None, allow_list: 
             " check, or ask over HTTP"
         )
     own_host, own_port = _own(side)
-    tls = TlsOrder() if host else side.tls  # nobody but the target is shown its client certificate
+    tls = TlsOrder() if host else side.tls  # no other host is shown the target's client certificate
     return Place(host or own_host, port or own_port, allow_list, tls)
 
 
