@@ -206,7 +206,7 @@ def _of_pace(pace: float) -> list[str]:
     if not (told := machine_pace(pace)):
         return []
     and_so = (
-        "what is not worse beside that is not called worse"
+        "a latency that is worse only by that is left open"
         if pace > 0
         else "on the machine of then the candidate may be slower by as much"
     )

@@ -239,7 +239,7 @@ def test_the_interval_holds_what_was_seen() -> None:
     [
         (
             1.2,
-            "machine 20.0 % slower than in the recording; what is not worse beside that is not called worse",
+            "machine 20.0 % slower than in the recording; a latency that is worse only by that is left open",
         ),
         (
             0.8,
