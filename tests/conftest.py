@@ -14,9 +14,7 @@ from pathlib import Path
 
 import pytest
 import pytest_timeout  # type: ignore[import-untyped]
-from _pytest.runner import (
-    runtestprotocol,
-)  # that an item may run twice is its own promise, if not a public one
+from _pytest.runner import runtestprotocol  # an item may run twice: its own promise, if not a public one
 
 from tests.postgres import own_database
 from tests.presence import absent
