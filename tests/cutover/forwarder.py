@@ -17,13 +17,16 @@ class Switch:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._waiting: set[asyncio.StreamWriter] = set()  # clients whose request has no answer yet
 
     async def serve(self, client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
         """One client's connection."""
         port, upstream, pump = 0, None, None
         try:
             while request := await client.read(CHUNK):
-                wanted = int(self._file.read_text())
+                # The rest of a request goes where it began: a body may come in a segment of its own.
+                wanted = port if answer in self._waiting else int(self._file.read_text())
+                self._waiting.add(answer)
                 if upstream is None or wanted != port or upstream.is_closing() or (pump and pump.done()):
                     if upstream is not None:
                         upstream.close()
@@ -35,6 +38,7 @@ class Switch:
         except OSError:
             pass
         finally:
+            self._waiting.discard(answer)
             for writer in (upstream, answer):
                 if writer is not None:
                     writer.close()
@@ -42,6 +46,7 @@ class Switch:
     async def _pump(self, reader: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
         try:
             while piece := await reader.read(CHUNK):
+                self._waiting.discard(answer)
                 answer.write(piece)
                 await answer.drain()
         except OSError:
