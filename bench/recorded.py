@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import time
@@ -23,12 +24,15 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
 from rehearse import rehearsal
 from rehearse.config import Settings, policy_of
 from rehearse.demo import KNOWN_GOOD, free_ports, shop_settings
 from rehearse.errors import NotReady
+from rehearse.histogram import Histogram
 from rehearse.load.locust_engine import LocustEngine
-from rehearse.model import Judgement, Metric, Result, Scope, Side
+from rehearse.model import Judgement, Metric, RequestOutcome, Result, Scope, Side
 from rehearse.progress import Silence
 from rehearse.store.records import Store
 
@@ -62,6 +66,9 @@ def main() -> int:
         again = [_judged_again(row) for row in rows_in(file)]
         file.write_text("".join(map(_line, again)), encoding="utf-8")
         print(_table(again))
+        print(
+            f"correlation of p50 and CPU time for an arrival, between rounds of a kind: {_correlation(again):.2f}"
+        )
         return 0
     for _ in range(options.steps or sys.maxsize):
         rows = rows_in(file)
@@ -136,7 +143,8 @@ def _database(side: Side) -> Path:
 def _reset(side: Side) -> list[str]:
     """Its data as seeded, and on the disk: what is still to be written would be written under load."""
     database = _database(side)
-    return ["sh", "-c", f"rm -f {database}* && cp {SEEDED} {database} && sync {database}"]
+    script = 'rm -f "$1"* && cp "$0" "$1" && sync "$1"'
+    return ["sh", "-c", script, str(SEEDED), str(database)]
 
 
 def _settings(baseline: str, slowness: float) -> Settings:
@@ -249,6 +257,30 @@ def _table(rows: Sequence[Row]) -> str:
         unfit = len(all_of_kind) - len(of_kind)
         lines.append(f"| {kind} | {' | '.join(map(str, numbers))} | {spread} | {unfit} |")
     return "\n".join(lines)
+
+
+def _correlation(rows: Sequence[Row]) -> float:
+    """How far the shop's p50 goes with what the load generator itself needs, which is the same work in each round."""
+    with Store.open(f"sqlite:///{FOLDER}/rehearse.db") as store:
+        kinds = [
+            [pair for row in rows if row.kind == kind for pair in _rounds(store, row)] for kind in SLOWNESS
+        ]
+    centred = np.concatenate([np.log(pairs) - np.log(pairs).mean(axis=0) for pairs in kinds])
+    return float(np.corrcoef(centred.T)[0, 1])
+
+
+def _rounds(store: Store, row: Row) -> list[tuple[float, float]]:
+    """Of each round under load: p50 of what was answered, and CPU seconds of the worker for an arrival."""
+    blocks = [block for block in store.blocks(row.run_id) if not block.is_warm_up]
+    found = []
+    for number in sorted({block.round for block in blocks}):
+        members = [block for block in blocks if block.round == number]
+        totals = [one for block in members for one in block.series if one.scope is Scope.SCENARIO]
+        answered = Histogram.merged(one.durations[RequestOutcome.OK] for one in totals)
+        cpu_s = sum(block.rig.cpu_ratio * block.length_s for block in members)
+        arrivals = sum(block.arrivals.dispatched for block in members)
+        found.append((answered.quantile_s(0.5) or math.nan, cpu_s / arrivals))
+    return found
 
 
 def _percent(value: float | None) -> str:

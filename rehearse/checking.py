@@ -239,7 +239,7 @@ def listing(
     return checks, tuple(troubles)
 
 
-def write_check(settings: Settings, answers: Answers, today: str) -> Path:
+def write_check(settings: Settings, baseline: ManagedTarget, answers: Answers, today: str) -> Path:
     """Ask the baseline, and write what it answers as a check. Raises ConfigError, NotReady or TargetRefused."""
     file = settings.checks.dir / f"{answers.name}.py"
     if file.exists():
@@ -248,12 +248,11 @@ def write_check(settings: Settings, answers: Answers, today: str) -> Path:
         read_breakage((), {"id": answers.id, "broke_on": answers.broke_on}, date.fromisoformat(today))
     except ValueError as error:
         raise ConfigError(f"the new check {error}.") from None
-    (target,) = allowed_targets(settings, (Side.BASELINE,))
-    with target:
-        if target.answers():
-            target.prove()
+    with baseline:
+        if baseline.answers():
+            baseline.prove()
         else:
-            target.bring_up()
+            baseline.bring_up()
         context = order_of(settings, Side.BASELINE, {Side.BASELINE: {}}, today).context
         source = source_of(answers, context, context.asked)
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -253,14 +253,14 @@ def new_check(settings: Settings, answers: Answers, today: str) -> Path:
 
     Raises ConfigError for an answer that cannot be, NotReady and TargetRefused.
     """
-    targets = allowed_targets(settings, (Side.BASELINE,))
+    (target,) = allowed_targets(settings, (Side.BASELINE,))
     with (
         errors_through(cleaner(settings)),
         Store.open(settings.store_url) as store,
-        holding(store, [target.spec.url for target in targets], "check new"),
-        standing_proxies(settings, _sides(targets)),
+        holding(store, [target.spec.url], "check new"),
+        standing_proxies(settings, (Side.BASELINE,)),
     ):
-        return write_check(settings, answers, today)
+        return write_check(settings, target, answers, today)
 
 
 def registry(settings: Settings, parts: Parts) -> tuple[tuple[Entry, ...], tuple[str, ...]]:

@@ -53,6 +53,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     """A live test that fails on a machine that was lent to others runs once more; both times are told."""
     if not item.get_closest_marker("live"):
         return None
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     watch, from_s = _watch(), time.monotonic()
     reports = _run(item, nextitem)
     stolen_ratio = watch.since(from_s)
@@ -60,7 +61,6 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         _tell(item, f"once more, as {stolen_ratio:.0%} of the CPU was given to others", reports)
         _time_anew(item)
         reports = _run(item, nextitem)
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for report in reports:
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)

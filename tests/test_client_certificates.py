@@ -77,7 +77,7 @@ def test_with_the_certificate_target_check_raw_socket_probe_and_doctor_are_let_i
 
 
 @pytest.mark.parametrize(("shows", "told"), [(True, []), (False, ["got no handshake"])])
-def test_a_declared_handshake_shows_it_to_the_target_and_to_nobody_else(
+def test_a_declared_handshake_shows_it_to_the_target_and_to_no_other_host(
     tmp_path: Path, mine: Path, *, shows: bool, told: list[str]
 ) -> None:
     """TLS 1.2 ends the handshake without one; 1.3 only what comes after it."""

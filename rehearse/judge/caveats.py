@@ -10,7 +10,7 @@ from rehearse.judge.measurement import Strictness
 from rehearse.judge.rulings import Ruling
 from rehearse.judge.stats import requests_to_certify
 from rehearse.judge.validity import can_check_isolation
-from rehearse.judge.wording import change, machine_pace, share
+from rehearse.judge.wording import change, machine_speed, share
 from rehearse.model import Evidence, Finding, Metric, Mode, Outcome, Reference, Role, Scope, Side
 
 ASSUMED, WATCHED, SMALL, ADVISORY, CERTAIN = (
@@ -179,9 +179,11 @@ def _recorded_assumptions(evidence: Evidence, rulings: Sequence[Ruling]) -> tupl
         f"to differ by a standard deviation of {_percent(noise.run_to_run_sd)} as a whole, however alike the rounds of "
         "each are, beside what the rounds show"
     )
-    pace = next((ruling.measured.pace for ruling in rulings if ruling.measured.pace), 0.0)
+    rig_slowdown = next(
+        (ruling.measured.rig_slowdown for ruling in rulings if ruling.measured.rig_slowdown), 0.0
+    )
     reaches = [
-        ruling.measured.outlook.reach(evidence.policy.go_alpha) + max(-pace, 0.0)
+        ruling.measured.outlook.reach(evidence.policy.go_alpha) + max(-rig_slowdown, 0.0)
         for ruling in rulings
         if ruling.measured.outlook is not None
         and ruling.measured.cell.scope is Scope.SCENARIO
@@ -189,7 +191,7 @@ def _recorded_assumptions(evidence: Evidence, rulings: Sequence[Ruling]) -> tupl
     ]
     told = (
         drift,
-        *_of_pace(pace),
+        *_of_rig(rig_slowdown),
         *_of_series(evidence),
         *_without_restarts(evidence, sides_of(evidence.mode)),
     )
@@ -201,13 +203,13 @@ def _recorded_assumptions(evidence: Evidence, rulings: Sequence[Ruling]) -> tupl
     )
 
 
-def _of_pace(pace: float) -> list[str]:
+def _of_rig(rig_slowdown: float) -> list[str]:
     """What of the changes is the machine's own."""
-    if not (told := machine_pace(pace)):
+    if not (told := machine_speed(rig_slowdown)):
         return []
     and_so = (
         "a latency that is worse only by that is left open"
-        if pace > 0
+        if rig_slowdown > 0
         else "on the machine of then the candidate may be slower by as much"
     )
     return [f"going by the CPU time of the load generator's own work: {told} than in the recording; {and_so}"]

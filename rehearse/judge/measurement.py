@@ -117,8 +117,10 @@ class Measurement:
     high: float | None = None
     upper: float | None = None  # one-sided, what GO is decided on
     p_value: float | None = None
-    pace: float = 0.0  # recorded mode: log ratio by which the machine itself was slower for the candidate
-    p_value_beside_pace: float | None = None  # of what is left of the worsening without that
+    rig_slowdown: float = (
+        0.0  # recorded mode: log ratio by which the machine itself was slower for the candidate
+    )
+    p_value_beside_rig: float | None = None  # of what is left of the worsening without that
     margin: float | None = None  # effective, on this scale
     standard_error: float | None = None
     degrees_of_freedom: float | None = None
@@ -160,15 +162,15 @@ def usable(earlier: Sample | None) -> Sample | None:
 
 
 def with_estimate(
-    seen: Measurement, change: Estimate, strictness: Strictness, pace: float = 0.0
+    seen: Measurement, change: Estimate, strictness: Strictness, rig_slowdown: float = 0.0
 ) -> Measurement:
     """What was seen, with the bounds and the p-value of `change`.
 
-    By `pace` the machine itself was slower, or faster where it is negative: the interval holds what the candidate would
-    be like with that and without it, for either may be the candidate's own doing.
+    By `rig_slowdown` the machine itself was slower, or faster where it is negative: the interval holds what the
+    candidate would be like with that and without it, for either may be the candidate's own doing.
     """
-    at_least = replace(change, value=change.value - max(pace, 0.0))
-    at_most = replace(change, value=change.value + max(-pace, 0.0))
+    at_least = replace(change, value=change.value - max(rig_slowdown, 0.0))
+    at_most = replace(change, value=change.value + max(-rig_slowdown, 0.0))
     return replace(
         seen,
         worsening=change.value,
@@ -176,8 +178,8 @@ def with_estimate(
         high=at_most.upper(_TWO_SIDED_ALPHA),
         upper=at_most.upper(strictness.go_alpha),
         p_value=change.p_value,
-        pace=pace,
-        p_value_beside_pace=at_least.p_value,
+        rig_slowdown=rig_slowdown,
+        p_value_beside_rig=at_least.p_value,
         standard_error=change.standard_error,
         degrees_of_freedom=change.degrees_of_freedom,
     )

@@ -3,7 +3,7 @@
 Blocks of one round are alike, so the unit is the round. What two rounds of the same code differ by is assumed until
 enough rounds show it, and averages out over rounds. What drifted between the two recordings does neither: all rounds of
 one recording share it, so that rounds that are alike say nothing of it, and more of them do not shrink it. What the
-load generator itself felt of it, the machine's own pace, makes the interval longer, and can keep a verdict open.
+load generator itself felt of it, its own slowdown, makes the interval longer, and can keep a verdict open.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rehearse.judge.measurement import Measurement, NoiseOutlook, Strictness, wi
 from rehearse.judge.paired import latency_margin
 from rehearse.judge.pairs import Column, JudgedBlocks, SeriesKey, Slice
 from rehearse.judge.stats import Component, combined
-from rehearse.judge.wording import machine_pace
+from rehearse.judge.wording import machine_speed
 from rehearse.model import Block, Cell, Metric, Policy, ReasonCode
 
 _ASSUMED_FREEDOM = 4  # what the assumed run-to-run noise is worth, in rounds
@@ -38,7 +38,7 @@ class RecordedCase:
     is_restarted: bool = (
         True  # every round has a fresh process; one environment, so of both recordings or neither
     )
-    pace: float = 0.0  # log ratio by which the machine itself was slower for the candidate
+    rig_slowdown: float = 0.0  # log ratio by which the machine itself was slower for the candidate
 
 
 def measure_rounds(case: RecordedCase) -> tuple[Measurement, ...]:
@@ -63,7 +63,7 @@ def measure_latency(case: RecordedCase, cell: Cell, column: Column) -> Measureme
     quantile = cell.metric.quantile or 0.5
     stored, new = (usable_rounds(side, quantile) for side in (column.baseline, column.candidate))
     logs = tuple([log_quantile(histogram, quantile) for histogram in side] for side in (stored, new))
-    seen = _seen(cell, logs, tuple(sum(h.count for h in side) for side in (stored, new)), case.pace)
+    seen = _seen(cell, logs, tuple(sum(h.count for h in side) for side in (stored, new)), case.rig_slowdown)
     if cell.objective.limit is not None:
         level = latency_level(
             column.candidate, quantile, cell.objective.limit, case.policy.min_pairs, case.strictness
@@ -75,7 +75,9 @@ def measure_latency(case: RecordedCase, cell: Cell, column: Column) -> Measureme
     assumed = case.policy.noise.run_to_run_sd**2 + math.fsum(sampling) / len(sampling)
     margin = latency_margin(cell, case.policy.floor_s, seen.baseline)
     rounds = Component(assumed, _ASSUMED_FREEDOM)
-    return between_rounds(case, replace(seen, margin=margin), logs, rounds, drift_of(case.policy), case.pace)
+    return between_rounds(
+        case, replace(seen, margin=margin), logs, rounds, drift_of(case.policy), case.rig_slowdown
+    )
 
 
 def usable_rounds(slices: Sequence[Slice], quantile: float) -> list[Histogram]:
@@ -90,7 +92,9 @@ def by_round(slices: Sequence[Slice]) -> list[list[Slice]]:
     return [[part for part in slices if part.round == number] for number in numbers]
 
 
-def _seen(cell: Cell, logs: tuple[list[float], ...], counts: tuple[int, ...], pace: float) -> Measurement:
+def _seen(
+    cell: Cell, logs: tuple[list[float], ...], counts: tuple[int, ...], rig_slowdown: float
+) -> Measurement:
     seen = Measurement(cell, baseline_count=counts[0], candidate_count=counts[1], pairs=len(logs[1]))
     if not all(logs):
         return seen
@@ -100,7 +104,7 @@ def _seen(cell: Cell, logs: tuple[list[float], ...], counts: tuple[int, ...], pa
         baseline=math.exp(stored),
         candidate=math.exp(new),
         worsening=new - stored,
-        detail=", ".join(filter(None, (_rounds(logs), machine_pace(pace)))),
+        detail=", ".join(filter(None, (_rounds(logs), machine_speed(rig_slowdown)))),
     )
 
 
@@ -215,10 +219,11 @@ def between_rounds(
     sides: Sequence[Sequence[float]],
     assumed: Component,
     drift: Component | None = None,
-    pace: float = 0.0,
+    rig_slowdown: float = 0.0,
 ) -> Measurement:
-    """The judged change; more load in the same rounds would not make it surer, so all variance is fixed. `pace` as in
-    `with_estimate`.
+    """The judged change; more load in the same rounds would not make it surer, so all variance is fixed.
+
+    `rig_slowdown` is that of `with_estimate`.
 
     Rounds that share one process are one start: being alike they cannot lower what is assumed, and being many they
     do not average it.
@@ -231,7 +236,7 @@ def between_rounds(
     change = combined(seen.worsening or 0.0, parts)
     fixed = math.fsum(part.variance for part in parts)
     outlook = NoiseOutlook(0.0, fixed, change.degrees_of_freedom, _seconds(case.judged.candidate))
-    return replace(with_estimate(seen, change, case.strictness, pace), outlook=outlook)
+    return replace(with_estimate(seen, change, case.strictness, rig_slowdown), outlook=outlook)
 
 
 def too_few_rounds(case: RecordedCase, sides: Sequence[Sequence[object]]) -> bool:

@@ -30,8 +30,8 @@ def remedy(measured: Measurement, alpha: float, go_alpha: float) -> Remedy:
         )
         words = f"this rig cannot decide a {wanted} margin; it can decide {possible}"
         return Remedy(words)
-    if measured.pace:
-        return Remedy("recordings of the machine at one pace would decide")
+    if measured.rig_slowdown:
+        return Remedy("recordings of an equally fast machine would decide")
     more_s = _more_s(measured, alpha, go_alpha)
     if more_s is not None:
         return Remedy(f"{minutes(more_s)} would decide", more_s)

@@ -161,7 +161,7 @@ def _stretch(blocks: Sequence[Block]) -> float | None:
     return (1 + math.fsum(known_s) / cpu_s) / left_ratio if left_ratio > 0 else math.inf
 
 
-def pace_of(reference: Reference | None, judged: JudgedBlocks) -> float:
+def rig_slowdown_of(reference: Reference | None, judged: JudgedBlocks) -> float:
     """How much slower the machine itself was than in the recording, as a log ratio; 0 where it cannot be told.
 
     The load generator is the witness again: CPU time for an arrival, whose work is the same. Cores that are shared with

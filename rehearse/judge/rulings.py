@@ -44,10 +44,10 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True)
 class _Proof:
-    """Whether a worsening is proven: as it was seen, and what is left of it without the machine's own pace as well."""
+    """Whether a worsening is proven: as it was seen, and what is left of it without the slowdown of the rig as well."""
 
     is_seen: bool
-    is_beside_pace: bool
+    is_beside_rig: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class _Part:
 def rule_on(measurements: Sequence[Measurement], strictness: Strictness) -> tuple[Ruling, ...]:
     """Every cell ruled on. Advisory cells are tested among themselves: they must not cost the others power."""
     proven: dict[int, bool] = {}
-    beside_pace: dict[int, bool] = {}
+    beside_rig: dict[int, bool] = {}
     alphas: dict[bool, float] = {}
     for is_advisory in (False, True):
         family = [
@@ -72,16 +72,16 @@ def rule_on(measurements: Sequence[Measurement], strictness: Strictness) -> tupl
         ]
         seen = [measurements[index].p_value or 0.0 for index in family]
         left = [
-            p_value if (beside := measurements[index].p_value_beside_pace) is None else beside
+            p_value if (beside := measurements[index].p_value_beside_rig) is None else beside
             for index, p_value in zip(family, seen, strict=True)
         ]
         proven |= dict(zip(family, holm(seen, strictness.abort_alpha), strict=True))
-        beside_pace |= dict(zip(family, holm(left, strictness.abort_alpha), strict=True))
+        beside_rig |= dict(zip(family, holm(left, strictness.abort_alpha), strict=True))
         alphas[is_advisory] = strictness.abort_alpha / max(len(family), 1)
     return tuple(
         _ruling(
             measured,
-            _Proof(proven.get(index, False), beside_pace.get(index, False)),
+            _Proof(proven.get(index, False), beside_rig.get(index, False)),
             alphas[measured.cell.role is Role.ADVISORY],
             strictness.go_alpha,
         )
@@ -96,7 +96,7 @@ def _ruling(measured: Measurement, proof: _Proof, alpha: float, go_alpha: float)
     sentence = f"{what_changed(measured)}; {words}" if measured.worsening is not None else words
     if measured.worsening is None:
         sentence = f"{measured.cell.label}: {words}"
-    return Ruling(_judgement(measured, proof.is_beside_pace, worst, sentence), measured, alpha)
+    return Ruling(_judgement(measured, proof.is_beside_rig, worst, sentence), measured, alpha)
 
 
 def _against_margin(measured: Measurement, proof: _Proof, alpha: float, go_alpha: float) -> _Part:
@@ -109,15 +109,15 @@ def _against_margin(measured: Measurement, proof: _Proof, alpha: float, go_alpha
     if measured.worsening is None or measured.upper is None:
         return _Part(Outcome.INCONCLUSIVE, ReasonCode.NO_EVIDENCE, f"{allowed}: nothing could be estimated")
     if proof.is_seen and measured.worsening >= measured.margin:
-        if proof.is_beside_pace:
+        if proof.is_beside_rig:
             return _Part(Outcome.FAIL, ReasonCode.WORSE, f"{allowed}: worse")
         return _Part(
             Outcome.INCONCLUSIVE,
             ReasonCode.NOT_COMPARABLE,
-            f"{allowed}: worse, {of_the_machine(measured.pace)}",
+            f"{allowed}: worse, {of_the_machine(measured.rig_slowdown)}",
         )
     if measured.upper < measured.margin:
-        ending = "proven worse, but inside the margin" if proof.is_beside_pace else "proven inside the margin"
+        ending = "proven worse, but inside the margin" if proof.is_beside_rig else "proven inside the margin"
         return _Part(Outcome.PASS, "", f"{allowed}: {ending}")
     decide = remedy(measured, alpha, go_alpha).words
     if measured.worsening >= measured.margin:

@@ -35,7 +35,7 @@ from rehearse.judge.pairs import (
 )
 from rehearse.judge.recorded import RecordedCase, measure_rounds
 from rehearse.judge.refusals import refusal_faults
-from rehearse.judge.rig import pace_of, rig_faults, rig_warnings
+from rehearse.judge.rig import rig_faults, rig_slowdown_of, rig_warnings
 from rehearse.judge.rulings import Ruling, finding_of, limit_finding_of, rule_on
 from rehearse.judge.server_series import measure_series, series_cells
 from rehearse.judge.standing import Standing, remedy_of, standing_of
@@ -236,7 +236,7 @@ def _measurements(
     if evidence.mode is Mode.RECORDED:
         is_restarted = Side.CANDIDATE in evidence.restarted
         alone = RecordedCase(
-            evidence.policy, strictness, *now, is_restarted, pace_of(evidence.reference, now[0])
+            evidence.policy, strictness, *now, is_restarted, rig_slowdown_of(evidence.reference, now[0])
         )
         series = measure_series(evidence, alone) if is_final else ()
         return (*measure_rounds(alone), *measure_capacity(evidence, strictness, None), *series)

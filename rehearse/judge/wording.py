@@ -36,15 +36,17 @@ def share(ratio: float) -> str:
     return f"{ratio * 100:.{1 if 0.1 <= ratio < 0.9 else 2}f} %"
 
 
-def machine_pace(pace: float) -> str:
-    """What a machine did otherwise than in the recording, `pace` being a log ratio of times: machine 12.5 % slower."""
-    by_ratio = math.expm1(abs(pace))
-    return f"machine {share(by_ratio)} {'slower' if pace > 0 else 'faster'}" if by_ratio >= 0.01 else ""
+def machine_speed(rig_slowdown: float) -> str:
+    """How fast the machine was beside the recording, from a log ratio of times: machine 12.5 % slower."""
+    by_ratio = math.expm1(abs(rig_slowdown))
+    return (
+        f"machine {share(by_ratio)} {'slower' if rig_slowdown > 0 else 'faster'}" if by_ratio >= 0.01 else ""
+    )
 
 
-def of_the_machine(pace: float) -> str:
+def of_the_machine(rig_slowdown: float) -> str:
     """Why what is worse is not held against the candidate."""
-    by = share(math.expm1(pace))
+    by = share(math.expm1(rig_slowdown))
     return f"but the machine itself was {by} slower: keep other work off it, or rehearse both sides at once"
 
 

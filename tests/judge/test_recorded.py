@@ -150,7 +150,7 @@ def test_rounds_that_are_alike_say_nothing_of_what_drifted_between_the_recording
 # --- a machine that was slower, or faster, and of which the load generator tells -----------------------------------
 
 
-def pacing(blocks: Sequence[Block], times: float) -> tuple[Block, ...]:
+def needing(blocks: Sequence[Block], times: float) -> tuple[Block, ...]:
     """The worker needs so many times the CPU time for the same arrivals."""
     return tuple(
         replace(block, rig=replace(block.rig, cpu_ratio=times * 0.01 * block.arrivals.dispatched / 25))
@@ -158,46 +158,46 @@ def pacing(blocks: Sequence[Block], times: float) -> tuple[Block, ...]:
     )
 
 
-def paced(slowdown: float, pace: float, seed: int = 1, noise: World = SHORT) -> Verdict:
+def on_machine(slowdown: float, times: float, seed: int = 1, noise: World = SHORT) -> Verdict:
     """The candidate, and its machine, slower by so much than when the baseline was recorded."""
-    return _felt(replace(noise, slowdown={"": slowdown}, level=pace), pace, seed, noise, POLICY)
+    return _felt(replace(noise, slowdown={"": slowdown}, level=times), times, seed, noise, POLICY)
 
 
 def felt_alone(
     slowdown: float | Mapping[str, float],
-    pace: float,
+    times: float,
     seed: int,
     noise: World = SHORT,
     policy: Policy = POLICY,
 ) -> Verdict:
     """Only the load generator is slower or faster than when the baseline was recorded."""
     each = {"": slowdown} if isinstance(slowdown, float) else slowdown
-    return _felt(replace(noise, slowdown=each), pace, seed, noise, policy)
+    return _felt(replace(noise, slowdown=each), times, seed, noise, policy)
 
 
-def _felt(candidate: World, pace: float, seed: int, baseline: World, policy: Policy) -> Verdict:
+def _felt(candidate: World, times: float, seed: int, baseline: World, policy: Policy) -> Verdict:
     evidence = recorded(replace(candidate, rounds=3), replace(baseline, rounds=5), seed, policy=policy)
     assert evidence.reference is not None
-    reference = replace(evidence.reference, blocks=pacing(evidence.reference.blocks, 1.0))
-    return judge(with_blocks(replace(evidence, reference=reference), pacing(evidence.blocks, pace)))
+    reference = replace(evidence.reference, blocks=needing(evidence.reference.blocks, 1.0))
+    return judge(with_blocks(replace(evidence, reference=reference), needing(evidence.blocks, times)))
 
 
 def test_what_the_machine_itself_became_slower_by_is_not_held_against_the_candidate() -> None:
     """A shift of 30 %: most of 20 (15 at least) are ABORT when nobody tells of it, none when the rig does."""
-    felt = [paced(1.0, 1.3, seed).decision for seed in range(20)]
-    unfelt = [paced(1.3, 1.0, seed).decision for seed in range(20)]
+    felt = [on_machine(1.0, 1.3, seed).decision for seed in range(20)]
+    unfelt = [on_machine(1.3, 1.0, seed).decision for seed in range(20)]
     assert Decision.ABORT not in felt
     assert Decision.GO not in felt
     assert unfelt.count(Decision.ABORT) >= 15
 
 
 def test_a_slow_machine_does_not_excuse_what_it_cannot_explain() -> None:
-    assert {paced(1.6, 1.15, seed).decision for seed in range(20)} == {Decision.ABORT}
+    assert {on_machine(1.6, 1.15, seed).decision for seed in range(20)} == {Decision.ABORT}
 
 
 def test_what_the_machine_became_faster_by_is_not_credited_to_the_candidate() -> None:
     """A candidate that is 20 % slower on a machine that is 20 % faster looks as good as identical code."""
-    same, hidden = paced(1.0, 1.0, noise=CALM), paced(1.25, 0.8, noise=CALM)
+    same, hidden = on_machine(1.0, 1.0, noise=CALM), on_machine(1.25, 0.8, noise=CALM)
     bounds = [
         next(j.upper_bound or 0.0 for j in one.judgements if j.cell.metric is Metric.P50)
         for one in (same, hidden)
@@ -208,7 +208,7 @@ def test_what_the_machine_became_faster_by_is_not_credited_to_the_candidate() ->
 
 def test_a_load_generator_that_alone_became_faster_or_slower_brings_no_identical_code_to_abort() -> None:
     """It may have a machine of its own, and a turbo of its own."""
-    decisions = {felt_alone(1.0, pace, seed).decision for seed in range(15) for pace in (0.85, 1.15)}
+    decisions = {felt_alone(1.0, times, seed).decision for seed in range(15) for times in (0.85, 1.15)}
     assert Decision.ABORT not in decisions
 
 
@@ -218,7 +218,7 @@ def test_what_only_the_machine_excuses_is_never_go_on_a_small_endpoint_either() 
         SHORT, endpoints={"GET /items": (0.92, 0.010), "GET /rare": (0.08, 0.010)}, rate_per_s=200.0
     )
     slow = {"GET /rare": 1.6}
-    fair, excused = ([felt_alone(slow, pace, seed, rare, WIDE) for seed in range(4)] for pace in (1.0, 1.6))
+    fair, excused = ([felt_alone(slow, times, seed, rare, WIDE) for seed in range(4)] for times in (1.0, 1.6))
     assert {verdict.decision for verdict in fair} == {Decision.ABORT}
     assert {verdict.decision for verdict in excused} == {Decision.INCONCLUSIVE}
     assert {verdict.reasons[0].code for verdict in excused} == {ReasonCode.NOT_COMPARABLE}
@@ -228,14 +228,14 @@ def test_what_only_the_machine_excuses_is_never_go_on_a_small_endpoint_either() 
 
 
 def test_the_interval_holds_what_was_seen() -> None:
-    for pace in (0.6, 0.9, 1.1, 1.6):
-        for judgement in paced(1.0, pace).judgements:
+    for times in (0.6, 0.9, 1.1, 1.6):
+        for judgement in on_machine(1.0, times).judgements:
             if None not in (judgement.low, judgement.change, judgement.high):
                 assert judgement.low <= judgement.change <= judgement.high  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(
-    ("pace", "words"),
+    ("times", "words"),
     [
         (
             1.2,
@@ -247,14 +247,14 @@ def test_the_interval_holds_what_was_seen() -> None:
         ),
     ],
 )
-def test_the_pace_of_the_machine_is_told(pace: float, words: str) -> None:
-    verdict = paced(1.0, pace)
+def test_the_speed_of_the_machine_is_told(times: float, words: str) -> None:
+    verdict = on_machine(1.0, times)
     assert words in " ".join(verdict.assumptions)
     assert any(f"3 rounds, {words[:14]}" in judgement.sentence for judgement in verdict.judgements)
-    assert "load generator's own work" not in " ".join(paced(1.0, 1.0).assumptions)
+    assert "load generator's own work" not in " ".join(on_machine(1.0, 1.0).assumptions)
 
 
-def test_blocks_that_are_not_judged_say_nothing_of_the_pace() -> None:
+def test_blocks_that_are_not_judged_say_nothing_of_the_speed() -> None:
     """One in nine, in which the load generator was busy with something else, is discarded."""
     evidence = recorded(replace(RUN, slowdown={"": 1.5}), RUN, 3, policy=WIDE)
     busy = replace(evidence.blocks[0], rig=replace(evidence.blocks[0].rig, cpu_ratio=3.0))
@@ -263,7 +263,7 @@ def test_blocks_that_are_not_judged_say_nothing_of_the_pace() -> None:
 
 
 @pytest.mark.parametrize("cpu_ratio", [-0.1, float("nan"), float("inf")])
-def test_a_pace_that_cannot_be_is_inconclusive_and_no_crash(cpu_ratio: float) -> None:
+def test_a_speed_that_cannot_be_is_inconclusive_and_no_crash(cpu_ratio: float) -> None:
     evidence = recorded(RUN, RUN, 3, policy=WIDE)
     blocks = tuple(replace(one, rig=replace(one.rig, cpu_ratio=cpu_ratio)) for one in evidence.blocks)
     verdict = judge(with_blocks(evidence, blocks))
@@ -273,7 +273,7 @@ def test_a_pace_that_cannot_be_is_inconclusive_and_no_crash(cpu_ratio: float) ->
 
 def test_a_load_generator_that_cannot_tell_its_cpu_time_changes_nothing() -> None:
     evidence = recorded(replace(RUN, slowdown={"": 2.0}), RUN, 3, policy=WIDE)
-    silent = pacing(evidence.blocks, 0.0)
+    silent = needing(evidence.blocks, 0.0)
     assert judge(with_blocks(evidence, silent)) == judge(evidence)
 
 
